@@ -1,0 +1,1 @@
+"""Rotations, the camera and meshes: the conventions of `docs/conventions.md` in code."""
