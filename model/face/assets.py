@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from model.atomic import atomic_path
+from common.atomic import atomic_path
 
 HEAD_FORMAT = "likeness-head-1"
 

@@ -1,0 +1,1 @@
+"""What both `model/` and `data/` may use; it imports neither."""
