@@ -1,0 +1,135 @@
+"""A checkpoint is a folder: weights, the config that built them, and where they come from.
+
+    likeness-s/
+        weights.safetensors   the encoder (half precision)
+        config.json           format, encoder, image size, head file and its SHA-256, provenance
+        README.md             the model card
+
+Nothing is unpickled: the weights are safetensors, the rest is JSON.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from common.atomic import atomic_path
+from model.encoder.backbone import EncoderConfig
+from model.face.assets import load_head
+from model.reconstructor import Reconstructor
+
+CHECKPOINT_FORMAT = "likeness-checkpoint-1"
+DEFAULT_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
+_WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
+
+
+def save_checkpoint(
+    reconstructor: Reconstructor,
+    head_path: Path,
+    folder: Path,
+    provenance: dict[str, Any],
+    *,
+    half: bool = True,
+) -> None:
+    """Write a checkpoint folder.
+
+    Args:
+        reconstructor: The trained model.
+        head_path: The head file it was built with; the config refers to it relative to `folder`.
+        folder: Made if missing.
+        provenance: JSON-able facts: what it was trained on, how long, by which version.
+        half: Store the weights in half precision.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: (value.half() if half and value.is_floating_point() else value).contiguous()
+        for name, value in reconstructor.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    with atomic_path(folder / _WEIGHTS) as temporary:
+        save_file(weights, temporary, metadata={"format": CHECKPOINT_FORMAT})
+    config = {
+        "format": CHECKPOINT_FORMAT,
+        "encoder": {"backbone": reconstructor.config.backbone},
+        "image_size": reconstructor.image_size,
+        "head": _relative(head_path, folder),
+        "head_sha256": file_sha256(head_path),
+        "provenance": provenance,
+    }
+    with atomic_path(folder / _CONFIG) as temporary:
+        temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu") -> Reconstructor:
+    """Load a checkpoint folder, strictly, ready for inference.
+
+    Args:
+        path: The folder; the released `likeness-s` by default.
+        device: A torch device.
+
+    Returns:
+        The reconstructor in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If the folder or one of its files is missing.
+        ValueError: If a file is not what it should be, or the parts do not belong together.
+    """
+    folder = Path(path)
+    config = _read_config(folder)
+    head_path = (folder / config["head"]).resolve()
+    head = load_head(head_path)
+    if file_sha256(head_path) != config["head_sha256"]:
+        raise ValueError(
+            f"{head_path}: not the head file that {folder} was trained with (its SHA-256 differs)"
+        )
+    reconstructor = Reconstructor(EncoderConfig(config["encoder"]["backbone"]), config["image_size"], head)
+    weights_path = folder / _WEIGHTS
+    if not weights_path.is_file():
+        raise FileNotFoundError(f"{weights_path}: missing; the checkpoint folder is incomplete")
+    try:
+        weights = load_file(weights_path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{weights_path}: not a safetensors file ({error}); copy or train the checkpoint again"
+        ) from error
+    state = reconstructor.state_dict()
+    counters = {name: value for name, value in state.items() if name.endswith("num_batches_tracked")}
+    try:
+        reconstructor.load_state_dict({**{n: w.float() for n, w in weights.items()}, **counters})
+    except RuntimeError as error:
+        raise ValueError(f"{weights_path}: does not fit {folder / _CONFIG}: {error}") from error
+    return reconstructor.to(torch.device(device)).eval()
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _relative(path: Path, folder: Path) -> str:
+    # Relative, so that a checkout's checkpoints/ folder can be moved or copied as a whole.
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / _CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: missing; {folder} is no checkpoint folder (the released one is checkpoints/likeness-s)"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from error
+    if not isinstance(config, dict) or config.get("format") != CHECKPOINT_FORMAT:
+        raise ValueError(f"{path}: not a {CHECKPOINT_FORMAT} config")
+    missing = [key for key in ("encoder", "image_size", "head", "head_sha256") if key not in config]
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}")
+    return config

@@ -1,0 +1,104 @@
+"""The image backbone: any timm model by name, as pooled features."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Which backbone, and what it starts from.
+
+    Attributes:
+        backbone: A timm model name (`timm.list_models()`), convolutional or transformer.
+        pretrained: `timm` downloads timm's own ImageNet weights, a path names a local safetensors file with timm's
+            tensor names, `none` starts from random weights.
+    """
+
+    backbone: str = "tf_efficientnet_lite0"
+    pretrained: str = "none"
+
+
+class Backbone(nn.Module):
+    """A timm network without its classifier, with the normalisation its weights expect.
+
+    Attributes:
+        feature_count: Width of the pooled features.
+    """
+
+    mean: Float[Tensor, "1 3 1 1"]
+    std: Float[Tensor, "1 3 1 1"]
+
+    def __init__(self, config: EncoderConfig, image_size: int) -> None:
+        """Build the network and load its starting weights.
+
+        Args:
+            config: Backbone name and starting weights.
+            image_size: Side of the square crops in px; transformers size their position embedding by it.
+
+        Raises:
+            ValueError: If timm knows no such model, or the weights do not fit it.
+            FileNotFoundError: If `pretrained` names a file that is missing.
+            RuntimeError: If timm's download fails; the message says what else can be done.
+        """
+        super().__init__()
+        if not timm.is_model(config.backbone):
+            similar = (
+                ", ".join(timm.list_models(f"*{config.backbone.split('_')[0]}*")[:5]) or "timm.list_models()"
+            )
+            raise ValueError(f"encoder.backbone={config.backbone!r} is no timm model; see {similar}")
+        self.network = _create(config, image_size)
+        self.feature_count = int(self.network.num_features)
+        statistics = timm.data.resolve_data_config({}, model=self.network)
+        self.register_buffer("mean", torch.tensor(statistics["mean"]).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(statistics["std"]).reshape(1, 3, 1, 1), persistent=False)
+        if config.pretrained not in {"timm", "none"}:
+            load_local_weights(self.network, Path(config.pretrained))
+
+    def forward(self, image_srgb: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch feature"]:
+        """Pooled features of sRGB images in [0, 1]."""
+        return self.network((image_srgb - self.mean) / self.std)
+
+
+def _create(config: EncoderConfig, image_size: int) -> nn.Module:
+    # Only transformers take (and need) the image size when they are built.
+    sized = {"img_size": image_size} if "vit" in config.backbone or "deit" in config.backbone else {}
+    try:
+        return timm.create_model(
+            config.backbone, pretrained=config.pretrained == "timm", num_classes=0, **sized
+        )
+    except OSError as error:
+        raise RuntimeError(
+            f"timm could not download the ImageNet weights of {config.backbone} ({error}); set encoder.pretrained to a "
+            "local safetensors file (tools/import_backbone.py makes one) or to 'none'"
+        ) from error
+
+
+def load_local_weights(network: nn.Module, path: Path) -> None:
+    """Load a local safetensors file into a timm network, strictly but for its classifier.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is no safetensors file, or its tensors are not the network's.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file (encoder.pretrained)")
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
+    wrong = [name for name in wanted if name in tensors and tensors[name].shape != wanted[name].shape]
+    if missing or wrong:
+        raise ValueError(
+            f"{path}: does not fit this backbone: {len(missing)} tensors missing ({', '.join(missing[:3])}), "
+            f"{len(wrong)} of another shape ({', '.join(wrong[:3])})"
+        )
+    network.load_state_dict({name: tensors.get(name, value) for name, value in wanted.items()})

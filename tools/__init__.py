@@ -1,0 +1,1 @@
+"""Commands for maintainers: they build and measure what the repository ships."""

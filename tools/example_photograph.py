@@ -1,0 +1,24 @@
+"""Write the example photograph: `skimage.data.astronaut()` (NASA, public domain), which ships in scikit-image's wheel."""
+
+from pathlib import Path
+
+import skimage.data
+import skimage.io
+from jsonargparse import auto_cli
+
+from common.atomic import atomic_path
+
+
+def write_example(output: Path) -> None:
+    """Write the photograph.
+
+    Args:
+        output: A PNG file; its folder is made if missing.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(output) as temporary:
+        skimage.io.imsave(temporary, skimage.data.astronaut(), check_contrast=False)
+
+
+if __name__ == "__main__":
+    auto_cli(write_example, as_positional=False)
