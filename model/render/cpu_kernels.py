@@ -1,0 +1,224 @@
+"""Numba kernels of the CPU rasterizer: coverage, barycentrics, interpolation. One batch element per call.
+
+All of them release the interpreter lock, compute in double precision whatever the arrays' type, and visit pixels and
+triangles in a fixed order, so that results are the same to the bit on any number of threads.
+
+Letters: V vertices, F faces, H rows, W columns, C channels.
+"""
+
+import numpy as np
+from numba import njit
+
+MIN_DOUBLE_AREA_PX2 = 1e-9
+"""Triangles whose doubled area is below this are seen edge-on and not drawn."""
+
+_GRADIENT_DAMPING_PX2 = 1e-3
+"""Gradients of barycentrics grow as 1 / area; those of triangles around this doubled area and below are faded out."""
+
+
+@njit(cache=True, nogil=True)
+def _canonical_edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float, float, float, float]:
+    """Origin and direction of an edge, the same to the bit for (a, b) and (b, a), and +1 or -1 for which it was.
+
+    Two triangles that share an edge thus evaluate the very same expression at a pixel, and rounding can neither
+    draw the pixel twice nor lose it.
+    """
+    if ax < bx or (ax == bx and ay <= by):
+        return ax, ay, bx - ax, by - ay, 1.0
+    return bx, by, ax - bx, ay - by, -1.0
+
+
+@njit(cache=True, nogil=True)
+def rasterize(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    near_mm: float,
+    cull_back_faces: bool,
+    face_index: np.ndarray,
+    barycentric: np.ndarray,
+    depth_mm: np.ndarray,
+) -> None:
+    """Z-buffer all triangles.
+
+    The sign of an edge function at a pixel centre *on* the edge counts as positive. With canonical edges this is the
+    same as moving the sample by (-e^2, e) for an infinitely small e, so a centre on an edge or vertex of a surface
+    belongs to exactly one of the triangles around it: a top-left rule in another dress. Of equal depths the lower
+    face wins.
+
+    Args:
+        vertices: (V, 3) x_px, y_px, depth_mm.
+        faces: (F, 3) int32.
+        near_mm: A triangle with a vertex at this depth or nearer is not drawn.
+        cull_back_faces: Leave out triangles that are clockwise as seen.
+        face_index: (H, W) int32, output.
+        barycentric: (H, W, 3), output.
+        depth_mm: (H, W), output.
+    """
+    height, width = face_index.shape
+    nearest = np.full((height, width), np.inf)
+    face_index[:] = -1
+    barycentric[:] = 0.0
+    depth_mm[:] = 0.0
+    for face in range(faces.shape[0]):
+        i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
+        z0, z1, z2 = np.float64(vertices[i0, 2]), np.float64(vertices[i1, 2]), np.float64(vertices[i2, 2])
+        if not (z0 > near_mm and z1 > near_mm and z2 > near_mm):
+            continue
+        x0, y0 = np.float64(vertices[i0, 0]), np.float64(vertices[i0, 1])
+        x1, y1 = np.float64(vertices[i1, 0]), np.float64(vertices[i1, 1])
+        x2, y2 = np.float64(vertices[i2, 0]), np.float64(vertices[i2, 1])
+        # Pixel centres within the bounding box; compared as floats, since huge values do not fit an integer.
+        left = max(np.ceil(min(x0, x1, x2) - 0.5), 0.0)
+        right = min(np.floor(max(x0, x1, x2) - 0.5), width - 1.0)
+        top = max(np.ceil(min(y0, y1, y2) - 0.5), 0.0)
+        bottom = min(np.floor(max(y0, y1, y2) - 0.5), height - 1.0)
+        if not (left <= right and top <= bottom):
+            continue
+        double_area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+        # y points down, so a triangle that is counter-clockwise to the eye has a negative area here.
+        if not np.isfinite(double_area) or abs(double_area) < MIN_DOUBLE_AREA_PX2:
+            continue
+        if cull_back_faces and double_area > 0.0:
+            continue
+        winding = 1.0 if double_area > 0.0 else -1.0
+        ox0, oy0, dx0, dy0, order0 = _canonical_edge(x1, y1, x2, y2)
+        ox1, oy1, dx1, dy1, order1 = _canonical_edge(x2, y2, x0, y0)
+        ox2, oy2, dx2, dy2, order2 = _canonical_edge(x0, y0, x1, y1)
+        sign0, sign1, sign2 = winding * order0, winding * order1, winding * order2
+        for row in range(int(top), int(bottom) + 1):
+            py = row + 0.5
+            for column in range(int(left), int(right) + 1):
+                px = column + 0.5
+                e0 = dx0 * (py - oy0) - dy0 * (px - ox0)
+                if (e0 >= 0.0) != (sign0 > 0.0):
+                    continue
+                e1 = dx1 * (py - oy1) - dy1 * (px - ox1)
+                if (e1 >= 0.0) != (sign1 > 0.0):
+                    continue
+                e2 = dx2 * (py - oy2) - dy2 * (px - ox2)
+                if (e2 >= 0.0) != (sign2 > 0.0):
+                    continue
+                a0, a1, a2 = sign0 * e0 / z0, sign1 * e1 / z1, sign2 * e2 / z2
+                total = a0 + a1 + a2
+                if total <= 0.0:
+                    continue
+                depth = (sign0 * e0 + sign1 * e1 + sign2 * e2) / total
+                if depth < nearest[row, column]:
+                    nearest[row, column] = depth
+                    depth_mm[row, column] = depth
+                    face_index[row, column] = face
+                    barycentric[row, column, 0] = a0 / total
+                    barycentric[row, column, 1] = a1 / total
+                    barycentric[row, column, 2] = a2 / total
+
+
+@njit(cache=True, nogil=True)
+def rasterize_backward(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    face_index: np.ndarray,
+    grad_barycentric: np.ndarray,
+    grad_depth: np.ndarray,
+    grad_vertices: np.ndarray,
+) -> None:
+    """Carry gradients of barycentrics and depth to the vertices.
+
+    With E_i the edge function opposite corner i, a_i = E_i / z_i: w_i = a_i / sum(a), depth = sum(w_i z_i).
+
+    Args:
+        vertices: (V, 3) x_px, y_px, depth_mm.
+        faces: (F, 3) int32.
+        face_index: (H, W) int32.
+        grad_barycentric: (H, W, 3).
+        grad_depth: (H, W).
+        grad_vertices: (V, 3), output, added to.
+    """
+    height, width = face_index.shape
+    x, y, z = np.empty(3), np.empty(3), np.empty(3)
+    a, grad_w, grad_e = np.empty(3), np.empty(3), np.empty(3)
+    for row in range(height):
+        for column in range(width):
+            face = face_index[row, column]
+            if face < 0:
+                continue
+            for k in range(3):
+                vertex = faces[face, k]
+                # Relative to the pixel centre, which is the only place where it enters.
+                x[k] = vertices[vertex, 0] - (column + 0.5)
+                y[k] = vertices[vertex, 1] - (row + 0.5)
+                z[k] = vertices[vertex, 2]
+            double_area = 0.0
+            for k in range(3):
+                i, j = (k + 1) % 3, (k + 2) % 3
+                edge = x[i] * y[j] - x[j] * y[i]
+                double_area += edge
+                a[k] = edge / z[k]
+            total = a[0] + a[1] + a[2]
+            mean = 0.0
+            for k in range(3):
+                grad_w[k] = grad_barycentric[row, column, k] + grad_depth[row, column] * z[k]
+                mean += grad_w[k] * a[k] / total
+            squared = double_area * double_area
+            damping = squared / (squared + _GRADIENT_DAMPING_PX2 * _GRADIENT_DAMPING_PX2)
+            for k in range(3):
+                grad_a = damping * (grad_w[k] - mean) / total
+                grad_e[k] = grad_a / z[k]
+                vertex = faces[face, k]
+                grad_vertices[vertex, 2] += grad_depth[row, column] * a[k] / total - grad_a * a[k] / z[k]
+            for k in range(3):
+                i, j = (k + 1) % 3, (k + 2) % 3
+                # Corner k enters the edge functions E_i = x_j y_k - x_k y_j and E_j = x_k y_i - x_i y_k.
+                vertex = faces[face, k]
+                grad_vertices[vertex, 0] += grad_e[j] * y[i] - grad_e[i] * y[j]
+                grad_vertices[vertex, 1] += grad_e[i] * x[j] - grad_e[j] * x[i]
+
+
+@njit(cache=True, nogil=True)
+def interpolate(
+    attributes: np.ndarray,
+    faces: np.ndarray,
+    face_index: np.ndarray,
+    barycentric: np.ndarray,
+    image: np.ndarray,
+) -> None:
+    """Weighted sum of the corners' attributes; `image` (H, W, C) comes zeroed, the background is left as it is."""
+    height, width = face_index.shape
+    for row in range(height):
+        for column in range(width):
+            face = face_index[row, column]
+            if face < 0:
+                continue
+            i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
+            w0, w1, w2 = barycentric[row, column, 0], barycentric[row, column, 1], barycentric[row, column, 2]
+            for channel in range(attributes.shape[1]):
+                image[row, column, channel] = (
+                    w0 * attributes[i0, channel] + w1 * attributes[i1, channel] + w2 * attributes[i2, channel]
+                )
+
+
+@njit(cache=True, nogil=True)
+def interpolate_backward(
+    attributes: np.ndarray,
+    faces: np.ndarray,
+    face_index: np.ndarray,
+    barycentric: np.ndarray,
+    grad_image: np.ndarray,
+    grad_attributes: np.ndarray,
+    grad_barycentric: np.ndarray,
+) -> None:
+    """Carry gradients of an interpolated image to the attributes (V, C) and the barycentrics (H, W, 3), both zeroed."""
+    height, width = face_index.shape
+    for row in range(height):
+        for column in range(width):
+            face = face_index[row, column]
+            if face < 0:
+                continue
+            for k in range(3):
+                vertex = faces[face, k]
+                weight = barycentric[row, column, k]
+                total = 0.0
+                for channel in range(attributes.shape[1]):
+                    gradient = grad_image[row, column, channel]
+                    grad_attributes[vertex, channel] += weight * gradient
+                    total += gradient * attributes[vertex, channel]
+                grad_barycentric[row, column, k] = total
