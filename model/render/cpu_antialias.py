@@ -17,6 +17,8 @@ Corners are numbered 3 * face + k; `opposite[corner]` is the corner that looks a
 (the corner table of Rossignac 2001), -1 where there is no other side.
 """
 
+from typing import no_type_check
+
 import numpy as np
 from numba import njit
 
@@ -25,6 +27,7 @@ _MAX_STEPS = 256
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def _side(vertices: np.ndarray, start: int, end: int, point: int) -> float:
     """Twice the signed area of three vertices in the image: on which side of an edge the third one lies."""
     x, y = np.float64(vertices[start, 0]), np.float64(vertices[start, 1])
@@ -32,6 +35,7 @@ def _side(vertices: np.ndarray, start: int, end: int, point: int) -> float:
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def _crossing(
     vertices: np.ndarray, start: int, end: int, along: int, position: float, level: float, direction: float
 ) -> float:
@@ -43,6 +47,7 @@ def _crossing(
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def _walk(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -89,9 +94,9 @@ def _walk(
         face, k = exit_corner // 3, exit_corner % 3
         start, end = faces[face, (k + 1) % 3], faces[face, (k + 2) % 3]
         other_face, other_k = other // 3, other % 3
-        tip = int(faces[other_face, other_k])
-        # Both triangles on one side of their common edge: the surface turns away here.
-        if _side(vertices, start, end, faces[face, k]) * _side(vertices, start, end, tip) > 0.0:
+        tip = faces[other_face, other_k]
+        # Both triangles on one side of their common edge: the surface turns away here, or is seen edge-on from here.
+        if _side(vertices, start, end, faces[face, k]) * _side(vertices, start, end, tip) >= 0.0:
             return _FOUND, exit_corner, max(distance, 0.0)
         if other_face == target:
             return _SAME_SURFACE, -1, 0.0
@@ -107,6 +112,7 @@ def _walk(
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def _blend_weight(
     vertices: np.ndarray,
     start: int,
@@ -151,6 +157,7 @@ def _blend_weight(
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def find_blends(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -220,6 +227,7 @@ def find_blends(
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def _blend_totals(pixels: np.ndarray, weights: np.ndarray, pixel_count: int) -> np.ndarray:
     """Sum of the weights into each pixel, (H W,)."""
     totals = np.zeros(pixel_count)
@@ -229,6 +237,7 @@ def _blend_totals(pixels: np.ndarray, weights: np.ndarray, pixel_count: int) -> 
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def blend_forward(image: np.ndarray, pixels: np.ndarray, weights: np.ndarray, blended: np.ndarray) -> None:
     """Blend an image (H W, C) into `blended`, which comes as a copy of it."""
     totals = _blend_totals(pixels, weights, image.shape[0])
@@ -240,6 +249,7 @@ def blend_forward(image: np.ndarray, pixels: np.ndarray, weights: np.ndarray, bl
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def blend_backward(
     image: np.ndarray,
     blended: np.ndarray,

@@ -1,10 +1,13 @@
 """Numba kernels of the CPU rasterizer: coverage, barycentrics, interpolation. One batch element per call.
 
 All of them release the interpreter lock, compute in double precision whatever the arrays' type, and visit pixels and
-triangles in a fixed order, so that results are the same to the bit on any number of threads.
+triangles in a fixed order, so that results are the same to the bit on any number of threads. `no_type_check` keeps
+the run-time type checks of the tests off functions that numba has to compile.
 
 Letters: V vertices, F faces, H rows, W columns, C channels.
 """
+
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
@@ -17,6 +20,7 @@ _GRADIENT_DAMPING_PX2 = 1e-3
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def _canonical_edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float, float, float, float]:
     """Origin and direction of an edge, the same to the bit for (a, b) and (b, a), and +1 or -1 for which it was.
 
@@ -29,6 +33,7 @@ def _canonical_edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, 
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def rasterize(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -113,6 +118,7 @@ def rasterize(
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def rasterize_backward(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -174,6 +180,7 @@ def rasterize_backward(
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def interpolate(
     attributes: np.ndarray,
     faces: np.ndarray,
@@ -197,6 +204,7 @@ def interpolate(
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def interpolate_backward(
     attributes: np.ndarray,
     faces: np.ndarray,

@@ -1,7 +1,8 @@
 """Distant lighting in spherical harmonics of three bands.
 
-A convex diffuse surface under distant light is lit, to within a few per cent, by nine numbers per colour (Ramamoorthi
-and Hanrahan, "An Efficient Representation for Irradiance Environment Maps", SIGGRAPH 2001). With L_lm the coefficients
+Nine numbers per colour light a convex diffuse surface under any distant light to within a few per cent, 9 % of a single
+lamp's strength at the worst normal (Ramamoorthi and Hanrahan, "An Efficient Representation for Irradiance Environment
+Maps", SIGGRAPH 2001). With L_lm the coefficients
 of the incoming radiance in the real orthonormal harmonics Y_lm, the irradiance is `E(n) = sum A_l L_lm Y_lm(n)` with
 A_0 = pi, A_1 = 2 pi / 3, A_2 = pi / 4, and the radiance that leaves is `albedo * E(n) / pi`.
 
@@ -26,7 +27,7 @@ Convention
   | 8 | Y_2,2    | 1/8 sqrt(15) (x^2 - y^2)  |
 
 Worked number: a distant light of strength 1 along +z (clamped cosine) shades the normal (0, 0, 1) with
-1/4 + 1/2 + 5/32 * 2 = 17/16 instead of 1: the error of three bands.
+1/4 + 1/2 + 5/16 = 17/16 instead of 1: the error of three bands.
 """
 
 import math

@@ -10,12 +10,10 @@ centres of two of them.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
-
-RasterizerName = Literal["auto", "cpu"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Fragments:
     depth_mm: Float[Tensor, "batch height width"]
 
 
+@runtime_checkable
 class Rasterizer(Protocol):
     """The three differentiable steps of drawing a mesh (Laine et al. 2020, section 3)."""
 
@@ -84,7 +83,7 @@ class Rasterizer(Protocol):
         ...
 
 
-def build_rasterizer(name: RasterizerName = "auto") -> Rasterizer:
+def build_rasterizer(name: str = "auto") -> Rasterizer:
     """Make a rasterizer.
 
     Args:
