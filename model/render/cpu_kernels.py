@@ -21,15 +21,31 @@ _GRADIENT_DAMPING_PX2 = 1e-3
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _canonical_edge(ax: float, ay: float, bx: float, by: float) -> tuple[float, float, float, float, float]:
-    """Origin and direction of an edge, the same to the bit for (a, b) and (b, a), and +1 or -1 for which it was.
+def _canonical_edge(
+    ax: float, ay: float, bx: float, by: float, winding: float
+) -> tuple[float, float, float, float, float]:
+    """Origin and direction of an edge, the same to the bit for (a, b) and (b, a), and the sign its inside has then.
 
     Two triangles that share an edge thus evaluate the very same expression at a pixel, and rounding can neither
-    draw the pixel twice nor lose it.
+    draw the pixel twice nor lose it. `winding` is the sign of the inside of (a, b).
     """
     if ax < bx or (ax == bx and ay <= by):
-        return ax, ay, bx - ax, by - ay, 1.0
-    return bx, by, ax - bx, ay - by, -1.0
+        return ax, ay, bx - ax, by - ay, winding
+    return bx, by, ax - bx, ay - by, -winding
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _pixel_range(a: float, b: float, c: float, size: int) -> tuple[int, int]:
+    """First pixel and the one after the last whose centres lie between the least and the greatest of three coordinates.
+
+    Clamped to the picture before they become integers, which huge values do not fit.
+    """
+    first = max(np.ceil(min(a, b, c) - 0.5), 0.0)
+    last = min(np.floor(max(a, b, c) - 0.5), size - 1.0)
+    if not first <= last:
+        return 0, 0
+    return int(first), int(last) + 1
 
 
 @njit(cache=True, nogil=True)
@@ -43,12 +59,7 @@ def rasterize(
     barycentric: np.ndarray,
     depth_mm: np.ndarray,
 ) -> None:
-    """Z-buffer all triangles.
-
-    The sign of an edge function at a pixel centre *on* the edge counts as positive. With canonical edges this is the
-    same as moving the sample by (-e^2, e) for an infinitely small e, so a centre on an edge or vertex of a surface
-    belongs to exactly one of the triangles around it: a top-left rule in another dress. Of equal depths the lower
-    face wins.
+    """Z-buffer all triangles. Of equal depths the lower face wins.
 
     Args:
         vertices: (V, 3) x_px, y_px, depth_mm.
@@ -59,62 +70,69 @@ def rasterize(
         barycentric: (H, W, 3), output.
         depth_mm: (H, W), output.
     """
-    height, width = face_index.shape
-    nearest = np.full((height, width), np.inf)
+    nearest = np.full(face_index.shape, np.inf)
     face_index[:] = -1
     barycentric[:] = 0.0
     depth_mm[:] = 0.0
+    corners = np.empty((3, 3))
     for face in range(faces.shape[0]):
-        i0, i1, i2 = faces[face, 0], faces[face, 1], faces[face, 2]
-        z0, z1, z2 = np.float64(vertices[i0, 2]), np.float64(vertices[i1, 2]), np.float64(vertices[i2, 2])
-        if not (z0 > near_mm and z1 > near_mm and z2 > near_mm):
-            continue
-        x0, y0 = np.float64(vertices[i0, 0]), np.float64(vertices[i0, 1])
-        x1, y1 = np.float64(vertices[i1, 0]), np.float64(vertices[i1, 1])
-        x2, y2 = np.float64(vertices[i2, 0]), np.float64(vertices[i2, 1])
-        # Pixel centres within the bounding box; compared as floats, since huge values do not fit an integer.
-        left = max(np.ceil(min(x0, x1, x2) - 0.5), 0.0)
-        right = min(np.floor(max(x0, x1, x2) - 0.5), width - 1.0)
-        top = max(np.ceil(min(y0, y1, y2) - 0.5), 0.0)
-        bottom = min(np.floor(max(y0, y1, y2) - 0.5), height - 1.0)
-        if not (left <= right and top <= bottom):
-            continue
-        double_area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        # y points down, so a triangle that is counter-clockwise to the eye has a negative area here.
-        if not np.isfinite(double_area) or abs(double_area) < MIN_DOUBLE_AREA_PX2:
-            continue
-        if cull_back_faces and double_area > 0.0:
-            continue
-        winding = 1.0 if double_area > 0.0 else -1.0
-        ox0, oy0, dx0, dy0, order0 = _canonical_edge(x1, y1, x2, y2)
-        ox1, oy1, dx1, dy1, order1 = _canonical_edge(x2, y2, x0, y0)
-        ox2, oy2, dx2, dy2, order2 = _canonical_edge(x0, y0, x1, y1)
-        sign0, sign1, sign2 = winding * order0, winding * order1, winding * order2
-        for row in range(int(top), int(bottom) + 1):
-            py = row + 0.5
-            for column in range(int(left), int(right) + 1):
-                px = column + 0.5
-                e0 = dx0 * (py - oy0) - dy0 * (px - ox0)
-                if (e0 >= 0.0) != (sign0 > 0.0):
-                    continue
-                e1 = dx1 * (py - oy1) - dy1 * (px - ox1)
-                if (e1 >= 0.0) != (sign1 > 0.0):
-                    continue
-                e2 = dx2 * (py - oy2) - dy2 * (px - ox2)
-                if (e2 >= 0.0) != (sign2 > 0.0):
-                    continue
-                a0, a1, a2 = sign0 * e0 / z0, sign1 * e1 / z1, sign2 * e2 / z2
-                total = a0 + a1 + a2
-                if total <= 0.0:
-                    continue
-                depth = (sign0 * e0 + sign1 * e1 + sign2 * e2) / total
-                if depth < nearest[row, column]:
-                    nearest[row, column] = depth
-                    depth_mm[row, column] = depth
-                    face_index[row, column] = face
-                    barycentric[row, column, 0] = a0 / total
-                    barycentric[row, column, 1] = a1 / total
-                    barycentric[row, column, 2] = a2 / total
+        for k in range(3):
+            for axis in range(3):
+                corners[k, axis] = vertices[faces[face, k], axis]
+        if corners[0, 2] > near_mm and corners[1, 2] > near_mm and corners[2, 2] > near_mm:
+            _draw_face(corners, face, cull_back_faces, nearest, face_index, barycentric, depth_mm)
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _draw_face(
+    corners: np.ndarray,
+    face: int,
+    cull_back_faces: bool,
+    nearest: np.ndarray,
+    face_index: np.ndarray,
+    barycentric: np.ndarray,
+    depth_mm: np.ndarray,
+) -> None:
+    """Draw one triangle where it is nearer than what is there.
+
+    The sign of an edge function at a pixel centre *on* the edge counts as positive. With canonical edges this is the
+    same as moving the sample by (-e^2, e) for an infinitely small e, so a centre on an edge or vertex of a surface
+    belongs to exactly one of the triangles around it: a top-left rule in another dress.
+    """
+    (x0, y0, z0), (x1, y1, z1), (x2, y2, z2) = corners
+    left, right = _pixel_range(x0, x1, x2, face_index.shape[1])
+    top, bottom = _pixel_range(y0, y1, y2, face_index.shape[0])
+    if left == right or top == bottom:
+        return
+    double_area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+    # y points down, so a triangle that is counter-clockwise to the eye has a negative area here.
+    if not np.isfinite(double_area) or abs(double_area) < MIN_DOUBLE_AREA_PX2 or (cull_back_faces and double_area > 0):
+        return
+    winding = 1.0 if double_area > 0.0 else -1.0
+    ox0, oy0, dx0, dy0, sign0 = _canonical_edge(x1, y1, x2, y2, winding)
+    ox1, oy1, dx1, dy1, sign1 = _canonical_edge(x2, y2, x0, y0, winding)
+    ox2, oy2, dx2, dy2, sign2 = _canonical_edge(x0, y0, x1, y1, winding)
+    for row in range(top, bottom):
+        for column in range(left, right):
+            px, py = column + 0.5, row + 0.5
+            e0 = dx0 * (py - oy0) - dy0 * (px - ox0)
+            e1 = dx1 * (py - oy1) - dy1 * (px - ox1)
+            e2 = dx2 * (py - oy2) - dy2 * (px - ox2)
+            if (e0 >= 0.0) != (sign0 > 0.0) or (e1 >= 0.0) != (sign1 > 0.0) or (e2 >= 0.0) != (sign2 > 0.0):
+                continue
+            a0, a1, a2 = sign0 * e0 / z0, sign1 * e1 / z1, sign2 * e2 / z2
+            total = a0 + a1 + a2
+            if total <= 0.0:
+                continue
+            depth = (sign0 * e0 + sign1 * e1 + sign2 * e2) / total
+            if depth < nearest[row, column]:
+                nearest[row, column] = depth
+                depth_mm[row, column] = depth
+                face_index[row, column] = face
+                barycentric[row, column, 0] = a0 / total
+                barycentric[row, column, 1] = a1 / total
+                barycentric[row, column, 2] = a2 / total
 
 
 @njit(cache=True, nogil=True)

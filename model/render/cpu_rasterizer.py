@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from model.render import cpu_antialias, cpu_kernels
+from model.render import cpu_blending, cpu_contours, cpu_kernels
 from model.render.rasterizer import Fragments
 
 NEAR_MM = 1.0
@@ -134,9 +134,9 @@ class _Antialias(torch.autograd.Function):
         blends: list[tuple[np.ndarray, ...]] = [()] * len(vertices)
 
         def draw(i: int) -> None:
-            blends[i] = cpu_antialias.find_blends(vertices[i], triangles, opposite, indices[i], depths[i])
+            blends[i] = cpu_contours.find_blends(vertices[i], triangles, opposite, indices[i], depths[i])
             pixels, _, weights, _ = blends[i]
-            cpu_antialias.blend_forward(before[i], pixels, weights, after[i])
+            cpu_blending.blend_forward(before[i], pixels, weights, after[i])
 
         _for_each(len(vertices), draw)
         ctx.save_for_backward(image, vertices_image, blended)
@@ -155,7 +155,7 @@ class _Antialias(torch.autograd.Function):
 
         def carry(i: int) -> None:
             pixels, edges, weights, gradients = ctx.blends[i]
-            cpu_antialias.blend_backward(
+            cpu_blending.blend_backward(
                 before[i],
                 after[i],
                 pixels,

@@ -1,4 +1,4 @@
-"""Numba kernels of silhouette antialiasing. One batch element per call.
+"""Numba kernels that find occluding contours between pixels, for antialiasing. One batch element per call.
 
 After Laine et al., "Modular Primitives for High-Performance Differentiable Rendering" (2020), section 3.4: where two
 neighbouring pixels show different surfaces, the occluding contour crosses the segment between their centres, and the
@@ -10,8 +10,8 @@ another way:
   too when triangles are smaller than pixels, as those of a head in a crop are.
 * A slanted contour is met by horizontal *and* vertical pairs. Their blends are weighted with the squared sine and
   cosine of its slope, which add to one; without it an edge at 45 degrees would count twice.
-* Where the blends into one pixel sum to more than 1 they are scaled to 1, so that no colour leaves the range of its
-  neighbours.
+* Where the blends into one pixel sum to more than 1 they are scaled to 1 (`model.render.cpu_blending`), so that no
+  colour leaves the range of its neighbours.
 
 Corners are numbered 3 * face + k; `opposite[corner]` is the corner that looks at the same edge from the other side
 (the corner table of Rossignac 2001), -1 where there is no other side.
@@ -48,6 +48,29 @@ def _crossing(
 
 @njit(cache=True, nogil=True)
 @no_type_check
+def _first_exit(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    face: int,
+    along: int,
+    position: float,
+    level: float,
+    direction: float,
+) -> tuple[int, float]:
+    """Corner opposite the edge through which a walk leaves the triangle it starts in (-1: none), and the distance."""
+    across = 1 - along
+    exit_corner, distance = -1, -np.inf
+    for k in range(3):
+        start, end = faces[face, (k + 1) % 3], faces[face, (k + 2) % 3]
+        if (vertices[start, across] >= level) != (vertices[end, across] >= level):
+            candidate = _crossing(vertices, start, end, along, position, level, direction)
+            if candidate > distance:
+                exit_corner, distance = 3 * face + k, candidate
+    return exit_corner, distance
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
 def _walk(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -76,13 +99,7 @@ def _walk(
         What was found; the corner that looks at the contour's edge; the distance of the crossing in [0, 1].
     """
     across = 1 - along
-    exit_corner, distance = -1, -np.inf
-    for k in range(3):
-        start, end = faces[face, (k + 1) % 3], faces[face, (k + 2) % 3]
-        if (vertices[start, across] >= level) != (vertices[end, across] >= level):
-            candidate = _crossing(vertices, start, end, along, position, level, direction)
-            if candidate > distance:
-                exit_corner, distance = 3 * face + k, candidate
+    exit_corner, distance = _first_exit(vertices, faces, face, along, position, level, direction)
     if exit_corner < 0:
         return _SAME_SURFACE, -1, 0.0
     for _ in range(_MAX_STEPS):
@@ -158,6 +175,39 @@ def _blend_weight(
 
 @njit(cache=True, nogil=True)
 @no_type_check
+def _find_contour(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    opposite: np.ndarray,
+    first_face: int,
+    second_face: int,
+    first_is_nearer: bool,
+    along: int,
+    position: float,
+    level: float,
+) -> tuple[int, float, bool]:
+    """Find the contour between a pixel centre and the next one on an axis.
+
+    Returns:
+        The corner that looks at the contour's edge, -1 if there is none; its distance from the centre of the pixel
+        that shows the contour's surface; whether that is the first pixel.
+    """
+    from_first = first_is_nearer
+    for _ in range(2):
+        near, far = (first_face, second_face) if from_first else (second_face, first_face)
+        where, direction = (position, 1.0) if from_first else (position + 1.0, -1.0)
+        found, corner, distance = _walk(vertices, faces, opposite, near, far, along, where, level, direction)
+        if found == _FOUND:
+            return corner, distance, from_first
+        # The nearer surface may run on behind the other pixel's, and then it is the other's contour that is seen.
+        if found != _HIDDEN or far < 0:
+            break
+        from_first = not from_first
+    return -1, 0.0, from_first
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
 def find_blends(
     vertices: np.ndarray,
     faces: np.ndarray,
@@ -188,106 +238,27 @@ def find_blends(
         for column in range(width):
             here = face_index[row, column]
             for along in range(2):
-                there_row, there_column = row + along, column + 1 - along
-                if there_row == height or there_column == width:
+                next_row, next_column = row + along, column + 1 - along
+                if next_row == height or next_column == width or here == face_index[next_row, next_column]:
                     continue
-                there = face_index[there_row, there_column]
-                if here == there:
+                there = face_index[next_row, next_column]
+                here_is_nearer = here >= 0 and (there < 0 or depth_mm[row, column] <= depth_mm[next_row, next_column])
+                position, level = (column + 0.5, row + 0.5) if along == 0 else (row + 0.5, column + 0.5)
+                corner, distance, from_here = _find_contour(
+                    vertices, faces, opposite, here, there, here_is_nearer, along, position, level
+                )
+                if corner < 0:
                     continue
-                from_here = there < 0 or (here >= 0 and depth_mm[row, column] <= depth_mm[there_row, there_column])
-                for _ in range(2):
-                    near_row, near_column = (row, column) if from_here else (there_row, there_column)
-                    near, far = (here, there) if from_here else (there, here)
-                    direction = 1.0 if from_here else -1.0
-                    position = (near_column if along == 0 else near_row) + 0.5
-                    level = (near_row if along == 0 else near_column) + 0.5
-                    found, corner, distance = _walk(
-                        vertices, faces, opposite, near, far, along, position, level, direction
-                    )
-                    # The nearer surface may run on behind the farther pixel's, whose own contour is then the one seen.
-                    if found != _HIDDEN or far < 0:
-                        break
-                    from_here = not from_here
-                if found != _FOUND:
-                    continue
+                # Less than half way the contour's own pixel takes the neighbour's colour, beyond it the neighbour does.
+                here_takes = from_here == (distance < 0.5)
+                here_pixel, next_pixel = row * width + column, next_row * width + next_column
+                pixels[count] = (here_pixel, next_pixel) if here_takes else (next_pixel, here_pixel)
                 face, k = corner // 3, corner % 3
                 start, end = faces[face, (k + 1) % 3], faces[face, (k + 2) % 3]
-                near_pixel, far_pixel = row * width + column, there_row * width + there_column
-                if not from_here:
-                    near_pixel, far_pixel = far_pixel, near_pixel
-                reaches_over = distance >= 0.5
-                pixels[count, 0] = far_pixel if reaches_over else near_pixel
-                pixels[count, 1] = near_pixel if reaches_over else far_pixel
-                edges[count, 0], edges[count, 1] = start, end
+                edges[count] = start, end
+                direction = 1.0 if from_here else -1.0
                 weights[count] = _blend_weight(
                     vertices, start, end, along, level, direction, distance, gradients[count]
                 )
                 count += 1
     return pixels[:count].copy(), edges[:count].copy(), weights[:count].copy(), gradients[:count].copy()
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _blend_totals(pixels: np.ndarray, weights: np.ndarray, pixel_count: int) -> np.ndarray:
-    """Sum of the weights into each pixel, (H W,)."""
-    totals = np.zeros(pixel_count)
-    for blend in range(pixels.shape[0]):
-        totals[pixels[blend, 0]] += weights[blend]
-    return totals
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def blend_forward(image: np.ndarray, pixels: np.ndarray, weights: np.ndarray, blended: np.ndarray) -> None:
-    """Blend an image (H W, C) into `blended`, which comes as a copy of it."""
-    totals = _blend_totals(pixels, weights, image.shape[0])
-    for blend in range(pixels.shape[0]):
-        into, of = pixels[blend]
-        weight = weights[blend] / max(totals[into], 1.0)
-        for channel in range(image.shape[1]):
-            blended[into, channel] += weight * (image[of, channel] - image[into, channel])
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def blend_backward(
-    image: np.ndarray,
-    blended: np.ndarray,
-    pixels: np.ndarray,
-    edges: np.ndarray,
-    weights: np.ndarray,
-    gradients: np.ndarray,
-    grad_blended: np.ndarray,
-    grad_image: np.ndarray,
-    grad_vertices: np.ndarray,
-) -> None:
-    """Carry gradients of a blended image to the image and to the contours' vertices.
-
-    Args:
-        image: (H W, C) before blending.
-        blended: (H W, C) after it.
-        pixels: As `find_blends` returns them, like the three that follow.
-        edges: Vertices of the contours.
-        weights: Weights of the blends.
-        gradients: Gradients of the weights.
-        grad_blended: (H W, C).
-        grad_image: (H W, C), output; comes as a copy of `grad_blended`.
-        grad_vertices: (V, 3), output, added to.
-    """
-    totals = _blend_totals(pixels, weights, image.shape[0])
-    for blend in range(pixels.shape[0]):
-        into, of = pixels[blend]
-        total = max(totals[into], 1.0)
-        weight = weights[blend] / total
-        grad_weight = 0.0
-        for channel in range(image.shape[1]):
-            gradient = grad_blended[into, channel]
-            grad_image[into, channel] -= weight * gradient
-            grad_image[of, channel] += weight * gradient
-            # Scaled weights trade against each other: the derivative is then taken from the blend, not from the pixel.
-            base = blended[into, channel] if total > 1.0 else image[into, channel]
-            grad_weight += gradient * (image[of, channel] - base) / total
-        for end in range(2):
-            vertex = edges[blend, end]
-            grad_vertices[vertex, 0] += grad_weight * gradients[blend, 2 * end]
-            grad_vertices[vertex, 1] += grad_weight * gradients[blend, 2 * end + 1]
