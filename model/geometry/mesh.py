@@ -61,4 +61,4 @@ def uniform_laplacian(faces: Int[Tensor, "face 3"], vertex_count: int) -> Float[
     present = torch.unique(edges[:, 0])
     indices = torch.cat((edges.T, present.repeat(2, 1)), dim=1)
     values = torch.cat((weights, -torch.ones(len(present), device=faces.device)))
-    return torch.sparse_coo_tensor(indices, values, (vertex_count, vertex_count)).coalesce()
+    return torch.sparse_coo_tensor(indices, values, (vertex_count, vertex_count), check_invariants=False).coalesce()
