@@ -21,9 +21,11 @@ _MEAN_RGB = (122.782, 117.001, 104.298)
 _TARGET_PX = np.array([(51.6, 58.0), (98.4, 58.0), (75.0, 85.0), (57.0, 108.0), (93.0, 108.0)])
 # A block's kind follows from its name, as in dlib's definition of the network.
 _BLOCKS = (
-    "conv32_1 conv32_2 conv32_3 conv64_down conv64_1 conv64_2 conv64_3 conv128_down conv128_1 conv128_2 "
-    "conv256_down conv256_1 conv256_2 conv256_down_out"
-).split()
+    *("conv32_1", "conv32_2", "conv32_3"),
+    *("conv64_down", "conv64_1", "conv64_2", "conv64_3"),
+    *("conv128_down", "conv128_1", "conv128_2"),
+    *("conv256_down", "conv256_1", "conv256_2", "conv256_down_out"),
+)
 
 
 class _ResidualBlock(nn.Module):
