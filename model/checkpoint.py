@@ -84,9 +84,7 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     head_path = (folder / config["head"]).resolve()
     head = load_head(head_path)
     if file_sha256(head_path) != config["head_sha256"]:
-        raise ValueError(
-            f"{head_path}: not the head file that {folder} was trained with (its SHA-256 differs)"
-        )
+        raise ValueError(f"{head_path}: not the head file that {folder} was trained with (its SHA-256 differs)")
     reconstructor = Reconstructor(EncoderConfig(config["encoder"]["backbone"]), config["image_size"], head)
     weights_path = folder / _WEIGHTS
     if not weights_path.is_file():

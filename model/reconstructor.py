@@ -9,7 +9,6 @@ Reconstruction <── landmarks, projected <── Mesh (model and camera space
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -91,9 +90,7 @@ class Reconstructor(nn.Module):
             ValueError: If the crops are not S x S.
         """
         if image_srgb.shape[-2:] != (self.image_size, self.image_size):
-            raise ValueError(
-                f"crops are {tuple(image_srgb.shape[-2:])} px, this model takes {self.image_size}"
-            )
+            raise ValueError(f"crops are {tuple(image_srgb.shape[-2:])} px, this model takes {self.image_size}")
         return self.parameter_head(self.backbone(image_srgb), intrinsics_px, self.image_size)
 
     def decode(self, parameters: FaceParameters, intrinsics_px: Float[Tensor, "batch 3 3"]) -> Reconstruction:

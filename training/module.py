@@ -44,32 +44,24 @@ class TrainingModule(LightningModule):
         predicted_px = reconstruction.landmarks68_image[..., :2]
         errors = [
             100.0
-            * landmark_distance(
-                predicted_px[i : i + 1], observation.landmarks68_px[i : i + 1, :, :2], box, weight
-            )
+            * landmark_distance(predicted_px[i : i + 1], observation.landmarks68_px[i : i + 1, :, :2], box, weight)
             for i, (box, weight) in enumerate(
                 zip(observation.box_px.split(1), observation.landmarks68_weight.split(1), strict=True)
             )
         ]
         nme_percent = torch.stack(errors)
-        yaw_degrees = torch.rad2deg(
-            torch.asin(reconstruction.parameters.rotation[:, 0, 2].clamp(-1, 1))
-        ).abs()
+        yaw_degrees = torch.rad2deg(torch.asin(reconstruction.parameters.rotation[:, 0, 2].clamp(-1, 1))).abs()
         labelled = observation.landmarks68_weight > 0
         for name, low, high in (("0-30", 0, 30), ("30-60", 30, 60), ("60-90", 60, 91)):
             chosen = labelled & (yaw_degrees >= low) & (yaw_degrees < high)
             if chosen.any():
-                self.log(
-                    f"val/nme_{name}", nme_percent[chosen].mean(), batch_size=int(chosen.sum()), on_epoch=True
-                )
+                self.log(f"val/nme_{name}", nme_percent[chosen].mean(), batch_size=int(chosen.sum()), on_epoch=True)
         self.log("val/nme", nme_percent[labelled].mean(), batch_size=int(labelled.sum()), prog_bar=True)
         if self.experiment.loss.renders:
             rendering = self._render(reconstruction, observation.intrinsics_px)
             mask = _comparable(observation, rendering)
             residual = residual_srgb(rendering.image_linear, observation.image_srgb, observation.color)
-            self.log(
-                "val/residual", (residual * mask).sum() / mask.sum().clamp(min=1.0), batch_size=len(mask)
-            )
+            self.log("val/residual", (residual * mask).sum() / mask.sum().clamp(min=1.0), batch_size=len(mask))
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW, decay on matrices only, warm-up and cosine to 1 % per step."""
@@ -100,9 +92,7 @@ class TrainingModule(LightningModule):
         config = self.experiment.loss
         reconstructor = self.reconstructor
         reconstruction = reconstructor(observation.image_srgb, observation.intrinsics_px)
-        dense = reconstructor.landmarks_image(
-            reconstruction.parameters, observation.intrinsics_px, "mediapipe478"
-        )
+        dense = reconstructor.landmarks_image(reconstruction.parameters, observation.intrinsics_px, "mediapipe478")
         terms = geometric_terms(config, observation, reconstruction, dense)
         if config.renders:
             rendering = self._render(reconstruction, observation.intrinsics_px)

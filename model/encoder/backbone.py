@@ -43,18 +43,16 @@ class Backbone(nn.Module):
             image_size: Side of the square crops in px; transformers size their position embedding by it.
 
         Raises:
-            ValueError: If timm knows no such model, or the weights do not fit it.
+            ValueError: If timm knows no such model, it takes no crops of this size, or the weights do not fit it.
             FileNotFoundError: If `pretrained` names a file that is missing.
             RuntimeError: If timm's download fails; the message says what else can be done.
         """
         super().__init__()
         if not timm.is_model(config.backbone):
-            similar = (
-                ", ".join(timm.list_models(f"*{config.backbone.split('_')[0]}*")[:5]) or "timm.list_models()"
-            )
+            similar = ", ".join(timm.list_models(f"*{config.backbone.split('_')[0]}*")[:5]) or "timm.list_models()"
             raise ValueError(f"encoder.backbone={config.backbone!r} is no timm model; see {similar}")
         self.network = _create(config, image_size)
-        self.feature_count = int(self.network.num_features)
+        self.feature_count = _feature_count(self.network, config, image_size)
         statistics = timm.data.resolve_data_config({}, model=self.network)
         self.register_buffer("mean", torch.tensor(statistics["mean"]).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(statistics["std"]).reshape(1, 3, 1, 1), persistent=False)
@@ -67,12 +65,16 @@ class Backbone(nn.Module):
 
 
 def _create(config: EncoderConfig, image_size: int) -> nn.Module:
-    # Only transformers take (and need) the image size when they are built.
-    sized = {"img_size": image_size} if "vit" in config.backbone or "deit" in config.backbone else {}
+    # Only networks of a fixed input size take (and need) it when they are built, and not all of those take it.
+    sizes = [{"img_size": image_size}, {}] if _has_fixed_size(config.backbone) else [{}]
     try:
-        return timm.create_model(
-            config.backbone, pretrained=config.pretrained == "timm", num_classes=0, **sized
-        )
+        for size in sizes:
+            try:
+                return timm.create_model(config.backbone, pretrained=config.pretrained == "timm", num_classes=0, **size)
+            except TypeError:
+                if not size:
+                    raise
+        raise AssertionError("the last size is tried without being caught")
     except OSError as error:
         raise RuntimeError(
             f"timm could not download the ImageNet weights of {config.backbone} ({error}); set encoder.pretrained to a "

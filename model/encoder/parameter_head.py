@@ -33,9 +33,7 @@ class _UnitInterval(torch.autograd.Function):
         return raw.clamp(0.0, 1.0)
 
     @staticmethod
-    def setup_context(
-        ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor], output: Tensor
-    ) -> None:
+    def setup_context(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(inputs[0])
 
     @staticmethod

@@ -143,17 +143,13 @@ def load_head(path: Path) -> HeadAssets:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such head file; the default one ships in checkpoints/likeness-head/"
-        )
+        raise FileNotFoundError(f"{path}: no such head file; the default one ships in checkpoints/likeness-head/")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
-        raise ValueError(
-            f"{path}: not a safetensors file ({error}); convert it with model.face.readers"
-        ) from error
+        raise ValueError(f"{path}: not a safetensors file ({error}); convert it with model.face.readers") from error
     if metadata.get("format") != HEAD_FORMAT:
         raise ValueError(f"{path}: format is {metadata.get('format')!r}, expected {HEAD_FORMAT!r}")
     try:

@@ -102,9 +102,7 @@ class MorphableModel(nn.Module):
             KeyError: If the head has no such set; the message lists those it has.
         """
         if name not in self.landmark_names:
-            raise KeyError(
-                f"this head has no landmarks {name!r}; it has {', '.join(self.landmark_names) or 'none'}"
-            )
+            raise KeyError(f"this head has no landmarks {name!r}; it has {', '.join(self.landmark_names) or 'none'}")
         corners, weights = self.get_buffer(f"{name}_corners"), self.get_buffer(f"{name}_weights")
         return (vertices[:, corners] * weights[None, :, :, None]).sum(2)
 
@@ -116,9 +114,7 @@ class MorphableModel(nn.Module):
     ) -> Float[Tensor, "batch landmark 3"]:
         """Landmarks in model space, equal to `landmarks(vertices_mm(...), name)` without the other vertices."""
         mean = self.landmarks(self.mean_mm[None], name)
-        offsets = identity @ self.get_buffer(f"{name}_identity") + expression @ self.get_buffer(
-            f"{name}_expression"
-        )
+        offsets = identity @ self.get_buffer(f"{name}_identity") + expression @ self.get_buffer(f"{name}_expression")
         return mean + offsets.unflatten(-1, (-1, 3))
 
     def region(self, name: str) -> Bool[Tensor, " vertex"]:
@@ -128,9 +124,7 @@ class MorphableModel(nn.Module):
             KeyError: If the head has no such region; the message lists those it has.
         """
         if name not in self.region_names:
-            raise KeyError(
-                f"this head has no region {name!r}; it has {', '.join(self.region_names) or 'none'}"
-            )
+            raise KeyError(f"this head has no region {name!r}; it has {', '.join(self.region_names) or 'none'}")
         return self.get_buffer(f"region_{name}")
 
 

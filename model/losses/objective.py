@@ -98,8 +98,7 @@ def geometric_terms(
     return {
         "landmarks68": config.landmarks68 * landmark_distance(predicted68_px, target68_px, box_px, weight),
         "depth68": config.depth68 * depth,
-        "landmarks478": config.landmarks478
-        * landmark_distance(predicted478_px, target478_px, box_px, mesh_weight),
+        "landmarks478": config.landmarks478 * landmark_distance(predicted478_px, target478_px, box_px, mesh_weight),
         "lids_and_lips": config.lids_and_lips * lids,
         "identity_prior": config.identity_prior * gaussian_prior(parameters.identity),
         "expression_prior": config.expression_prior * sparse_prior(parameters.expression),
