@@ -1,5 +1,6 @@
 """The image backbone: any timm model by name, as pooled features."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,21 +66,36 @@ class Backbone(nn.Module):
 
 
 def _create(config: EncoderConfig, image_size: int) -> nn.Module:
-    # Only networks of a fixed input size take (and need) it when they are built, and not all of those take it.
-    sizes = [{"img_size": image_size}, {}] if _has_fixed_size(config.backbone) else [{}]
+    options = {"pretrained": config.pretrained == "timm", "num_classes": 0}
+    description = timm.get_pretrained_cfg(config.backbone)
     try:
-        for size in sizes:
-            try:
-                return timm.create_model(config.backbone, pretrained=config.pretrained == "timm", num_classes=0, **size)
-            except TypeError:
-                if not size:
-                    raise
-        raise AssertionError("the last size is tried without being caught")
+        if description is not None and description.fixed_input_size:
+            # Transformers size their position embeddings when they are built; a few of them by themselves.
+            with suppress(TypeError):
+                return timm.create_model(config.backbone, img_size=image_size, **options)
+        return timm.create_model(config.backbone, **options)
     except OSError as error:
         raise RuntimeError(
             f"timm could not download the ImageNet weights of {config.backbone} ({error}); set encoder.pretrained to a "
             "local safetensors file (tools/import_backbone.py makes one) or to 'none'"
         ) from error
+
+
+@torch.no_grad()
+def _feature_count(network: nn.Module, config: EncoderConfig, image_size: int) -> int:
+    # Asked of the network itself: timm's `num_features` is not the width of the pooled output where the head has a
+    # hidden layer (MobileNetV3 and V4, VGG, HGNet ...).
+    network.eval()
+    try:
+        features = network(torch.zeros(1, 3, image_size, image_size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"encoder.backbone={config.backbone!r} does not take crops of {image_size} px ({error}); "
+            "change image_size or the backbone"
+        ) from error
+    finally:
+        network.train()
+    return int(features.shape[1])
 
 
 def load_local_weights(network: nn.Module, path: Path) -> None:
