@@ -7,23 +7,36 @@ sets, every region. Its "face" is the half with z > 0.
 from functools import cache
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
+from model.encoder.backbone import EncoderConfig
 from model.face.assets import HeadAssets, LandmarkSet
+from model.reconstructor import Reconstructor
+
+IMAGE_SIZE = 64
+"""Crops of the small world, px."""
+
+BACKBONE = "test_resnet"
+"""The smallest of timm's residual networks, made for tests."""
 
 RADII_MM = np.array([72.0, 100.0, 85.0])
 """Half width, height and depth of the toy head."""
 
 _MERIDIANS, _PARALLELS = 20, 15
 
-_SIDED = (
-    "browDown browOuterUp cheekSquint eyeBlink eyeLookDown eyeLookIn eyeLookOut eyeLookUp eyeSquint eyeWide "
-    "mouthDimple mouthFrown mouthLowerDown mouthPress mouthSmile mouthStretch mouthUpperUp noseSneer"
-).split()
-_SINGLE = (
-    "browInnerUp cheekPuff jawForward jawLeft jawOpen jawRight mouthClose mouthFunnel mouthLeft mouthPucker mouthRight "
-    "mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper tongueOut"
-).split()
+# fmt: off
+_SIDED = [
+    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp",
+    "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch",
+    "mouthUpperUp", "noseSneer",
+]
+_SINGLE = [
+    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft",
+    "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "tongueOut",
+]
+# fmt: on
 ARKIT_NAMES = tuple(sorted([f"{name}{side}" for name in _SIDED for side in ("Left", "Right")] + _SINGLE))
 """ARKit's 52 blendshapes."""
 
@@ -43,7 +56,7 @@ def toy_head(identity_count: int = 6, albedo_count: int = 4) -> HeadAssets:
     """The toy head; the same arrays at every call, so do not write to them."""
     unit, faces, mirror = _sphere()
     vertices_mm = (unit * RADII_MM).astype(np.float32)
-    vertices_mm[:, 2] += 22.0 * np.exp(-((unit[:, :2] / (0.22, 0.35)) ** 2).sum(1)) * (unit[:, 2] > 0)
+    vertices_mm[:, 2] += 22.0 * np.exp(-((unit[:, :2] / (0.22, 0.35)) ** 2).sum(1)) * (unit[:, 2] > 1e-6)
     uv = np.stack((0.5 + np.arctan2(unit[:, 0], unit[:, 2]) / (2 * np.pi), np.arccos(-unit[:, 1]) / np.pi), axis=1)
     return HeadAssets(
         vertices_mm=vertices_mm,
@@ -62,6 +75,19 @@ def toy_head(identity_count: int = 6, albedo_count: int = 4) -> HeadAssets:
         },
         regions=_regions(unit),
     )
+
+
+def toy_reconstructor(image_size: int = IMAGE_SIZE, backbone: str = BACKBONE) -> Reconstructor:
+    """An untrained reconstructor of the toy head, in evaluation mode."""
+    return Reconstructor(EncoderConfig(backbone), image_size, toy_head()).eval()
+
+
+def crop_camera(
+    batch: int = 1, image_size: int = IMAGE_SIZE, focal_over_size: float = 4.0
+) -> Float[Tensor, "batch 3 3"]:
+    """Intrinsics of crops whose middle is the principal point."""
+    focal_px, middle_px = focal_over_size * image_size, 0.5 * image_size
+    return torch.tensor([[focal_px, 0.0, middle_px], [0.0, focal_px, middle_px], [0.0, 0.0, 1.0]]).repeat(batch, 1, 1)
 
 
 def ibug68_layout() -> Float[np.ndarray, "68 2"]:
@@ -138,8 +164,10 @@ def _expression(name: str, unit: Float[np.ndarray, "vertex 3"]) -> Float[np.ndar
         centres = [(x, y)]
     else:
         centres = [(x, y), (-x, y)] if x else [(0.0, y)]
-    weight = sum(np.exp(-(((unit[:, :2] - centre) / 0.3) ** 2).sum(1)) for centre in centres) * (unit[:, 2] > 0)
-    # A little of another direction for each name, so that no two shapes are the same.
+    weight = sum(np.exp(-(((unit[:, :2] - centre) / 0.3) ** 2).sum(1)) for centre in centres) * (unit[:, 2] > 1e-6)
+    # A little of another direction for each name, so that no two shapes are the same; a left and a right one mirror.
+    if len(centres) == 1 and x:
+        name = name.replace("Right", "Left")
     direction = np.array([0.0, -8.0 if downwards else 8.0, 2.0 + 0.1 * ARKIT_NAMES.index(name)])
     return (weight[:, None] * direction).astype(np.float32)
 

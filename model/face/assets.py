@@ -88,8 +88,15 @@ class HeadAssets:
         _check_indices("uv_faces", self.uv_faces, len(self.uv))
         if self.faces.shape != self.uv_faces.shape:
             raise ValueError(f"{len(self.faces)} faces but {len(self.uv_faces)} uv_faces")
+        for name in ("vertices_mm", "uv", "identity_basis", "expression_basis", "albedo_mean", "albedo_basis"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} holds values that are not finite")
         for name, landmarks in self.landmarks.items():
             _check_indices(f"landmarks.{name}.face", landmarks.face, len(self.faces))
+            if landmarks.barycentric.shape != (len(landmarks.face), 3):
+                raise ValueError(
+                    f"landmarks.{name}: {landmarks.barycentric.shape} weights, {len(landmarks.face)} faces"
+                )
             if not np.allclose(landmarks.barycentric.sum(1), 1.0, atol=1e-3):
                 raise ValueError(f"landmarks.{name}.barycentric: the weights of a point must sum to 1")
         for name, mask in self.regions.items():
