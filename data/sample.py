@@ -1,0 +1,142 @@
+"""`FaceSample`: the wire format between the data and whoever uses it.
+
+One sample is a square crop of a photograph with its labels. `data.loader` makes samples (NumPy) and batches (torch,
+with a leading batch axis); nothing else leaves this package for training. Conventions (pixels, z, colour):
+`docs/conventions.md`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int
+
+LANDMARKS68 = 68
+LANDMARKS478 = 478
+
+
+class FaceSample(TypedDict):
+    """A crop of S x S px and what is known of it.
+
+    Attributes:
+        image_srgb: (3, S, S) float32, sRGB in [0, 1].
+        color: Whether the photograph has colour; where it has none, only luminance may be compared.
+        intrinsics_px: (3, 3) float32, camera of the crop.
+        landmarks68_px: (68, 3) float32, iBUG's points in crop px: x right, y down, z towards the viewer in px of the
+            same scale with zero mean. Points may lie outside the crop. Zeros where the weight is 0.
+        landmarks68_weight: How far the points can be trusted, in [0, 1]; 0 where there are none.
+        landmarks478_px: (478, 2) float32, MediaPipe's points in crop px. Zeros where the weight is 0.
+        landmarks478_weight: In [0, 1]; 0 where there are none, or they are doubtful.
+        skin_mask: (S, S) float32 in [0, 1]: where the skin of the face can be expected; 0 where the crop reaches over
+            the photograph's border, and on patches that augmentation put over it.
+        identity: Number of the person, -1 where unknown.
+        name: Name of the photograph within its source, for messages.
+        source: Collection it comes from.
+    """
+
+    image_srgb: Float32[np.ndarray, "3 size size"]
+    color: bool
+    intrinsics_px: Float32[np.ndarray, "3 3"]
+    landmarks68_px: Float32[np.ndarray, "68 3"]
+    landmarks68_weight: float
+    landmarks478_px: Float32[np.ndarray, "478 2"]
+    landmarks478_weight: float
+    skin_mask: Float32[np.ndarray, "size size"]
+    identity: int
+    name: str
+    source: str
+
+
+class FaceBatch(TypedDict):
+    """Samples stacked along a leading batch axis: arrays and numbers become tensors, texts a list."""
+
+    image_srgb: Float[torch.Tensor, "batch 3 size size"]
+    color: Bool[torch.Tensor, " batch"]
+    intrinsics_px: Float[torch.Tensor, "batch 3 3"]
+    landmarks68_px: Float[torch.Tensor, "batch 68 3"]
+    landmarks68_weight: Float[torch.Tensor, " batch"]
+    landmarks478_px: Float[torch.Tensor, "batch 478 2"]
+    landmarks478_weight: Float[torch.Tensor, " batch"]
+    skin_mask: Float[torch.Tensor, "batch size size"]
+    identity: Int[torch.Tensor, " batch"]
+    name: list[str]
+    source: list[str]
+
+
+_ARRAYS: dict[str, tuple[int | str, ...]] = {
+    "image_srgb": (3, "S", "S"),
+    "intrinsics_px": (3, 3),
+    "landmarks68_px": (LANDMARKS68, 3),
+    "landmarks478_px": (LANDMARKS478, 2),
+    "skin_mask": ("S", "S"),
+}
+_SCALARS: dict[str, type] = {
+    "color": bool,
+    "landmarks68_weight": float,
+    "landmarks478_weight": float,
+    "identity": int,
+    "name": str,
+    "source": str,
+}
+_UNIT_RANGE = ("image_srgb", "skin_mask", "landmarks68_weight", "landmarks478_weight")
+
+
+def validate_sample(sample: FaceSample) -> None:
+    """Check a sample against the contract.
+
+    Raises:
+        ValueError: Naming the sample, the key and what is wrong, at the first violation.
+    """
+    content: dict[str, Any] = dict(sample)
+    title = f"FaceSample {content.get('name', '?')!r}"
+    if set(content) != set(_ARRAYS) | set(_SCALARS):
+        difference = sorted(set(content) ^ (set(_ARRAYS) | set(_SCALARS)))
+        raise ValueError(f"{title}: missing or unknown keys: {', '.join(difference)}")
+    size = content["skin_mask"].shape[-1]
+    for key, pattern in _ARRAYS.items():
+        value = content[key]
+        expected = tuple(size if side == "S" else side for side in pattern)
+        if not isinstance(value, np.ndarray) or value.dtype != np.float32 or value.shape != expected:
+            found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise ValueError(f"{title}: {key} is {found}, expected float32 {expected}")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{title}: {key} holds NaN or infinity")
+    for key, kind in _SCALARS.items():
+        if type(content[key]) is not kind:
+            raise ValueError(f"{title}: {key} is {type(content[key]).__name__}, expected {kind.__name__}")
+    for key in _UNIT_RANGE:
+        lowest, highest = np.min(content[key]), np.max(content[key])
+        if lowest < 0.0 or highest > 1.0:
+            raise ValueError(f"{title}: {key} reaches from {lowest} to {highest}, expected [0, 1]")
+    if not (content["intrinsics_px"][0, 0] > 0.0 and content["intrinsics_px"][1, 1] > 0.0):
+        raise ValueError(f"{title}: the focal length in intrinsics_px must be positive")
+    if content["identity"] < -1:
+        raise ValueError(f"{title}: identity is {content['identity']}, expected -1 (unknown) or more")
+
+
+def collate(samples: Sequence[FaceSample]) -> FaceBatch:
+    """Stack samples into a batch.
+
+    Raises:
+        ValueError: If there is none, or they differ in size.
+    """
+    if not samples:
+        raise ValueError("collate: no samples to stack")
+    return FaceBatch(
+        image_srgb=_stack([sample["image_srgb"] for sample in samples]),
+        color=torch.tensor([sample["color"] for sample in samples]),
+        intrinsics_px=_stack([sample["intrinsics_px"] for sample in samples]),
+        landmarks68_px=_stack([sample["landmarks68_px"] for sample in samples]),
+        landmarks68_weight=torch.tensor([sample["landmarks68_weight"] for sample in samples]),
+        landmarks478_px=_stack([sample["landmarks478_px"] for sample in samples]),
+        landmarks478_weight=torch.tensor([sample["landmarks478_weight"] for sample in samples]),
+        skin_mask=_stack([sample["skin_mask"] for sample in samples]),
+        identity=torch.tensor([sample["identity"] for sample in samples]),
+        name=[sample["name"] for sample in samples],
+        source=[sample["source"] for sample in samples],
+    )
+
+
+def _stack(arrays: Sequence[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(arrays))
