@@ -26,7 +26,7 @@ _FOUND, _SAME_SURFACE, _HIDDEN = 0, 1, 2
 _MAX_STEPS = 256
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _side(vertices: np.ndarray, start: int, end: int, point: int) -> float:
     """Twice the signed area of three vertices in the image: on which side of an edge the third one lies."""
@@ -34,7 +34,7 @@ def _side(vertices: np.ndarray, start: int, end: int, point: int) -> float:
     return (vertices[end, 0] - x) * (vertices[point, 1] - y) - (vertices[end, 1] - y) * (vertices[point, 0] - x)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _crossing(
     vertices: np.ndarray, start: int, end: int, along: int, position: float, level: float, direction: float
@@ -46,7 +46,7 @@ def _crossing(
     return (a + (level - c) * slope - position) * direction
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _first_exit(
     vertices: np.ndarray,
@@ -69,7 +69,7 @@ def _first_exit(
     return exit_corner, distance
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _walk(
     vertices: np.ndarray,
@@ -128,7 +128,7 @@ def _walk(
     return _SAME_SURFACE, -1, 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _blend_weight(
     vertices: np.ndarray,
@@ -173,40 +173,57 @@ def _blend_weight(
     return reach * factor
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
-def _find_contour(
+def _find_contours(
     vertices: np.ndarray,
     faces: np.ndarray,
     opposite: np.ndarray,
-    first_face: int,
-    second_face: int,
-    first_is_nearer: bool,
-    along: int,
-    position: float,
-    level: float,
-) -> tuple[int, float, bool]:
-    """Find the contour between a pixel centre and the next one on an axis.
+    face_index: np.ndarray,
+    depth_mm: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Visit all pairs of neighbouring pixels; the arguments are those of `find_blends`.
 
     Returns:
-        The corner that looks at the contour's edge, -1 if there is none; its distance from the centre of the pixel
-        that shows the contour's surface; whether that is the first pixel.
+        `contours` (N, 5): row and column of the pair's first pixel, axis along which the second follows, direction (+1
+        where the first pixel shows the contour's surface, else -1), corner that looks at the contour's edge; and
+        `distances` (N,) of the contour from the centre of the pixel that shows its surface.
     """
-    from_first = first_is_nearer
-    for _ in range(2):
-        near, far = (first_face, second_face) if from_first else (second_face, first_face)
-        where, direction = (position, 1.0) if from_first else (position + 1.0, -1.0)
-        found, corner, distance = _walk(vertices, faces, opposite, near, far, along, where, level, direction)
-        if found == _FOUND:
-            return corner, distance, from_first
-        # The nearer surface may run on behind the other pixel's, and then it is the other's contour that is seen.
-        if found != _HIDDEN or far < 0:
-            break
-        from_first = not from_first
-    return -1, 0.0, from_first
+    height, width = face_index.shape
+    contours, distances = np.empty((2 * height * width, 5), np.int32), np.empty(2 * height * width)
+    count = 0
+    for row in range(height):
+        for column in range(width):
+            here = face_index[row, column]
+            for along in range(2):
+                next_row, next_column = row + along, column + 1 - along
+                if next_row == height or next_column == width:
+                    continue
+                there = face_index[next_row, next_column]
+                if here == there:
+                    continue
+                from_here = there < 0 or (here >= 0 and depth_mm[row, column] <= depth_mm[next_row, next_column])
+                level = (row if along == 0 else column) + 0.5
+                for _ in range(2):
+                    near, far = (here, there) if from_here else (there, here)
+                    direction = 1 if from_here else -1
+                    position = (column if along == 0 else row) + (0.5 if from_here else 1.5)
+                    found, corner, distance = _walk(
+                        vertices, faces, opposite, near, far, along, position, level, direction
+                    )
+                    if found == _FOUND:
+                        contours[count, 0], contours[count, 1] = row, column
+                        contours[count, 2], contours[count, 3], contours[count, 4] = along, direction, corner
+                        distances[count] = distance
+                        count += 1
+                    # The nearer surface may run on behind the other pixel's, whose contour is then the one seen.
+                    if found != _HIDDEN or far < 0:
+                        break
+                    from_here = not from_here
+    return contours[:count], distances[:count]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def find_blends(
     vertices: np.ndarray,
@@ -215,7 +232,7 @@ def find_blends(
     face_index: np.ndarray,
     depth_mm: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Find every occluding contour between neighbouring pixels.
+    """Find every occluding contour between neighbouring pixels, and what it blends.
 
     Args:
         vertices: (V, 3) x_px, y_px, depth_mm.
@@ -229,36 +246,21 @@ def find_blends(
         `edges` (N, 2) vertices of the contour's edge; `weights` (N,); `gradients` (N, 4) of the weight by the
         edge's coordinates (x, y, x, y).
     """
-    height, width = face_index.shape
-    capacity = 2 * height * width
-    pixels, edges = np.empty((capacity, 2), np.int64), np.empty((capacity, 2), np.int32)
-    weights, gradients = np.empty(capacity), np.empty((capacity, 4))
-    count = 0
-    for row in range(height):
-        for column in range(width):
-            here = face_index[row, column]
-            for along in range(2):
-                next_row, next_column = row + along, column + 1 - along
-                if next_row == height or next_column == width or here == face_index[next_row, next_column]:
-                    continue
-                there = face_index[next_row, next_column]
-                here_is_nearer = here >= 0 and (there < 0 or depth_mm[row, column] <= depth_mm[next_row, next_column])
-                position, level = (column + 0.5, row + 0.5) if along == 0 else (row + 0.5, column + 0.5)
-                corner, distance, from_here = _find_contour(
-                    vertices, faces, opposite, here, there, here_is_nearer, along, position, level
-                )
-                if corner < 0:
-                    continue
-                # Less than half way the contour's own pixel takes the neighbour's colour, beyond it the neighbour does.
-                here_takes = from_here == (distance < 0.5)
-                here_pixel, next_pixel = row * width + column, next_row * width + next_column
-                pixels[count] = (here_pixel, next_pixel) if here_takes else (next_pixel, here_pixel)
-                face, k = corner // 3, corner % 3
-                start, end = faces[face, (k + 1) % 3], faces[face, (k + 2) % 3]
-                edges[count] = start, end
-                direction = 1.0 if from_here else -1.0
-                weights[count] = _blend_weight(
-                    vertices, start, end, along, level, direction, distance, gradients[count]
-                )
-                count += 1
-    return pixels[:count].copy(), edges[:count].copy(), weights[:count].copy(), gradients[:count].copy()
+    width = face_index.shape[1]
+    contours, distances = _find_contours(vertices, faces, opposite, face_index, depth_mm)
+    count = len(contours)
+    pixels, edges = np.empty((count, 2), np.int64), np.empty((count, 2), np.int32)
+    weights, gradients = np.empty(count), np.empty((count, 4))
+    for i in range(count):
+        row, column, along, direction, corner = contours[i]
+        here_pixel, next_pixel = row * width + column, (row + along) * width + column + 1 - along
+        # Less than half way the contour's own pixel takes the neighbour's colour, beyond it the neighbour takes its.
+        here_takes = (direction > 0) == (distances[i] < 0.5)
+        pixels[i, 0] = here_pixel if here_takes else next_pixel
+        pixels[i, 1] = next_pixel if here_takes else here_pixel
+        face, k = corner // 3, corner % 3
+        start, end = faces[face, (k + 1) % 3], faces[face, (k + 2) % 3]
+        edges[i, 0], edges[i, 1] = start, end
+        level = (row if along == 0 else column) + 0.5
+        weights[i] = _blend_weight(vertices, start, end, along, level, direction, distances[i], gradients[i])
+    return pixels, edges, weights, gradients

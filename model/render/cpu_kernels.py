@@ -2,7 +2,8 @@
 
 All of them release the interpreter lock, compute in double precision whatever the arrays' type, and visit pixels and
 triangles in a fixed order, so that results are the same to the bit on any number of threads. `no_type_check` keeps
-the run-time type checks of the tests off functions that numba has to compile.
+the run-time type checks of the tests off functions that numba has to compile; the "numpy" error model lets a division
+by zero be infinite, which spares a check per division; `inline` saves counting references to four arrays per triangle.
 
 Letters: V vertices, F faces, H rows, W columns, C channels.
 """
@@ -19,7 +20,7 @@ _GRADIENT_DAMPING_PX2 = 1e-3
 """Gradients of barycentrics grow as 1 / area; those of triangles around this doubled area and below are faded out."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _canonical_edge(
     ax: float, ay: float, bx: float, by: float, winding: float
@@ -34,7 +35,7 @@ def _canonical_edge(
     return bx, by, ax - bx, ay - by, -winding
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def _pixel_range(a: float, b: float, c: float, size: int) -> tuple[int, int]:
     """First pixel and the one after the last whose centres lie between the least and the greatest of three coordinates.
@@ -48,7 +49,7 @@ def _pixel_range(a: float, b: float, c: float, size: int) -> tuple[int, int]:
     return int(first), int(last) + 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def rasterize(
     vertices: np.ndarray,
@@ -83,7 +84,7 @@ def rasterize(
             _draw_face(corners, face, cull_back_faces, nearest, face_index, barycentric, depth_mm)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _draw_face(
     corners: np.ndarray,
@@ -135,7 +136,7 @@ def _draw_face(
                 barycentric[row, column, 2] = a2 / total
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def rasterize_backward(
     vertices: np.ndarray,
@@ -197,7 +198,7 @@ def rasterize_backward(
                 grad_vertices[vertex, 1] += grad_e[i] * x[j] - grad_e[j] * x[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def interpolate(
     attributes: np.ndarray,
@@ -221,7 +222,7 @@ def interpolate(
                 )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
 def interpolate_backward(
     attributes: np.ndarray,
