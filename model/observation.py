@@ -1,4 +1,4 @@
-"""`Observation`: what a loss may know about a batch of photographs. The one place where the data's dict becomes typed."""
+"""`Observation`: what a loss may know about a batch of photographs. Here, and only here, the data's dict gets types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -33,8 +33,9 @@ _SIDED = [
     "mouthUpperUp", "noseSneer",
 ]
 _SINGLE = [
-    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft",
-    "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "tongueOut",
+    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
+    "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
+    "mouthShrugUpper", "tongueOut",
 ]
 # fmt: on
 ARKIT_NAMES = tuple(sorted([f"{name}{side}" for name in _SIDED for side in ("Left", "Right")] + _SINGLE))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from tests.small_world import toy_head
 
 from model.face.assets import HeadAssets, load_head, save_head
+from tests.small_world import toy_head
 
 
 def assert_same_head(loaded: HeadAssets, saved: HeadAssets, tolerance: float) -> None:

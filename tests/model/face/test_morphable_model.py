@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from tests.small_world import ARKIT_NAMES, toy_head
 
 from model.face.morphable_model import MorphableModel
+from tests.small_world import ARKIT_NAMES, toy_head
 
 
 @pytest.fixture(scope="module")
