@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from data.alignment import window_from_detection, window_from_landmarks
-from data.detector import Detection, FaceDetector
+from data.detection import Detection
+from data.detector import FaceDetector
 from data.image_io import read_photograph
 from evaluation.aflw2000_data import TrueFace, pose_from_rotation
 from evaluation.metrics import intersection_over_union, landmark_box, nme_percent

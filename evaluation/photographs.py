@@ -1,0 +1,162 @@
+"""How well held-out photographs are explained: the re-rendered face, and whose face it is.
+
+The baseline is the mean face in the pose the model found, with the light that fits the photograph best: what remains
+to be explained is the face itself.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from evaluation.metrics import psnr_db, same_person_area
+from model.losses.photometric import residual_srgb
+from model.observation import Observation
+from model.parameters import FaceParameters
+from model.reconstructor import Reconstructor
+from model.render.color import luminance, srgb_to_linear
+from model.render.lighting import spherical_harmonics
+from model.render.renderer import Renderer, Rendering
+
+_LEAST_PIXELS = 50
+# In units of the squared shading, over all pixels: keeps the light of a flat patch from running away.
+_LIGHT_RIDGE = 1e-4
+
+
+@dataclass(frozen=True)
+class PhotographResult:
+    """One photograph.
+
+    Attributes:
+        psnr_db: Rendering against photograph on the skin that both show.
+        baseline_psnr_db: The mean face with the best light, on the same pixels.
+        identity: Identity coefficients.
+        person: Number of the person, -1 where unknown.
+    """
+
+    psnr_db: float
+    baseline_psnr_db: float
+    identity: Float[np.ndarray, " component"]
+    person: int
+
+
+@torch.inference_mode()
+def evaluate_photographs(
+    observations: Iterable[Observation], reconstructor: Reconstructor, renderer: Renderer
+) -> list[PhotographResult]:
+    """Reconstruct crops, draw them again, and compare.
+
+    Args:
+        observations: Batches of held-out crops.
+        reconstructor: The model.
+        renderer: Draws it.
+
+    Returns:
+        One result a photograph; those that show fewer than 50 comparable pixels are left out.
+    """
+    results: list[PhotographResult] = []
+    for observation in observations:
+        parameters = reconstructor.encode(observation.image_srgb, observation.intrinsics_px)
+        own = _render(reconstructor, renderer, parameters, observation)
+        mean_parameters = replace(
+            parameters,
+            identity=torch.zeros_like(parameters.identity),
+            expression=torch.zeros_like(parameters.expression),
+            albedo=torch.zeros_like(parameters.albedo),
+        )
+        mean = _render(reconstructor, renderer, mean_parameters, observation)
+        mask = (observation.skin_mask > 0.5) & (own.face_index >= 0) & (mean.face_index >= 0)
+        lit = best_light(mean, observation, mask)
+        own_error = _squared_error(own.image_linear, observation, mask)
+        mean_error = _squared_error(lit, observation, mask)
+        for i in range(len(mask)):
+            if int(mask[i].sum()) >= _LEAST_PIXELS:
+                results.append(
+                    PhotographResult(
+                        psnr_db=psnr_db(float(own_error[i])),
+                        baseline_psnr_db=psnr_db(float(mean_error[i])),
+                        identity=parameters.identity[i].cpu().numpy(),
+                        person=int(observation.identity[i]),
+                    )
+                )
+    return results
+
+
+def _render(
+    reconstructor: Reconstructor, renderer: Renderer, parameters: FaceParameters, observation: Observation
+) -> Rendering:
+    mesh = reconstructor.decode(parameters, observation.intrinsics_px).mesh
+    size = observation.image_srgb.shape[-1]
+    return renderer.render(
+        mesh.vertices_camera_mm,
+        mesh.albedo_linear,
+        parameters.lighting,
+        reconstructor.morphable_model.faces,
+        observation.intrinsics_px,
+        size,
+        size,
+    )
+
+
+def best_light(rendering: Rendering, observation: Observation, mask: Tensor) -> Float[Tensor, "batch height width 3"]:
+    """The rendering under the light that fits each photograph best, by least squares in linear light.
+
+    A grey photograph says nothing of the light's colour: its light is white.
+    """
+    harmonics = spherical_harmonics(rendering.normals)
+    target = srgb_to_linear(observation.image_srgb.permute(0, 2, 3, 1))
+    lit = torch.zeros_like(rendering.albedo_linear)
+    for i in range(len(mask)):
+        basis = harmonics[i][mask[i]]
+        albedo, wanted = rendering.albedo_linear[i][mask[i]], target[i][mask[i]]
+        if not bool(observation.color[i]):
+            albedo, wanted = luminance(albedo)[:, None], luminance(wanted)[:, None]
+        light = torch.stack([_ridge(basis * albedo[:, c : c + 1], wanted[:, c]) for c in range(albedo.shape[1])], dim=1)
+        lit[i] = rendering.albedo_linear[i] * (harmonics[i] @ light)
+    return lit
+
+
+def _ridge(matrix: Float[Tensor, "pixel 9"], target: Float[Tensor, " pixel"]) -> Float[Tensor, "9"]:
+    matrix, target = matrix.double(), target.double()
+    weight = _LIGHT_RIDGE * max(len(matrix), 1)
+    normal = matrix.T @ matrix + weight * torch.eye(9, dtype=matrix.dtype, device=matrix.device)
+    return torch.linalg.solve(normal, matrix.T @ target).float()
+
+
+def _squared_error(
+    image_linear: Float[Tensor, "batch height width 3"], observation: Observation, mask: Tensor
+) -> Float[Tensor, " batch"]:
+    """Mean squared error per channel in sRGB over the mask, of the luminance where the photograph is grey."""
+    image_linear = image_linear.clamp(0.0, 1.0)
+    squared = residual_srgb(image_linear, observation.image_srgb, observation.color).square() / 3.0
+    return (squared * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+
+
+def format_photographs(results: Sequence[PhotographResult]) -> str:
+    """Both comparisons as text."""
+    own = np.array([result.psnr_db for result in results])
+    mean = np.array([result.baseline_psnr_db for result in results])
+    lines = [
+        f"{'re-rendered skin, masked PSNR':<52}{'mean':>8}{'median':>8}",
+        f"{f'model ({len(results)} photographs)':<52}{own.mean():>8.2f}{np.median(own):>8.2f} dB",
+        f"{'mean face under the best-fitting light':<52}{mean.mean():>8.2f}{np.median(mean):>8.2f} dB",
+        f"{'share of photographs where the model is better':<52}{100.0 * np.mean(own > mean):>8.1f} %",
+        "",
+    ]
+    known = [result for result in results if result.person >= 0]
+    people = np.array([result.person for result in known])
+    same = sum(n * (n - 1) // 2 for n in np.unique(people, return_counts=True)[1]) if known else 0
+    if same == 0:
+        return "\n".join([*lines, "no person appears twice: identity cannot be measured"])
+    identity = np.stack([result.identity for result in known]).astype(np.float64)
+    lines += [
+        f"same person or not by identity coefficients: {len(known)} photographs, {len(np.unique(people))} people, "
+        f"{same} same pairs",
+        f"{'area under the ROC curve, Euclidean distance':<52}{same_person_area(identity, people):>8.3f}",
+        f"{'area under the ROC curve, angle':<52}{same_person_area(identity, people, cosine=True):>8.3f}",
+        f"{'mean face (its coefficients are all alike)':<52}{0.5:>8.3f}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""Turn photographs into textured 3D heads.
+
+    python infer.py --images photo.jpg folder/ --output results/
+
+Each face gets a folder `results/<image>/face<k>/`; `results/index.html` shows them all, `results/report.json` says
+what became of each file. Exit code: 0 if at least one image gave a face, 1 if none did, 2 for a wrong command line.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+# One answer for each of many small matrices: threads inside an operation cost more than they bring (see
+# `tools/benchmark.py`); the stages run in parallel instead. The variable must be set before torch is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from jsonargparse import ArgumentParser
+
+from inference.options import ALL_FORMATS, InferenceOptions
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line and run; returns the exit code."""
+    options = parse_options(arguments)
+    # Late, so that --help and a mistyped option answer at once.
+    from inference.run import CommandLineError, run
+
+    try:
+        return run(options)
+    except CommandLineError as error:
+        print(f"infer.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("infer.py: interrupted; --resume goes on from here", file=sys.stderr)
+        return 130
+
+
+def parse_options(arguments: list[str] | None = None) -> InferenceOptions:
+    """The options of a command line; a wrong one ends the program with exit code 2."""
+    parser = ArgumentParser(prog="infer.py", description=__doc__.split("\n", 1)[0])
+    defaults = InferenceOptions(images=[Path()])
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="photographs and folders of them")
+    parser.add_argument("--output", type=Path, default=defaults.output, help="folder for the results")
+    parser.add_argument("--checkpoint", type=Path, default=defaults.checkpoint, help="checkpoint folder")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=defaults.device, help="where to compute")
+    parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="faces computed at once")
+    parser.add_argument("--largest-face", action="store_true", help="only the largest face of each photograph")
+    parser.add_argument(
+        "--formats", nargs="+", choices=ALL_FORMATS, default=list(defaults.formats), help="what to write for each face"
+    )
+    parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
+    values = vars(parser.parse_args(arguments))
+    try:
+        return InferenceOptions(**{**values, "formats": tuple(values["formats"])})
+    except ValueError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""From windows of photographs to heads: the crops, the network, the second look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from data.alignment import CropWindow, crop_image, window_from_landmarks
+from model.geometry.camera import crop_intrinsics, default_intrinsics
+from model.parameters import FaceParameters
+from model.reconstructor import Reconstruction, Reconstructor
+
+DEFAULT_LOOKS = 2
+"""The detector's window is worse than the one around the landmarks that the first look finds."""
+
+
+@dataclass(frozen=True)
+class FaceRequest:
+    """A face to be reconstructed.
+
+    Attributes:
+        image_srgb: The whole photograph.
+        window: Where the face is thought to be.
+        intrinsics_px: Camera of the photograph.
+    """
+
+    image_srgb: UInt8[np.ndarray, "height width 3"]
+    window: CropWindow
+    intrinsics_px: Float[torch.Tensor, "3 3"]
+
+    @classmethod
+    def in_photograph(cls, image_srgb: UInt8[np.ndarray, "height width 3"], window: CropWindow) -> "FaceRequest":
+        """A request in a photograph of unknown camera."""
+        return cls(image_srgb, window, default_intrinsics(*image_srgb.shape[:2]))
+
+
+class FaceReconstructor:
+    """Runs a reconstructor on windows of photographs; answers in the photographs' own cameras and pixels."""
+
+    def __init__(self, reconstructor: Reconstructor, device: torch.device, looks: int = DEFAULT_LOOKS) -> None:
+        """Take the model.
+
+        Args:
+            reconstructor: The model, on `device`, in evaluation mode.
+            device: Where it runs.
+            looks: How often each face is cropped; each crop is found from the landmarks of the look before.
+        """
+        self.reconstructor = reconstructor
+        self._device = device
+        self._looks = looks
+
+    @torch.inference_mode()
+    def reconstruct(self, requests: Sequence[FaceRequest]) -> list[Reconstruction]:
+        """Reconstruct faces of any photographs as one batch.
+
+        Returns:
+            One reconstruction with a batch axis of 1 for each request, on the CPU, in the photograph's pixels.
+        """
+        if not requests:
+            return []
+        windows = [request.window for request in requests]
+        whole = torch.stack([request.intrinsics_px for request in requests]).to(self._device)
+        parameters = self._look(requests, windows)
+        for _ in range(self._looks - 1):
+            landmarks = self.reconstructor.landmarks_image(parameters, whole)[..., :2].cpu().numpy()
+            windows = [_next_window(old, points) for old, points in zip(windows, landmarks, strict=True)]
+            parameters = self._look(requests, windows)
+        return split_batch(self.reconstructor.decode(parameters, whole))
+
+    def _look(self, requests: Sequence[FaceRequest], windows: Sequence[CropWindow]) -> FaceParameters:
+        size = self.reconstructor.image_size
+        crops = [
+            crop_image(request.image_srgb, window, size) for request, window in zip(requests, windows, strict=True)
+        ]
+        image_srgb = torch.from_numpy(np.stack(crops)).to(self._device).permute(0, 3, 1, 2).float() / 255.0
+        intrinsics_px = torch.stack(
+            [
+                crop_intrinsics(request.intrinsics_px, window.left_px, window.top_px, size / window.side_px)
+                for request, window in zip(requests, windows, strict=True)
+            ]
+        )
+        return self.reconstructor.encode(image_srgb, intrinsics_px.to(self._device))
+
+
+def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) -> CropWindow:
+    """The window around the landmarks found, unless they cannot be a face in the window before."""
+    try:
+        found = window_from_landmarks(landmarks_px)
+    except ValueError:
+        return window
+    shift_px = np.subtract(found.center_px, window.center_px)
+    plausible = 0.25 < found.side_px / window.side_px < 2.5 and float(np.hypot(*shift_px)) < window.side_px
+    return found if plausible else window
+
+
+def split_batch(reconstruction: Reconstruction) -> list[Reconstruction]:
+    """Cut a batch into its items, each with a batch axis of 1, on the CPU."""
+    parameters, mesh = reconstruction.parameters, reconstruction.mesh
+    return [
+        Reconstruction(
+            parameters=FaceParameters(**{name: value[i : i + 1].cpu() for name, value in vars(parameters).items()}),
+            mesh=type(mesh)(**{name: value[i : i + 1].cpu() for name, value in vars(mesh).items()}),
+            landmarks68_image=reconstruction.landmarks68_image[i : i + 1].cpu(),
+            landmarks68_mm=reconstruction.landmarks68_mm[i : i + 1].cpu(),
+        )
+        for i in range(len(reconstruction.landmarks68_image))
+    ]

@@ -1,0 +1,102 @@
+"""What is read: the images of the command line, each with a folder of its own in the output."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.image_io import find_images
+from inference.report import REPORT_FORMAT, REPORT_NAME
+
+_RESERVED = {REPORT_NAME, "index.html"}
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """One file to be read.
+
+    Attributes:
+        path: The file.
+        key: Its folder in the output, relative, with forward slashes; no two inputs share one.
+    """
+
+    path: Path
+    key: str
+
+
+def list_inputs(paths: Sequence[Path], output: Path) -> list[InputImage]:
+    """Find the images of files and folders (recursively), each once.
+
+    Results of this or an earlier run are not read again, wherever they lie.
+
+    Args:
+        paths: Files and folders of the command line.
+        output: Where the results go.
+
+    Returns:
+        The inputs in a fixed order.
+
+    Raises:
+        FileNotFoundError: If a path does not exist.
+        ValueError: If the output folder is one of the input folders.
+    """
+    for path in paths:
+        # A dangling or looping link exists as a file that cannot be read: it gets its entry in the report.
+        if not path.exists() and not path.is_symlink():
+            raise FileNotFoundError(f"{path}: no such file or folder (--images)")
+        if path.is_dir() and path.resolve() == output.resolve():
+            raise ValueError(f"{output}: is both --images and --output; choose another --output")
+    earlier_results = _ResultFolders(output)
+    inputs: list[InputImage] = []
+    seen: set[Path] = set()
+    taken = set(_RESERVED)
+    for root in paths:
+        for path in find_images([root]):
+            place = path.parent.resolve() / path.name
+            if place in seen or earlier_results.contain(path, root):
+                continue
+            seen.add(place)
+            relative = path.relative_to(root).as_posix() if path != root else path.name
+            inputs.append(InputImage(path, _free_key(relative, taken)))
+    return inputs
+
+
+def _free_key(relative: str, taken: set[str]) -> str:
+    """A folder name that no other input has, also where upper and lower case are the same."""
+    # Names that are not valid text (any bytes are allowed on Linux) could not be written into the report.
+    printable = "".join(c if c.isprintable() and c != "\\" else "_" for c in relative)
+    key, number = printable, 1
+    while key.casefold() in taken:
+        number += 1
+        key = f"{printable}-{number}"
+    taken.add(key.casefold())
+    return key
+
+
+class _ResultFolders:
+    """Tells which folders hold results: the output folder, and those with a report of ours."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output.resolve()
+        self._known: dict[Path, bool] = {}
+
+    def contain(self, path: Path, root: Path) -> bool:
+        """Whether a file lies in a folder of results somewhere below `root`."""
+        if path == root:
+            return False
+        below = path.relative_to(root).parts[:-1]
+        folders = [root.joinpath(*below[: depth + 1]) for depth in range(len(below))]
+        return any(self._holds_results(folder) for folder in folders)
+
+    def _holds_results(self, folder: Path) -> bool:
+        if folder not in self._known:
+            self._known[folder] = folder.resolve() == self._output or _has_report(folder)
+        return self._known[folder]
+
+
+def _has_report(folder: Path) -> bool:
+    try:
+        with (folder / REPORT_NAME).open(encoding="utf-8") as file:
+            return json.load(file).get("format") == REPORT_FORMAT
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False

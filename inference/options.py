@@ -1,0 +1,49 @@
+"""What a run of `infer.py` is asked to do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+# As `model.checkpoint.DEFAULT_CHECKPOINT`; importing that would load torch before --help can answer.
+RELEASED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
+
+Format = Literal["glb", "obj", "npz", "overlay"]
+ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay")
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """The command line of `infer.py`.
+
+    Attributes:
+        images: Photographs and folders of them; folders are searched recursively.
+        output: Folder for the results; made if missing.
+        checkpoint: Checkpoint folder.
+        device: Where detector and network run; `auto` is CUDA where there is one.
+        batch_size: Faces the network takes at once.
+        largest_face: Reconstruct only the largest face of each photograph.
+        formats: What is written for each face; `face.npz` is part of `npz`.
+        resume: Keep what an earlier run with the same options finished, do the rest.
+    """
+
+    images: list[Path]
+    output: Path = Path("results")
+    checkpoint: Path = RELEASED_CHECKPOINT
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    batch_size: int = 16
+    largest_face: bool = False
+    formats: tuple[Format, ...] = ALL_FORMATS
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        if not self.images:
+            raise ValueError("--images names no file or folder")
+        if self.batch_size < 1:
+            raise ValueError(f"--batch-size must be at least 1, not {self.batch_size}")
+        if not self.formats:
+            raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")

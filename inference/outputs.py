@@ -1,0 +1,61 @@
+"""Writing what was found: the folder of a face, and clearing what an earlier run left there."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from inference.options import Format
+from inference.pipeline import FaceJob
+from inference.report import FaceEntry, ImageEntry
+from inference.resume import RECORD_NAME
+from model.face.morphable_model import MorphableModel
+
+_FACE_FOLDER = re.compile(r"face(\d+)")
+_HALF_WRITTEN = ".writing-"
+
+
+class FaceWriter:
+    """Writes the files of faces below the output folder."""
+
+    def __init__(self, output: Path, morphable_model: MorphableModel, formats: Sequence[Format]) -> None:
+        """Remember where and what to write."""
+        self._output = output
+        self._morphable_model = morphable_model
+        self._formats = tuple(formats)
+
+    def write(self, job: FaceJob) -> FaceEntry:
+        """Write one face; its folder appears whole, and holds nothing else afterwards."""
+        raise NotImplementedError
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; on success it takes its place, on an error it is removed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_HALF_WRITTEN))
+    try:
+        yield temporary
+        temporary.chmod(folder.parent.stat().st_mode & 0o777)
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
+        elif folder.is_dir():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clear_stale(output: Path, entry: ImageEntry) -> None:
+    """Remove what an earlier run left of an image beyond this run's faces, and its record."""
+    folder = output / entry.key
+    if not folder.is_dir():
+        return
+    (folder / RECORD_NAME).unlink(missing_ok=True)
+    current = {Path(face.folder).name for face in entry.faces}
+    for child in folder.iterdir():
+        stale = _FACE_FOLDER.fullmatch(child.name) and child.name not in current
+        if (stale or child.name.startswith(_HALF_WRITTEN)) and child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)

@@ -1,0 +1,256 @@
+"""The run: reading and detection, the network, and writing overlap; faces are batched across photographs.
+
+    reader threads: decode, detect ──> events ──> this thread: batches, network ──> writer threads ──> events
+
+Memory is bounded: so many photographs are under way at once, and so many pixels.
+"""
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import UInt8
+
+from data.alignment import window_from_detection
+from data.detection import Detection
+from data.detector import FaceDetector
+from data.image_io import UnreadableImageError, read_photograph
+from inference.budget import PixelBudget
+from inference.faces import FaceReconstructor, FaceRequest
+from inference.inputs import InputImage
+from inference.report import FaceEntry, ImageEntry, Status
+from model.reconstructor import Reconstruction
+
+_PIXELS_IN_MEMORY = 200_000_000
+_SECONDS_TO_FILL_A_BATCH = 0.25
+
+
+@dataclass(frozen=True)
+class FaceJob:
+    """A reconstructed face to be written.
+
+    Attributes:
+        item: The image it was found in.
+        index: Which face of the image, the largest first.
+        image_srgb: The whole photograph.
+        detection: Where it was found.
+        request: What was reconstructed.
+        reconstruction: The head, batch axis 1.
+    """
+
+    item: InputImage
+    index: int
+    image_srgb: UInt8[np.ndarray, "height width 3"]
+    detection: Detection
+    request: FaceRequest
+    reconstruction: Reconstruction
+
+
+@dataclass
+class _Progress:
+    """One photograph under way; touched by the pipeline's own thread only."""
+
+    item: InputImage
+    started: float
+    pixels: int = 0
+    image_srgb: np.ndarray | None = None
+    detections: Sequence[Detection] = ()
+    waiting: int = 0
+    faces: dict[int, FaceEntry] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A photograph was decoded and searched, or could not be."""
+
+    image: _Progress
+    status: Status
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The files of a face were written, or could not be."""
+
+    image: _Progress
+    index: int
+    entry: FaceEntry | None
+    message: str = ""
+
+
+class Pipeline:
+    """Carries photographs through reading, detection, the network and writing."""
+
+    def __init__(
+        self,
+        detector: FaceDetector,
+        reconstructor: FaceReconstructor,
+        write: Callable[[FaceJob], FaceEntry],
+        *,
+        batch_size: int,
+        largest_face: bool,
+        workers: int,
+    ) -> None:
+        """Put the stages together.
+
+        Args:
+            detector: Finds faces; called from several threads.
+            reconstructor: Reconstructs them; called from one thread.
+            write: Writes the files of one face; called from several threads.
+            batch_size: Most faces in one batch.
+            largest_face: Keep only the largest face of each photograph.
+            workers: Threads that read, and threads that write.
+        """
+        self._detector = detector
+        self._reconstructor = reconstructor
+        self._write = write
+        self._batch_size = batch_size
+        self._largest_face = largest_face
+        self._workers = workers
+        self._events: queue.SimpleQueue[_Read | _Written] = queue.SimpleQueue()
+        self._budget = PixelBudget(_PIXELS_IN_MEMORY)
+
+    def run(self, inputs: Sequence[InputImage]) -> Iterator[ImageEntry]:
+        """Process the inputs; yields each one's entry when its last file is written, in any order.
+
+        A file that fails costs no other its result. If the generator is closed or interrupted, what is being
+        written is finished, and the rest is left.
+        """
+        readers = ThreadPoolExecutor(self._workers, "reader")
+        writers = ThreadPoolExecutor(self._workers, "writer")
+        try:
+            yield from self._loop(deque(inputs), readers, writers)
+        finally:
+            self._budget.close()
+            for pool in (readers, writers):
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _loop(
+        self, inputs: deque[InputImage], readers: ThreadPoolExecutor, writers: ThreadPoolExecutor
+    ) -> Iterator[ImageEntry]:
+        # Enough for a whole batch to wait while the readers go on and the writers have work.
+        most_under_way = self._batch_size + 4 * self._workers
+        under_way, reading = 0, 0
+        batch: deque[tuple[_Progress, int]] = deque()
+        while inputs or under_way:
+            while inputs and under_way < most_under_way:
+                readers.submit(self._read, _Progress(inputs.popleft(), time.perf_counter()))
+                under_way, reading = under_way + 1, reading + 1
+            finished: _Progress | None = None
+            status: Status = "ok"
+            event = self._next_event(timeout=_SECONDS_TO_FILL_A_BATCH if batch else None)
+            if isinstance(event, _Read):
+                reading -= 1
+                image = event.image
+                if event.status == "ok":
+                    batch.extend((image, index) for index in range(len(image.detections)))
+                else:
+                    image.problems.append(event.message)
+                    finished, status = image, event.status
+            elif isinstance(event, _Written):
+                finished, status = self._take_written(event), "failed" if event.image.problems else "ok"
+            if finished is not None:
+                under_way -= 1
+                self._budget.release(finished.pixels)
+                yield _entry(finished, status)
+            while len(batch) >= self._batch_size or (batch and (event is None or not reading)):
+                count = min(self._batch_size, len(batch))
+                self._reconstruct([batch.popleft() for _ in range(count)], writers)
+
+    def _next_event(self, timeout: float | None) -> _Read | _Written | None:
+        try:
+            return self._events.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def _read(self, image: _Progress) -> None:
+        """In a reader thread: decode and detect."""
+        image.started = time.perf_counter()
+        try:
+            photograph = read_photograph(image.item.path)
+            image.pixels = photograph.shape[0] * photograph.shape[1]
+            self._budget.acquire(image.pixels)
+            detections = sorted(self._detector.detect(photograph), key=lambda found: -found.area_px)
+            image.image_srgb = photograph
+            image.detections = detections[:1] if self._largest_face else detections
+        except UnreadableImageError as error:
+            event = _Read(image, error.status, str(error))
+        # Whatever happens to one file must not stop the others; the report says what it was.
+        except Exception as error:
+            event = _Read(image, "failed", describe(error))
+        else:
+            event = _Read(image, "ok" if detections else "no_face", "" if detections else "no face was found")
+        self._events.put(event)
+
+    def _reconstruct(self, batch: list[tuple[_Progress, int]], writers: ThreadPoolExecutor) -> None:
+        requests = [_request(image, index) for image, index in batch]
+        try:
+            reconstructions = self._reconstructor.reconstruct(requests)
+        except Exception as error:
+            if len(batch) > 1:
+                # One bad face, or too little memory for all at once: each gets its own try.
+                for single in batch:
+                    self._reconstruct([single], writers)
+                return
+            image, index = batch[0]
+            self._events.put(_Written(image, index, None, describe(error)))
+            return
+        for (image, index), request, reconstruction in zip(batch, requests, reconstructions, strict=True):
+            job = FaceJob(image.item, index, request.image_srgb, image.detections[index], request, reconstruction)
+            writers.submit(self._write_face, image, job)
+
+    def _write_face(self, image: _Progress, job: FaceJob) -> None:
+        """In a writer thread."""
+        try:
+            event = _Written(image, job.index, self._write(job))
+        except Exception as error:
+            event = _Written(image, job.index, None, describe(error))
+        self._events.put(event)
+
+    def _take_written(self, event: _Written) -> _Progress | None:
+        """Note a face; the image if that was its last one."""
+        image = event.image
+        if event.entry is None:
+            image.problems.append(f"face{event.index}: {event.message}")
+        else:
+            image.faces[event.index] = event.entry
+        image.waiting += 1
+        return image if image.waiting == len(image.detections) else None
+
+
+def describe(error: BaseException) -> str:
+    """An unexpected error in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _request(image: _Progress, index: int) -> FaceRequest:
+    assert image.image_srgb is not None
+    window = window_from_detection(image.detections[index])
+    return FaceRequest.in_photograph(image.image_srgb, window)
+
+
+def not_done(item: InputImage) -> ImageEntry:
+    """The entry of an image that an interrupted run did not reach."""
+    return ImageEntry(_name(item), item.key, "not_done", "the run was interrupted; --resume goes on", (), 0.0)
+
+
+def _name(item: InputImage) -> str:
+    # A file's name may be any bytes; the report is text.
+    return str(item.path).encode("utf-8", "backslashreplace").decode()
+
+
+def _entry(image: _Progress, status: Status) -> ImageEntry:
+    return ImageEntry(
+        image=_name(image.item),
+        key=image.item.key,
+        status=status,
+        message="; ".join(image.problems),
+        faces=tuple(image.faces[index] for index in sorted(image.faces)),
+        seconds=round(time.perf_counter() - image.started, 4),
+    )

@@ -1,0 +1,116 @@
+"""What became of each input: the entries, `report.json`, and the versions that made the results."""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from common.atomic import atomic_path
+
+REPORT_FORMAT = "likeness-report-1"
+REPORT_NAME = "report.json"
+
+Status = Literal["ok", "no_face", "unreadable", "too_large", "failed", "not_done"]
+"""`failed`: found faces could not be reconstructed or written. `not_done`: the run was interrupted before."""
+
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "facenet-pytorch", "numba", "trimesh", "pygltflib")
+
+
+@dataclass(frozen=True)
+class FaceEntry:
+    """One face that was written.
+
+    Attributes:
+        folder: Its folder, relative to the output folder.
+        box_px: Detection in the photograph: left, top, right, bottom.
+        score: The detector's confidence in [0, 1].
+        yaw_pitch_roll_degrees: Pose of the head.
+        files: Size in bytes and CRC-32 of each file in the folder.
+    """
+
+    folder: str
+    box_px: tuple[float, float, float, float]
+    score: float
+    yaw_pitch_roll_degrees: tuple[float, float, float]
+    files: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """What became of one input file.
+
+    Attributes:
+        image: The file, as the command line leads to it.
+        key: Its folder in the output.
+        status: See `Status`.
+        message: What is wrong and what to do, empty where all is well.
+        faces: The faces, largest first.
+        seconds: From reading to the last file written, waiting included.
+    """
+
+    image: str
+    key: str
+    status: Status
+    message: str
+    faces: tuple[FaceEntry, ...]
+    seconds: float
+
+
+def entry_from_dict(content: dict[str, Any]) -> ImageEntry:
+    """Read an entry back from JSON.
+
+    Raises:
+        KeyError: If a field is missing.
+        TypeError: If there is an unknown one.
+    """
+    faces = tuple(
+        FaceEntry(
+            **{
+                **face,
+                "box_px": tuple(face["box_px"]),
+                "yaw_pitch_roll_degrees": tuple(face["yaw_pitch_roll_degrees"]),
+                "files": {name: tuple(stamp) for name, stamp in face["files"].items()},
+            }
+        )
+        for face in content["faces"]
+    )
+    return ImageEntry(**{**content, "faces": faces})
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages the results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def write_report(
+    output: Path, entries: Sequence[ImageEntry], *, options: dict[str, Any], checkpoint_sha256: str, seconds: float
+) -> None:
+    """Write `report.json`, atomically.
+
+    Args:
+        output: The output folder.
+        entries: One for each input file, in their order.
+        options: The command line, JSON-able.
+        checkpoint_sha256: What `inference.resume.checkpoint_sha256` says of the model used.
+        seconds: Duration of the run.
+    """
+    report = {
+        "format": REPORT_FORMAT,
+        "versions": versions() | {"checkpoint_sha256": checkpoint_sha256},
+        "options": options,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(entries) / max(seconds, 1e-6), 3),
+        "counts": dict(Counter(entry.status for entry in entries)),
+        "entries": [asdict(entry) for entry in entries],
+    }
+    write_json(output / REPORT_NAME, report)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file, atomically; NaN is refused, since browsers cannot read it."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,94 @@
+"""Knowing what an earlier run finished: a record in each image's folder, written last."""
+
+import hashlib
+import json
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.inputs import InputImage
+from inference.options import InferenceOptions
+from inference.report import ImageEntry, entry_from_dict, write_json
+from model.checkpoint import file_sha256
+
+RECORD_NAME = "result.json"
+RECORD_FORMAT = "likeness-result-1"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What the results of an image depend on; another fingerprint, and they are made again.
+
+    Attributes:
+        checkpoint_sha256: Of the model.
+        formats: Kinds of files asked for.
+        largest_face: Whether only the largest face was wanted.
+    """
+
+    checkpoint_sha256: str
+    formats: tuple[str, ...]
+    largest_face: bool
+
+    @classmethod
+    def of(cls, options: InferenceOptions) -> "Fingerprint":
+        """The fingerprint of a run; reads the checkpoint's files."""
+        return cls(checkpoint_sha256(options.checkpoint), tuple(sorted(options.formats)), options.largest_face)
+
+
+def checkpoint_sha256(folder: Path) -> str:
+    """One hash of a checkpoint: of its weights and its config, which holds the hash of the head."""
+    both = "".join(file_sha256(folder / name) for name in ("weights.safetensors", "config.json"))
+    return hashlib.sha256(both.encode()).hexdigest()
+
+
+def write_record(output: Path, entry: ImageEntry, source: Path, fingerprint: Fingerprint) -> None:
+    """Mark an image as finished."""
+    folder = output / entry.key
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {
+        "format": RECORD_FORMAT,
+        "fingerprint": asdict(fingerprint),
+        "source": _source_stamp(source),
+        "entry": asdict(entry),
+    }
+    write_json(folder / RECORD_NAME, record)
+
+
+def finished_entry(output: Path, item: InputImage, fingerprint: Fingerprint) -> ImageEntry | None:
+    """The entry of an image that an earlier run finished, if its files are all still as they were written.
+
+    Args:
+        output: The output folder.
+        item: The image.
+        fingerprint: Of this run.
+
+    Returns:
+        The earlier entry, or None if anything is missing, damaged or was made from something else.
+    """
+    try:
+        record: dict[str, Any] = json.loads((output / item.key / RECORD_NAME).read_text(encoding="utf-8"))
+        expected = {"format": RECORD_FORMAT, "fingerprint": asdict(fingerprint), "source": _source_stamp(item.path)}
+        # Through JSON, since there a tuple is a list.
+        if {name: record[name] for name in expected} != json.loads(json.dumps(expected)):
+            return None
+        entry = entry_from_dict(record["entry"])
+        intact = all(face.files.items() <= file_stamps(output / face.folder).items() for face in entry.faces)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return entry if intact else None
+
+
+def file_stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size in bytes and CRC-32 of the visible files of a folder."""
+    stamps = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith("."):
+            content = path.read_bytes()
+            stamps[path.name] = (len(content), zlib.crc32(content))
+    return stamps
+
+
+def _source_stamp(source: Path) -> list[int]:
+    status = source.stat()
+    return [status.st_size, status.st_mtime_ns]

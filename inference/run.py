@@ -1,0 +1,118 @@
+"""One run of `infer.py`, from its options to its exit code."""
+
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+from inference.inputs import InputImage, list_inputs
+from inference.options import InferenceOptions
+from inference.outputs import FaceWriter, clear_stale, write_gallery_page
+from inference.pipeline import Pipeline, not_done
+from inference.progress import ProgressDisplay
+from inference.report import ImageEntry, write_report
+from inference.resume import Fingerprint, finished_entry, write_record
+from inference.setup import CommandLineError, Tools, load_tools
+
+_FOUND, _NOTHING_FOUND = 0, 1
+
+
+def run(options: InferenceOptions) -> int:
+    """Reconstruct all faces of all images.
+
+    Returns:
+        0 if at least one image gave a face, 1 if none did.
+
+    Raises:
+        CommandLineError: If the command line names what is not there.
+        KeyboardInterrupt: After the results so far were reported.
+    """
+    started = time.perf_counter()
+    try:
+        inputs = list_inputs(options.images, options.output)
+        options.output.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise CommandLineError(str(error)) from error
+    tools = load_tools(options.checkpoint, options.device)
+    fingerprint = Fingerprint.of(options)
+    entries: dict[str, ImageEntry] = {}
+    if options.resume:
+        entries = _finished(inputs, options.output, fingerprint)
+    remaining = [item for item in inputs if item.key not in entries]
+    try:
+        _process(remaining, entries, options, tools, fingerprint)
+    finally:
+        # Also when interrupted: what was finished is finished.
+        ordered = [entries.get(item.key) or not_done(item) for item in inputs]
+        write_report(
+            options.output,
+            ordered,
+            options=_json_options(options),
+            checkpoint_sha256=fingerprint.checkpoint_sha256,
+            seconds=time.perf_counter() - started,
+        )
+        write_gallery_page(options.output, ordered)
+    _print_summary(ordered, kept=len(inputs) - len(remaining), options=options)
+    return _FOUND if any(entry.faces for entry in ordered) else _NOTHING_FOUND
+
+
+def _finished(inputs: Sequence[InputImage], output: Path, fingerprint: Fingerprint) -> dict[str, ImageEntry]:
+    found = ((item.key, finished_entry(output, item, fingerprint)) for item in inputs)
+    return {key: entry for key, entry in found if entry is not None}
+
+
+def _process(
+    inputs: Sequence[InputImage],
+    entries: dict[str, ImageEntry],
+    options: InferenceOptions,
+    tools: Tools,
+    fingerprint: Fingerprint,
+) -> None:
+    """Run the pipeline over the inputs; each one's entry is added when it is done."""
+    writer = FaceWriter(options.output, tools.faces.reconstructor.morphable_model, options.formats)
+    pipeline = Pipeline(
+        tools.detector,
+        tools.faces,
+        writer.write,
+        batch_size=options.batch_size,
+        largest_face=options.largest_face,
+        workers=worker_count(),
+    )
+    items = {item.key: item for item in inputs}
+    with ProgressDisplay(len(inputs)) as progress, closing(pipeline.run(inputs)) as results:
+        for entry in results:
+            entries[entry.key] = entry
+            clear_stale(options.output, entry)
+            if entry.status in ("ok", "no_face"):
+                write_record(options.output, entry, items[entry.key].path, fingerprint)
+            else:
+                progress.note(f"{entry.image}: {entry.message}")
+            progress.advance(len(entry.faces))
+
+
+def worker_count() -> int:
+    """Threads for reading, and as many for writing: one for each processor this program may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _json_options(options: InferenceOptions) -> dict[str, object]:
+    def plain(value: object) -> object:
+        if isinstance(value, Path):
+            return str(value)
+        return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+    return {name: plain(value) for name, value in asdict(options).items()}
+
+
+def _print_summary(entries: Sequence[ImageEntry], *, kept: int, options: InferenceOptions) -> None:
+    counts = Counter(entry.status for entry in entries)
+    faces = sum(len(entry.faces) for entry in entries)
+    parts = [f"{count} {status}" for status, count in sorted(counts.items())]
+    if kept:
+        parts.append(f"{kept} kept from an earlier run")
+    print(f"{len(entries)} images, {faces} faces ({', '.join(parts) or 'nothing to read'})")
+    print(f"open {options.output / 'index.html'}")

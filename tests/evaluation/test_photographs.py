@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from evaluation.photographs import PhotographResult, evaluate_photographs, format_photographs
+from model.observation import Observation
+from model.reconstructor import Reconstructor
+from model.render.color import linear_to_srgb, luminance
+from model.render.rasterizer import build_rasterizer
+from model.render.renderer import Renderer
+from tests.small_world import IMAGE_SIZE, crop_camera, toy_reconstructor
+
+
+@pytest.fixture(scope="module")
+def reconstructor() -> Reconstructor:
+    return toy_reconstructor()
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return Renderer(build_rasterizer("cpu"))
+
+
+def drawn(reconstructor: Reconstructor, renderer: Renderer, lighting: torch.Tensor) -> Observation:
+    """Crops of the mean face where an untrained model answers, under some light."""
+    camera = crop_camera(1)
+    fake = Observation.fake(1, IMAGE_SIZE)
+    with torch.no_grad():
+        answer = reconstructor(fake.image_srgb, camera)
+        picture = renderer.render(
+            answer.mesh.vertices_camera_mm,
+            answer.mesh.albedo_linear,
+            lighting,
+            reconstructor.morphable_model.faces,
+            camera,
+            IMAGE_SIZE,
+            IMAGE_SIZE,
+        )
+    image_srgb = linear_to_srgb(picture.image_linear).clamp(0.0, 1.0).permute(0, 3, 1, 2)
+    inside = (picture.mask > 0.99).float()
+    return replace(fake, image_srgb=image_srgb, intrinsics_px=camera, skin_mask=inside)
+
+
+def some_light() -> torch.Tensor:
+    lighting = torch.zeros(1, 9, 3)
+    lighting[:, 0] = torch.tensor([0.8, 0.7, 0.6])
+    lighting[:, 2:4] = 0.2
+    return lighting
+
+
+def test_the_baseline_finds_the_light_of_a_mean_face(reconstructor: Reconstructor, renderer: Renderer) -> None:
+    (result,) = evaluate_photographs([drawn(reconstructor, renderer, some_light())], reconstructor, renderer)
+    assert result.baseline_psnr_db > 40.0
+    assert result.psnr_db < 30.0  # Untrained, the model's light is neutral.
+
+
+def test_a_grey_photograph_is_compared_in_luminance(reconstructor: Reconstructor, renderer: Renderer) -> None:
+    observation = drawn(reconstructor, renderer, some_light())
+    grey = linear_to_srgb(luminance(observation.image_srgb.permute(0, 2, 3, 1)))[:, None].expand(-1, 3, -1, -1)
+    observation = replace(observation, image_srgb=grey.contiguous(), color=torch.tensor([False]))
+    (result,) = evaluate_photographs([observation], reconstructor, renderer)
+    assert result.baseline_psnr_db > 25.0
+
+
+def test_a_crop_without_skin_is_left_out(reconstructor: Reconstructor, renderer: Renderer) -> None:
+    observation = drawn(reconstructor, renderer, some_light())
+    observation = replace(observation, skin_mask=torch.zeros_like(observation.skin_mask))
+    assert evaluate_photographs([observation], reconstructor, renderer) == []
+
+
+def test_the_text_names_both_measures() -> None:
+    rng = np.random.default_rng(0)
+    results = [PhotographResult(20.0 + i, 15.0, rng.normal(size=4), i // 2) for i in range(6)]
+    text = format_photographs(results)
+    assert "22.50" in text
+    assert "15.00" in text
+    assert "6 photographs, 3 people, 3 same pairs" in text
+    assert "no person appears twice" in format_photographs([replace(result, person=-1) for result in results])

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+
+from data.alignment import CropWindow, window_from_landmarks
+from inference.faces import FaceReconstructor, FaceRequest
+from model.reconstructor import Reconstruction
+from tests.small_world import toy_reconstructor
+
+PHOTOGRAPH = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+
+
+def reconstruct(*windows: CropWindow, looks: int = 1) -> list[Reconstruction]:
+    reconstructor = FaceReconstructor(toy_reconstructor(), torch.device("cpu"), looks)
+    return reconstructor.reconstruct([FaceRequest.in_photograph(PHOTOGRAPH, window) for window in windows])
+
+
+def test_answers_stand_in_the_pixels_of_the_photograph() -> None:
+    windows = [CropWindow(50.0, 40.0, 160.0), CropWindow(220.0, 130.0, 90.0)]
+    for window, answer in zip(windows, reconstruct(*windows), strict=True):
+        assert len(answer.landmarks68_image) == 1
+        # An untrained model fills the window as training crops are filled.
+        found = window_from_landmarks(answer.landmarks68_image[0].numpy())
+        np.testing.assert_allclose(found.center_px, window.center_px, atol=0.03 * window.side_px)
+        assert found.side_px == pytest.approx(window.side_px, rel=0.1)
+
+
+def test_a_batch_gives_what_single_requests_give() -> None:
+    windows = [CropWindow(50.0, 40.0, 160.0), CropWindow(-20.0, 130.0, 200.0), CropWindow(220.0, 130.0, 90.0)]
+    together = reconstruct(*windows, looks=2)
+    for window, answer in zip(windows, together, strict=True):
+        (alone,) = reconstruct(window, looks=2)
+        torch.testing.assert_close(answer.mesh.vertices_camera_mm, alone.mesh.vertices_camera_mm, rtol=1e-4, atol=1e-2)
+    assert reconstruct() == []
+
+
+def test_the_second_look_is_taken_where_the_first_one_found_the_face() -> None:
+    window = CropWindow(50.0, 40.0, 160.0)
+    (first,) = reconstruct(window)
+    (second,) = reconstruct(window, looks=2)
+    (expected,) = reconstruct(window_from_landmarks(first.landmarks68_image[0].numpy()))
+    torch.testing.assert_close(second.landmarks68_image, expected.landmarks68_image)
+
+
+def test_a_second_window_that_cannot_be_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = CropWindow(50.0, 40.0, 160.0)
+    (once,) = reconstruct(window)
+    for wrong in (CropWindow(-900.0, 40.0, 160.0), CropWindow(50.0, 40.0, 3000.0), CropWindow(50.0, 40.0, 5.0)):
+        monkeypatch.setattr("inference.faces.window_from_landmarks", lambda points, wrong=wrong: wrong)
+        (twice,) = reconstruct(window, looks=2)
+        torch.testing.assert_close(twice.landmarks68_image, once.landmarks68_image)

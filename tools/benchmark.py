@@ -1,0 +1,199 @@
+"""Where the time goes: milliseconds per face of each step, images per second of infer.py, cost of a training step.
+
+    python -m tools.benchmark [--photographs DIR] [--checkpoint DIR] [--threads N]
+
+Without a folder of photographs, variants of scikit-image's astronaut are used, so it runs anywhere.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+import torch
+
+from data.alignment import crop_image, window_from_detection
+from data.image_io import find_images, read_photograph
+from data.loader import LoaderConfig
+from inference.faces import FaceRequest
+from inference.inputs import InputImage
+from inference.options import ALL_FORMATS, RELEASED_CHECKPOINT
+from inference.outputs import FaceWriter
+from inference.pipeline import FaceJob
+from inference.setup import Tools, load_tools
+from model.checkpoint import load_reconstructor
+from model.geometry.camera import crop_intrinsics, default_intrinsics
+from model.losses.objective import LossConfig
+from model.observation import Observation
+from model.render.rasterizer import build_rasterizer
+from model.render.renderer import Renderer
+from training.config import Experiment
+from training.module import TrainingModule
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_TRAINING_BATCH = 32
+
+
+def milliseconds(work: Callable[[], object], repeats: int = 20) -> float:
+    """Median time of a call after one that warms up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return 1000.0 * statistics.median(times)
+
+
+def write_variants(folder: Path, count: int) -> None:
+    """Variants of the astronaut: mirrored, dimmed, turned and scaled."""
+    rng = np.random.default_rng(0)
+    photograph = skimage.data.astronaut()
+    for number in range(count):
+        image = photograph[:, ::-1] if number % 2 else photograph
+        matrix = cv2.getRotationMatrix2D((256.0, 200.0), rng.uniform(-15.0, 15.0), rng.uniform(0.8, 1.2))
+        image = cv2.warpAffine(np.ascontiguousarray(image), matrix, (512, 512), borderMode=cv2.BORDER_REFLECT)
+        image = cv2.convertScaleAbs(image, alpha=rng.uniform(0.6, 1.1))
+        cv2.imwrite(str(folder / f"variant{number:03d}.jpg"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 256) -> None:
+    """Print milliseconds per face of each step, on the first photograph with a face."""
+    tools = load_tools(checkpoint, "cpu")
+    reconstructor = tools.faces.reconstructor
+    image_srgb, detection = next(
+        (image, found[0]) for image in map(read_photograph, paths) if (found := tools.detector.detect(image))
+    )
+    window = window_from_detection(detection)
+    size = reconstructor.image_size
+    intrinsics_px = crop_intrinsics(
+        default_intrinsics(*image_srgb.shape[:2]), window.left_px, window.top_px, size / window.side_px
+    )[None]
+    crop = torch.from_numpy(crop_image(image_srgb, window, size)).permute(2, 0, 1)[None].float() / 255.0
+    request = FaceRequest.in_photograph(image_srgb, window)
+    with torch.inference_mode():
+        parameters = reconstructor.encode(crop, intrinsics_px)
+        mesh = reconstructor.decode(parameters, intrinsics_px).mesh
+        features = reconstructor.backbone(crop)
+        renderer = Renderer(build_rasterizer())
+        scale = rasterizer_size / size
+        large_px = crop_intrinsics(intrinsics_px, 0.0, 0.0, scale)
+
+        def network_head_landmarks() -> None:
+            reconstructor.landmarks_image(reconstructor.encode(crop, intrinsics_px), intrinsics_px)
+
+        def draw() -> None:
+            renderer.render(
+                mesh.vertices_camera_mm,
+                mesh.albedo_linear,
+                parameters.lighting,
+                reconstructor.morphable_model.faces,
+                large_px,
+                rasterizer_size,
+                rasterizer_size,
+            )
+
+        rows: list[tuple[str, Callable[[], object]]] = [
+            (f"decode and detect ({image_srgb.shape[1]} x {image_srgb.shape[0]} px)", lambda: _find(tools, paths[0])),
+            ("detection alone", lambda: tools.detector.detect(image_srgb)),
+            ("crop", lambda: crop_image(image_srgb, window, size)),
+            (f"network ({reconstructor.config.backbone}, {size} px)", lambda: reconstructor.backbone(crop)),
+            ("parameter head", lambda: reconstructor.parameter_head(features, intrinsics_px, size)),
+            ("landmarks alone", lambda: reconstructor.landmarks_image(parameters, intrinsics_px)),
+            ("network + head + landmarks", network_head_landmarks),
+            ("whole mesh", lambda: reconstructor.decode(parameters, intrinsics_px)),
+            (f"rasterizer and shading, {rasterizer_size} px", draw),
+            ("one face, two looks, mesh", lambda: tools.faces.reconstruct([request])),
+            ("the same in a batch of 16, per face", lambda: tools.faces.reconstruct([request] * 16)),
+        ]
+        for title, work in rows:
+            elapsed = milliseconds(work)
+            _row(title, elapsed / 16 if "batch of 16" in title else elapsed, "ms")
+    reconstruction = tools.faces.reconstruct([request])[0]
+    with tempfile.TemporaryDirectory() as folder:
+        job = FaceJob(InputImage(paths[0], "a"), 0, image_srgb, detection, request, reconstruction)
+        for formats in (*((one,) for one in ALL_FORMATS), ALL_FORMATS):
+            writer = FaceWriter(Path(folder), reconstructor.morphable_model, formats)
+            _row(f"export of {' + '.join(formats)}", milliseconds(lambda w=writer: w.write(job), 5), "ms")
+
+
+def _find(tools: Tools, path: Path) -> object:
+    return tools.detector.detect(read_photograph(path))
+
+
+def benchmark_program(folder: Path, count: int, checkpoint: Path) -> None:
+    """Print images per second of `infer.py` as a user starts it, its start included."""
+    with tempfile.TemporaryDirectory() as output:
+        command = [sys.executable, "infer.py", "--images", str(folder), "--output", output, "--device", "cpu"]
+        started = time.perf_counter()
+        subprocess.run(
+            [*command, "--checkpoint", str(checkpoint)], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL
+        )
+        _row(f"infer.py over {count} photographs, all formats", count / (time.perf_counter() - started), "images/s")
+
+
+def benchmark_training(checkpoint: Path) -> None:
+    """Print a training step's time over that of the bare backbone: forward, backward and optimiser."""
+    observation = Observation.fake(_TRAINING_BATCH, load_reconstructor(checkpoint).image_size)
+    bare = load_reconstructor(checkpoint).backbone.train()
+    optimizer = torch.optim.AdamW(bare.parameters())
+
+    def bare_step() -> None:
+        optimizer.zero_grad()
+        bare(observation.image_srgb).square().mean().backward()
+        optimizer.step()
+
+    alone = milliseconds(bare_step, 3)
+    _row(f"bare backbone, step of {_TRAINING_BATCH}", alone, "ms")
+    for title, loss in (("landmark stage", LossConfig()), ("photometric stage", LossConfig(photometric=1.0))):
+        loader = LoaderConfig(shards="")
+        experiment = Experiment(Path(), loader, loader, image_size=observation.image_srgb.shape[-1], loss=loss)
+        module = TrainingModule(experiment, load_reconstructor(checkpoint).train())
+        module_optimizer = module.configure_optimizers()["optimizer"]
+
+        def whole_step(module: TrainingModule = module, optimizer: torch.optim.Optimizer = module_optimizer) -> None:
+            optimizer.zero_grad()
+            module.training_step(vars(observation), 0).backward()
+            optimizer.step()
+
+        elapsed = milliseconds(whole_step, 3)
+        _row(f"training step, {title}", elapsed, f"ms = {elapsed / alone:.2f} times the bare backbone")
+
+
+def _row(title: str, value: float, unit: str) -> None:
+    print(f"{title:<52}{value:>10.2f} {unit}", flush=True)
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photographs", type=Path, help="folder of photographs instead of the astronaut's variants")
+    parser.add_argument("--count", type=int, default=200, help="photographs for infer.py")
+    parser.add_argument("--checkpoint", type=Path, default=RELEASED_CHECKPOINT, help="checkpoint folder")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads for the single steps")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(f"{os.cpu_count()} processors, {arguments.threads} torch threads for single steps; medians")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if arguments.photographs is None:
+            write_variants(folder, arguments.count)
+        else:
+            for number, path in enumerate(find_images([arguments.photographs])[: arguments.count]):
+                (folder / f"{number:04d}{path.suffix}").symlink_to(path.resolve())
+        paths = sorted(folder.iterdir())
+        benchmark_steps(paths, arguments.checkpoint)
+        benchmark_program(folder, len(paths), arguments.checkpoint)
+    benchmark_training(arguments.checkpoint)
+
+
+if __name__ == "__main__":
+    main()
