@@ -1,0 +1,143 @@
+"""What `data.prepare` has to do: every photograph in one shard of one split, the same at every start."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from data.image_io import find_images
+from data.readers import SourcePhotograph, is_annotated, read_annotated
+
+Split = Literal["train", "val"]
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """How photographs become shards.
+
+    Attributes:
+        photos: Folder of photographs, or of annotated tars.
+        output: Folder of the result: `train/`, `val/`, `report.json`.
+        workers: Processes; 1 works in this one.
+        validation_percent: Part of the groups (persons, series, photographs) that is held out.
+        photographs_per_shard: Photographs that go into one shard.
+        margin: Side of the stored patch over the crop window's.
+        largest_side_px: Largest side of the crop window in a stored patch; larger ones are scaled down.
+        largest_face: Of a photograph without labels keep only the largest face.
+    """
+
+    photos: Path
+    output: Path
+    workers: int = 2
+    validation_percent: float = 4.0
+    photographs_per_shard: int = 500
+    margin: float = 1.5
+    largest_side_px: int = 176
+    largest_face: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        if not 0.0 <= self.validation_percent <= 100.0:
+            raise ValueError(f"--validation_percent {self.validation_percent}: expected 0 to 100")
+        for name, least in (("workers", 1), ("photographs_per_shard", 1), ("margin", 1.0), ("largest_side_px", 16)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name} {getattr(self, name)}: expected at least {least}")
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One shard to be made.
+
+    Attributes:
+        split: Where it belongs.
+        path: The tar.
+        photographs: What goes into it, in order.
+        config: How.
+    """
+
+    split: Split
+    path: Path
+    photographs: tuple[SourcePhotograph, ...]
+    config: PrepareConfig
+
+    @property
+    def receipt_path(self) -> Path:
+        """Written after the tar: what is in it and what was skipped. The shard is finished when this is there."""
+        return self.path.with_suffix(".json")
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that changes the shard; a receipt with another one is not a finished shard."""
+        # Where the result lies, and how many processes make it, do not change it.
+        options = {k: v for k, v in asdict(self.config).items() if k not in ("output", "workers", "photos")}
+        digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+        for photograph in self.photographs:
+            digest.update(_stamp(photograph).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+def make_plan(config: PrepareConfig) -> list[ShardPlan]:
+    """Divide the photographs into splits and shards.
+
+    Each shard is a mixture of the whole, since the order is that of a hash of the names.
+
+    Raises:
+        FileNotFoundError: If there are no photographs.
+    """
+    photographs = read_sources(config.photos)
+    plans: list[ShardPlan] = []
+    splits: tuple[Split, Split] = ("train", "val")
+    for split in splits:
+        chosen = [p for p in photographs if is_held_out(p.group, config.validation_percent) == (split == "val")]
+        chosen.sort(key=lambda photograph: _hash(f"order {photograph.name}"))
+        for number, start in enumerate(range(0, len(chosen), config.photographs_per_shard)):
+            path = config.output / split / f"{split}-{number:06d}.tar"
+            plans.append(ShardPlan(split, path, tuple(chosen[start : start + config.photographs_per_shard]), config))
+    return plans
+
+
+def read_sources(photos: Path) -> list[SourcePhotograph]:
+    """The photographs of a folder of either kind.
+
+    Raises:
+        FileNotFoundError: If the folder is missing or holds none.
+        ValueError: If the annotations cannot be used.
+    """
+    if not photos.is_dir():
+        raise FileNotFoundError(f"{photos}: no such folder; give a folder of photographs or of annotated tars")
+    if is_annotated(photos):
+        return read_annotated(photos)
+    paths = find_images([photos])
+    if not paths:
+        raise FileNotFoundError(f"{photos}: holds no photographs (and no annotations.npz beside tars)")
+    names = [path.relative_to(photos).as_posix() for path in paths]
+    return [
+        SourcePhotograph(name, photos.resolve().name, name, -1, path) for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def is_held_out(group: str, percent: float) -> bool:
+    """Whether a group belongs to the validation set: decided by its name alone, so it never changes sides."""
+    return _hash(f"split {group}") < percent / 100.0
+
+
+def _hash(text: str) -> float:
+    """A number in [0, 1) from a text, the same everywhere."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:7], "big") / float(1 << 56)
+
+
+def _stamp(photograph: SourcePhotograph) -> str:
+    try:
+        status = photograph.path.stat()
+        changed = (status.st_size, status.st_mtime_ns)
+    except OSError:
+        changed = None
+    labels = photograph.labels
+    points = "" if labels is None else hashlib.sha256(labels.landmarks68_px.tobytes()).hexdigest()
+    return json.dumps([photograph.name, photograph.offset, photograph.doubt, changed, points])

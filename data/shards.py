@@ -1,0 +1,163 @@
+"""Shards: tars of samples as WebDataset reads them, written here and decoded here, so that the layout has one home.
+
+A sample is four members with a common key:
+
+    KEY.jpg              a patch of the photograph: the crop window and what lies around it, within the photograph
+    KEY.json             window [left, top, side] in the patch's px, weights, yaw_degrees, color, identity, name, source
+    KEY.landmarks68.npy  (68, 3) float32 in the patch's px      (only where there are any)
+    KEY.landmarks478.npy (478, 2) float32 in the patch's px     (only where there are any)
+
+The patch is cut larger than the crop and never padded, so that augmentation turns and shifts real pixels, each sample
+is resampled once, and what lies beyond the photograph's border is decided when it is read.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from common.atomic import atomic_path
+from data.alignment import CropWindow
+
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class ShardSample:
+    """A face as it lies in a shard; px are the patch's.
+
+    Attributes:
+        patch_srgb: Pixels.
+        window: The crop.
+        landmarks68_px: iBUG's points, z towards the viewer; None where there are none.
+        landmarks478_px: MediaPipe's points; None where there are none.
+        landmarks68_weight: Trust in the points, 0 where there are none.
+        landmarks478_weight: Trust in the mesh, 0 where there is none.
+        yaw_degrees: Turn of the head, 0 where unknown.
+        color: Whether the photograph has colour.
+        identity: Number of the person, -1 where unknown.
+        name: Name of the photograph.
+        source: Its collection.
+    """
+
+    patch_srgb: UInt8[np.ndarray, "height width 3"]
+    window: CropWindow
+    landmarks68_px: Float32[np.ndarray, "68 3"] | None
+    landmarks478_px: Float32[np.ndarray, "478 2"] | None
+    landmarks68_weight: float
+    landmarks478_weight: float
+    yaw_degrees: float
+    color: bool
+    identity: int
+    name: str
+    source: str
+
+
+def encode_sample(sample: ShardSample, jpeg: bytes | None = None) -> dict[str, bytes]:
+    """The members of a sample.
+
+    Args:
+        sample: The sample.
+        jpeg: The patch where it is at hand as a JPEG already, so that it is not compressed twice.
+    """
+    if jpeg is None:
+        bgr = cv2.cvtColor(sample.patch_srgb, cv2.COLOR_RGB2BGR)
+        jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    window = sample.window
+    metadata = {
+        "window": [window.left_px, window.top_px, window.side_px],
+        "landmarks68_weight": sample.landmarks68_weight,
+        "landmarks478_weight": sample.landmarks478_weight,
+        "yaw_degrees": round(sample.yaw_degrees, 2),
+        "color": sample.color,
+        "identity": sample.identity,
+        "name": sample.name,
+        "source": sample.source,
+    }
+    members = {"jpg": jpeg, "json": json.dumps(metadata).encode()}
+    for key, points in (("landmarks68.npy", sample.landmarks68_px), ("landmarks478.npy", sample.landmarks478_px)):
+        if points is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, points, allow_pickle=False)
+            members[key] = buffer.getvalue()
+    return members
+
+
+def decode_metadata(members: Mapping[str, Any]) -> dict[str, Any]:
+    """What `KEY.json` says.
+
+    Raises:
+        ValueError: If it is missing or not JSON.
+    """
+    try:
+        return json.loads(members["json"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"sample {members.get('__key__')!r}: its .json is missing or broken ({error!r})") from error
+
+
+def decode_sample(members: Mapping[str, Any]) -> ShardSample:
+    """Read a sample back from its members (WebDataset's dict: member suffix to bytes).
+
+    Raises:
+        ValueError: If a member is missing or broken, naming the sample.
+    """
+    metadata = decode_metadata(members)
+    try:
+        bgr = cv2.imdecode(np.frombuffer(members["jpg"], np.uint8), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise ValueError("its .jpg cannot be decoded")
+        return ShardSample(
+            patch_srgb=cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB),
+            window=CropWindow(*(float(value) for value in metadata["window"])),
+            landmarks68_px=_points(members.get("landmarks68.npy")),
+            landmarks478_px=_points(members.get("landmarks478.npy")),
+            landmarks68_weight=float(metadata["landmarks68_weight"]),
+            landmarks478_weight=float(metadata["landmarks478_weight"]),
+            yaw_degrees=float(metadata["yaw_degrees"]),
+            color=bool(metadata["color"]),
+            identity=int(metadata["identity"]),
+            name=str(metadata["name"]),
+            source=str(metadata["source"]),
+        )
+    except (KeyError, TypeError, ValueError, EOFError, cv2.error) as error:
+        raise ValueError(f"sample {members.get('__key__')!r}: {error}; prepare its shard again") from error
+
+
+def _points(content: bytes | None) -> np.ndarray | None:
+    return None if content is None else np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def write_shard(path: Path, samples: Sequence[tuple[str, Mapping[str, bytes]]]) -> None:
+    """Write a shard, atomically and reproducibly.
+
+    Args:
+        path: The tar.
+        samples: Key and members of each sample; keys hold no dot.
+    """
+    with atomic_path(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for key, members in samples:
+            for suffix, content in members.items():
+                header = tarfile.TarInfo(f"{key}.{suffix}")
+                header.size = len(content)
+                header.mode = 0o644
+                archive.addfile(header, io.BytesIO(content))
+
+
+def list_shards(folder: Path) -> list[Path]:
+    """The shards of a folder, sorted.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    # Hidden files are what an interrupted `data.prepare` left half-written.
+    shards = sorted(path for path in folder.glob("*.tar") if not path.name.startswith("."))
+    if not shards:
+        raise FileNotFoundError(f"{folder}: holds no shards (*.tar); make them with `python -m data.prepare`")
+    return shards
