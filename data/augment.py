@@ -132,10 +132,10 @@ class PixelAugmentation:
             [
                 A.OneOf(
                     [
-                        A.ColorJitter((0.65, 1.35), (0.7, 1.3), (0.6, 1.4), (-0.03, 0.03), p=1.0),
+                        A.ColorJitter((0.7, 1.25), (0.75, 1.25), (0.6, 1.4), (-0.03, 0.03), p=1.0),
                         A.RandomGamma((60, 160), p=1.0),
-                        A.PlanckianJitter(p=1.0),
-                        A.RandomToneCurve(0.2, p=1.0),
+                        A.PlanckianJitter("blackbody", (4500, 10000), p=1.0),
+                        A.RandomToneCurve(0.15, p=1.0),
                     ],
                     p=config.color,
                 ),

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
-from data.landmarks import INNER_LIPS, JAW, LEFT_BROW, LEFT_EYE, NOSE_BRIDGE, RIGHT_BROW, RIGHT_EYE
+from data.landmarks import INNER_LIPS, LEFT_BROW, LEFT_EYE, NOSE_BRIDGE, RIGHT_BROW, RIGHT_EYE
 
 FOREHEAD_OVER_NOSE = 0.75
 """How far the forehead reaches above the brows, in lengths of brow to nose tip: below most hair lines."""
@@ -16,7 +16,7 @@ _SHIFT_BITS = 4
 
 
 def skin_mask(points_px: Float[np.ndarray, "68 dimension"], size: int) -> Float32[np.ndarray, "size size"]:
-    """The face inside jaw and forehead: 1 on skin, `EYE_WEIGHT` on the eyes, 0 in the open mouth and outside.
+    """The face within all points and the forehead: 1 on skin, `EYE_WEIGHT` on the eyes, 0 in the open mouth and outside.
 
     Args:
         points_px: iBUG's points in crop px; columns beyond x and y are not used.
@@ -28,7 +28,8 @@ def skin_mask(points_px: Float[np.ndarray, "68 dimension"], size: int) -> Float3
     # Up, in the image, is from the tip of the nose to the bridge between the eyes, whatever the head's roll.
     up = points[NOSE_BRIDGE[0]] - points[NOSE_BRIDGE[-1]]
     forehead = brows + FOREHEAD_OVER_NOSE * up
-    outline = cv2.convexHull(np.concatenate((points[JAW], brows, forehead)).astype(np.float32))[:, 0]
+    # All points: in a profile, nose and mouth lie outside of jaw and brows.
+    outline = cv2.convexHull(np.concatenate((points, forehead)).astype(np.float32))[:, 0]
     _fill(mask, outline, 1.0)
     for eye in (RIGHT_EYE, LEFT_EYE):
         _fill(mask, points[eye], EYE_WEIGHT)
