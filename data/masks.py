@@ -16,7 +16,7 @@ _SHIFT_BITS = 4
 
 
 def skin_mask(points_px: Float[np.ndarray, "68 dimension"], size: int) -> Float32[np.ndarray, "size size"]:
-    """The face within all points and the forehead: 1 on skin, `EYE_WEIGHT` on the eyes, 0 in the open mouth and outside.
+    """The face within all points and the forehead: 1 on skin, `EYE_WEIGHT` on the eyes, 0 in the mouth and outside.
 
     Args:
         points_px: iBUG's points in crop px; columns beyond x and y are not used.
