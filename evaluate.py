@@ -16,15 +16,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from jsonargparse import CLI
 
+from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
-from inference.options import RELEASED_CHECKPOINT
-from inference.setup import CommandLineError, load_tools
+from evaluation.identity_network import IdentityNetwork
+from evaluation.photographs import evaluate_photographs, format_photographs, observation_on
+from inference.options import RELEASED_CHECKPOINT, CommandLineError
+from inference.setup import choose_device, load_model, load_tools
+from model.render.rasterizer import build_rasterizer
+from model.render.renderer import Renderer
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
-def aflw2000(
-    data: Path, checkpoint: Path = RELEASED_CHECKPOINT, device: Literal["auto", "cpu", "cuda"] = "auto", looks: int = 2
-) -> None:
+def aflw2000(data: Path, checkpoint: Path = RELEASED_CHECKPOINT, device: Device = "auto", looks: int = 2) -> None:
     """Print the 68-point table of AFLW2000-3D, with own detection and with true boxes.
 
     Args:
@@ -40,10 +45,35 @@ def aflw2000(
     print(format_table(own, true_boxes))
 
 
+def photographs(
+    data: Path,
+    split: Literal["val", "train"] = "val",
+    checkpoint: Path = RELEASED_CHECKPOINT,
+    device: Device = "auto",
+    identity_network: Path | None = None,
+) -> None:
+    """Print how well held-out photographs are re-rendered, and how well identity tells people apart.
+
+    Args:
+        data: Folder of shards made by `python -m data.prepare`.
+        split: Its part; `val` holds people and photographs that training never saw.
+        checkpoint: Checkpoint folder.
+        device: Where to compute.
+        identity_network: Weights of dlib's face-recognition ResNet (`.npz`), as a yardstick for identity.
+    """
+    network = None if identity_network is None else IdentityNetwork(identity_network)
+    chosen = choose_device(device)
+    reconstructor = load_model(checkpoint, chosen)
+    config = LoaderConfig(data / split, training=False, size=reconstructor.image_size, workers=1)
+    observations = (observation_on(batch, chosen) for batch in build_loader(config))
+    results = evaluate_photographs(observations, reconstructor, Renderer(build_rasterizer()), network)
+    print(format_photographs(results))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and measure; returns the exit code."""
     try:
-        CLI({"aflw2000": aflw2000}, args=arguments, as_positional=False)
+        CLI([aflw2000, photographs], args=arguments, as_positional=False)
     except (FileNotFoundError, ValueError, CommandLineError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2

@@ -16,16 +16,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from jsonargparse import ArgumentParser
 
-from inference.options import ALL_FORMATS, InferenceOptions
+from inference.options import ALL_FORMATS, CommandLineError, InferenceOptions
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and run; returns the exit code."""
     options = parse_options(arguments)
-    # Late, so that --help and a mistyped option answer at once.
-    from inference.run import CommandLineError, run
-
     try:
+        # Late, so that --help and a mistyped option answer at once.
+        from inference.run import run
+
         return run(options)
     except CommandLineError as error:
         print(f"infer.py: {error}", file=sys.stderr)

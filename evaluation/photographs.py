@@ -4,14 +4,16 @@ The baseline is the mean face in the pose the model found, with the light that f
 to be explained is the face itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from evaluation.identity_network import IdentityNetwork, align_face
 from evaluation.metrics import psnr_db, same_person_area
 from model.losses.photometric import residual_srgb
 from model.observation import Observation
@@ -35,17 +37,22 @@ class PhotographResult:
         baseline_psnr_db: The mean face with the best light, on the same pixels.
         identity: Identity coefficients.
         person: Number of the person, -1 where unknown.
+        yardstick: What a face-recognition network says of the photograph, None without one.
     """
 
     psnr_db: float
     baseline_psnr_db: float
     identity: Float[np.ndarray, " component"]
     person: int
+    yardstick: Float[np.ndarray, " feature"] | None = None
 
 
 @torch.inference_mode()
 def evaluate_photographs(
-    observations: Iterable[Observation], reconstructor: Reconstructor, renderer: Renderer
+    observations: Iterable[Observation],
+    reconstructor: Reconstructor,
+    renderer: Renderer,
+    network: IdentityNetwork | None = None,
 ) -> list[PhotographResult]:
     """Reconstruct crops, draw them again, and compare.
 
@@ -53,6 +60,7 @@ def evaluate_photographs(
         observations: Batches of held-out crops.
         reconstructor: The model.
         renderer: Draws it.
+        network: Asked about each photograph beside the model.
 
     Returns:
         One result a photograph; those that show fewer than 50 comparable pixels are left out.
@@ -80,9 +88,23 @@ def evaluate_photographs(
                         baseline_psnr_db=psnr_db(float(mean_error[i])),
                         identity=parameters.identity[i].cpu().numpy(),
                         person=int(observation.identity[i]),
+                        yardstick=None if network is None else _embed(network, observation, i),
                     )
                 )
     return results
+
+
+def observation_on(batch: Mapping[str, Any], device: torch.device) -> Observation:
+    """A batch of the loader on a device."""
+    observation = Observation.from_dict(batch)
+    return Observation(**{name: value.to(device) for name, value in vars(observation).items()})
+
+
+def _embed(network: IdentityNetwork, observation: Observation, index: int) -> Float[np.ndarray, "128"]:
+    image = (255.0 * observation.image_srgb[index]).round().byte().permute(1, 2, 0).cpu().numpy()
+    points = observation.landmarks68_px[index, :, :2].double().cpu().numpy()
+    face = torch.from_numpy(align_face(image, points)).permute(2, 0, 1)[None].float() / 255.0
+    return network(face)[0].numpy()
 
 
 def _render(
@@ -159,4 +181,7 @@ def format_photographs(results: Sequence[PhotographResult]) -> str:
         f"{'area under the ROC curve, angle':<52}{same_person_area(identity, people, cosine=True):>8.3f}",
         f"{'mean face (its coefficients are all alike)':<52}{0.5:>8.3f}",
     ]
+    if all(result.yardstick is not None for result in known):
+        vectors = np.stack([result.yardstick for result in known if result.yardstick is not None]).astype(np.float64)
+        lines.append(f"{'face-recognition network on the same crops':<52}{same_person_area(vectors, people):>8.3f}")
     return "\n".join(lines)

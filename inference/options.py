@@ -11,6 +11,10 @@ Format = Literal["glb", "obj", "npz", "overlay"]
 ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay")
 
 
+class CommandLineError(Exception):
+    """The command line asks for something that is not there; the message is one line."""
+
+
 @dataclass(frozen=True)
 class InferenceOptions:
     """The command line of `infer.py`.

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from inference.inputs import InputImage, list_inputs
-from inference.options import InferenceOptions
+from inference.options import CommandLineError, InferenceOptions
 from inference.outputs import FaceWriter, clear_stale, write_gallery_page
 from inference.pipeline import Pipeline, not_done
 from inference.progress import ProgressDisplay
 from inference.report import ImageEntry, write_report
 from inference.resume import Fingerprint, finished_entry, write_record
-from inference.setup import CommandLineError, Tools, load_tools
+from inference.setup import Tools, load_tools
 
 _FOUND, _NOTHING_FOUND = 0, 1
 
@@ -34,10 +34,10 @@ def run(options: InferenceOptions) -> int:
     started = time.perf_counter()
     try:
         inputs = list_inputs(options.images, options.output)
+        tools = load_tools(options.checkpoint, options.device)
         options.output.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
-    tools = load_tools(options.checkpoint, options.device)
     fingerprint = Fingerprint.of(options)
     entries: dict[str, ImageEntry] = {}
     if options.resume:

@@ -7,11 +7,9 @@ import torch
 
 from data.detector import FaceDetector
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor
+from inference.options import CommandLineError
 from model.checkpoint import load_reconstructor
-
-
-class CommandLineError(Exception):
-    """The command line asks for something that is not there; the message is one line."""
+from model.reconstructor import Reconstructor
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,20 @@ def load_tools(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> Too
         CommandLineError: If the checkpoint or the device cannot be used.
     """
     chosen = choose_device(device)
+    faces = FaceReconstructor(load_model(checkpoint, chosen), chosen, looks)
+    return Tools(FaceDetector(device=str(chosen)), faces)
+
+
+def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:
+    """Load a checkpoint.
+
+    Raises:
+        CommandLineError: If it cannot be used.
+    """
     try:
-        reconstructor = load_reconstructor(checkpoint, str(chosen))
-    except (FileNotFoundError, ValueError, OSError) as error:
+        return load_reconstructor(checkpoint, str(device))
+    except (OSError, ValueError) as error:
         raise CommandLineError(f"--checkpoint: {' '.join(str(error).split())}") from error
-    return Tools(FaceDetector(device=str(chosen)), FaceReconstructor(reconstructor, chosen, looks))
 
 
 def choose_device(name: str) -> torch.device:
