@@ -36,7 +36,7 @@ def choose_photographs(
     labels: PhotographLabels, per_bin: int, seed: int = 0
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " held_out"]]:
     """AFLW rows with trusted hand-made points, evenly over six bins of |yaw|; the held-out half is disjoint."""
-    good = labels.reliable & (labels.source == "aflw") & (labels.hand_residual < 0.06)
+    good = labels.reliable & ~labels.held_out & (labels.source == "aflw") & (labels.hand_residual < 0.06)
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(good))
     bins = np.minimum(np.abs(labels.yaw_deg[rows]) // 15, 5)
     chosen = [rows[bins == k] for k in range(6)]
@@ -59,7 +59,7 @@ def choose_meshes(folder: Path, labels: PhotographLabels, count: int, seed: int 
     """Near-frontal photographs whose dense mesh agrees with the hand-made points."""
     annotations = np.load(folder / "annotations.npz")
     doubt = np.nan_to_num(annotations["mesh_disagreement"].astype(np.float32))
-    good = annotations["has_mesh"] & labels.reliable & (doubt < 0.03) & (np.abs(labels.yaw_deg) < 25)
+    good = annotations["has_mesh"] & labels.reliable & ~labels.held_out & (doubt < 0.03) & (np.abs(labels.yaw_deg) < 25)
     good &= labels.size_hw.min(1) >= 100
     return np.random.default_rng(seed).permutation(np.flatnonzero(good))[:count]
 

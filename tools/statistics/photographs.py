@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from data.plan import PrepareConfig, is_held_out
+from data.readers import read_annotated
+
 # fmt: off
 IBUG68_FROM_MEDIAPIPE = np.array([
     162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
@@ -37,6 +40,7 @@ class PhotographLabels:
         points68: iBUG's 68: x px from the left, y px *up* (minus the row), z px towards the viewer (zero mean).
         box_px: Square root of the area of the box around the 68 points.
         yaw_deg: Head yaw from the points' own depth, in degrees, > 0 towards image right.
+        held_out: True for photographs of the validation set (`data.plan`): nothing is learned from them.
         hand_residual: Distance to the hand-made points as a fraction of the face's size; 0 where there are none.
     """
 
@@ -49,6 +53,7 @@ class PhotographLabels:
     box_px: Float[np.ndarray, " photo"]
     yaw_deg: Float[np.ndarray, " photo"]
     hand_residual: Float[np.ndarray, " photo"]
+    held_out: Bool[np.ndarray, " photo"]
 
 
 def load_labels(folder: Path) -> PhotographLabels:
@@ -70,6 +75,8 @@ def load_labels(folder: Path) -> PhotographLabels:
     points = landmarks["points_eighth_px"].transpose(2, 0, 1).astype(np.float32) / 8.0
     extent = points[..., :2].max(1) - points[..., :2].min(1)
     points[..., 1] *= -1.0
+    percent = PrepareConfig.validation_percent
+    groups = [photograph.group for photograph in read_annotated(folder)]
     return PhotographLabels(
         name=annotations["name"],
         source=annotations["source"],
@@ -80,6 +87,7 @@ def load_labels(folder: Path) -> PhotographLabels:
         box_px=np.sqrt(np.maximum(extent.prod(1), 1.0)),
         yaw_deg=_yaw_from_points(points),
         hand_residual=np.nan_to_num(landmarks["hand_residual"].astype(np.float32)),
+        held_out=np.array([is_held_out(group, percent) for group in groups]),
     )
 
 
