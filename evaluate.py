@@ -14,13 +14,14 @@ from typing import Literal
 # As in `infer.py`: threads inside small operations cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from jsonargparse import CLI
+from jsonargparse import auto_cli
 
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
 from evaluation.identity_network import IdentityNetwork
 from evaluation.photographs import evaluate_photographs, format_photographs, observation_on
+from inference.faces import DEFAULT_LOOKS, FaceReconstructor
 from inference.options import RELEASED_CHECKPOINT, CommandLineError
 from inference.setup import choose_device, load_model, load_tools
 from model.render.rasterizer import build_rasterizer
@@ -29,19 +30,22 @@ from model.render.renderer import Renderer
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def aflw2000(data: Path, checkpoint: Path = RELEASED_CHECKPOINT, device: Device = "auto", looks: int = 2) -> None:
+def aflw2000(
+    data: Path, checkpoint: Path = RELEASED_CHECKPOINT, device: Device = "auto", looks: int = DEFAULT_LOOKS
+) -> None:
     """Print the 68-point table of AFLW2000-3D, with own detection and with true boxes.
 
     Args:
         data: Folder with AFLW2000-3D's `image*.jpg` and `image*.mat`, or some of them.
         checkpoint: Checkpoint folder.
         device: Where to compute.
-        looks: Crops of each face; `infer.py` takes 2.
+        looks: Crops of each face; by default as many as `infer.py` takes.
     """
     faces = read_aflw2000(data)
     tools = load_tools(checkpoint, device, looks)
     own = evaluate_faces(faces, tools.faces, tools.detector)
-    true_boxes = evaluate_faces(faces, tools.faces, None)
+    # Published tables give the network the true box and look once.
+    true_boxes = evaluate_faces(faces, FaceReconstructor(tools.faces.reconstructor, tools.device, 1), None)
     print(format_table(own, true_boxes))
 
 
@@ -73,7 +77,7 @@ def photographs(
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and measure; returns the exit code."""
     try:
-        CLI([aflw2000, photographs], args=arguments, as_positional=False)
+        auto_cli([aflw2000, photographs], args=arguments, as_positional=False)
     except (FileNotFoundError, ValueError, CommandLineError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2

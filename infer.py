@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse_options(arguments: list[str] | None = None) -> InferenceOptions:
     """The options of a command line; a wrong one ends the program with exit code 2."""
-    parser = ArgumentParser(prog="infer.py", description=__doc__.split("\n", 1)[0])
+    parser = ArgumentParser(prog="infer.py", description="Turn photographs into textured 3D heads.")
     defaults = InferenceOptions(images=[Path()])
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="photographs and folders of them")
     parser.add_argument("--output", type=Path, default=defaults.output, help="folder for the results")

@@ -127,15 +127,15 @@ def in_bin(errors: Sequence[FaceError], low: float, high: float) -> list[FaceErr
 
 def format_table(own: Sequence[FaceError], true_boxes: Sequence[FaceError]) -> str:
     """The table as text."""
-    header = f"{'68-point NME, % of box size':<38}" + "".join(f"{f'{a:.0f}-{b:.0f}':>8}" for a, b in YAW_BINS_DEGREES)
+    header = f"{'68-point NME, % of box size':<42}" + "".join(f"{f'{a:.0f}-{b:.0f}':>8}" for a, b in YAW_BINS_DEGREES)
     missed = [error.name for error in own if error.nme_percent is None]
     counts = "".join(f"{len(in_bin(own, low, high)):>8}" for low, high in YAW_BINS_DEGREES)
     lines = [
         header + f"{'mean':>8}",
-        f"{'pictures':<38}{counts}{len(own):>8}",
+        f"{'pictures':<42}{counts}{len(own):>8}",
         _line("own detection, missed faces left out", summarize(own, count_missed=False)),
         _line(f"own detection, a missed face is {MISSED_NME_PERCENT:.0f} %", summarize(own, count_missed=True)),
-        _line("true boxes", summarize(true_boxes, count_missed=False)),
+        _line("true boxes, one look, as published ones", summarize(true_boxes, count_missed=False)),
         "",
         f"missed {len(missed)} of {len(own)} faces ({100.0 * len(missed) / max(len(own), 1):.1f} %)"
         + (f": {', '.join(missed)}" if missed else ""),
@@ -146,7 +146,7 @@ def format_table(own: Sequence[FaceError], true_boxes: Sequence[FaceError]) -> s
 
 
 def _line(title: str, row: TableRow) -> str:
-    return f"{title:<38}" + "".join(f"{value:>8.2f}" for value in (*row.bins, row.mean))
+    return f"{title:<42}" + "".join(f"{value:>8.2f}" for value in (*row.bins, row.mean))
 
 
 def _pose_text(errors: Sequence[FaceError]) -> str:

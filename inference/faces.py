@@ -8,12 +8,15 @@ import torch
 from jaxtyping import Float, UInt8
 
 from data.alignment import CropWindow, crop_image, window_from_landmarks
+from inference.mirror import ParameterMirror, mean_parameters
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
 
-DEFAULT_LOOKS = 2
-"""The detector's window is worse than the one around the landmarks that the first look finds."""
+DEFAULT_LOOKS = 3
+"""The detector's window is worse than the one around the landmarks that the look before found, most of all for
+profiles. Each look after the first one takes the mean of the crop's and its mirror image's answer.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,14 @@ class FaceReconstructor:
             reconstructor: The model, on `device`, in evaluation mode.
             device: Where it runs.
             looks: How often each face is cropped; each crop is found from the landmarks of the look before.
+
+        Raises:
+            ValueError: If there is no look at all.
         """
+        if looks < 1:
+            raise ValueError(f"a face must be looked at once or more, not {looks} times")
         self.reconstructor = reconstructor
+        self._mirror = ParameterMirror(reconstructor.morphable_model)
         self._device = device
         self._looks = looks
 
@@ -62,26 +71,37 @@ class FaceReconstructor:
             return []
         windows = [request.window for request in requests]
         whole = torch.stack([request.intrinsics_px for request in requests]).to(self._device)
-        parameters = self._look(requests, windows)
+        parameters = self.reconstructor.encode(*self._crops(requests, windows))
         for _ in range(self._looks - 1):
             landmarks = self.reconstructor.landmarks_image(parameters, whole)[..., :2].cpu().numpy()
             windows = [_next_window(old, points) for old, points in zip(windows, landmarks, strict=True)]
-            parameters = self._look(requests, windows)
+            parameters = self._both_sides(*self._crops(requests, windows))
         return split_batch(self.reconstructor.decode(parameters, whole))
 
-    def _look(self, requests: Sequence[FaceRequest], windows: Sequence[CropWindow]) -> FaceParameters:
+    def _both_sides(
+        self, image_srgb: Float[torch.Tensor, "batch 3 size size"], intrinsics_px: Float[torch.Tensor, "batch 3 3"]
+    ) -> FaceParameters:
+        """The mean answer about crops and their mirror images."""
+        mirrored_px = intrinsics_px.clone()
+        mirrored_px[:, 0, 2] = image_srgb.shape[-1] - intrinsics_px[:, 0, 2]
+        mirrored = self.reconstructor.encode(image_srgb.flip(-1), mirrored_px)
+        return mean_parameters(self.reconstructor.encode(image_srgb, intrinsics_px), self._mirror(mirrored))
+
+    def _crops(
+        self, requests: Sequence[FaceRequest], windows: Sequence[CropWindow]
+    ) -> tuple[Float[torch.Tensor, "batch 3 size size"], Float[torch.Tensor, "batch 3 3"]]:
+        """Cut the windows: crops and their intrinsics."""
         size = self.reconstructor.image_size
-        crops = [
-            crop_image(request.image_srgb, window, size) for request, window in zip(requests, windows, strict=True)
-        ]
-        image_srgb = torch.from_numpy(np.stack(crops)).to(self._device).permute(0, 3, 1, 2).float() / 255.0
+        pairs = list(zip(requests, windows, strict=True))
+        crops = np.stack([crop_image(request.image_srgb, window, size) for request, window in pairs])
         intrinsics_px = torch.stack(
             [
                 crop_intrinsics(request.intrinsics_px, window.left_px, window.top_px, size / window.side_px)
-                for request, window in zip(requests, windows, strict=True)
+                for request, window in pairs
             ]
         )
-        return self.reconstructor.encode(image_srgb, intrinsics_px.to(self._device))
+        image_srgb = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float() / 255.0
+        return image_srgb, intrinsics_px.to(self._device)
 
 
 def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) -> CropWindow:

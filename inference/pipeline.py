@@ -8,7 +8,7 @@ Memory is bounded: so many photographs are under way at once, and so many pixels
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -115,7 +115,7 @@ class Pipeline:
         self._events: queue.SimpleQueue[_Read | _Written] = queue.SimpleQueue()
         self._budget = PixelBudget(_PIXELS_IN_MEMORY)
 
-    def run(self, inputs: Sequence[InputImage]) -> Iterator[ImageEntry]:
+    def run(self, inputs: Sequence[InputImage]) -> Generator[ImageEntry, None, None]:
         """Process the inputs; yields each one's entry when its last file is written, in any order.
 
         A file that fails costs no other its result. If the generator is closed or interrupted, what is being
@@ -132,7 +132,7 @@ class Pipeline:
 
     def _loop(
         self, inputs: deque[InputImage], readers: ThreadPoolExecutor, writers: ThreadPoolExecutor
-    ) -> Iterator[ImageEntry]:
+    ) -> Generator[ImageEntry, None, None]:
         # Enough for a whole batch to wait while the readers go on and the writers have work.
         most_under_way = self._batch_size + 4 * self._workers
         under_way, reading = 0, 0

@@ -18,6 +18,7 @@ class Tools:
 
     detector: FaceDetector
     faces: FaceReconstructor
+    device: torch.device
 
 
 def load_tools(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> Tools:
@@ -33,7 +34,7 @@ def load_tools(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> Too
     """
     chosen = choose_device(device)
     faces = FaceReconstructor(load_model(checkpoint, chosen), chosen, looks)
-    return Tools(FaceDetector(device=str(chosen)), faces)
+    return Tools(FaceDetector(device=str(chosen)), faces, chosen)
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:

@@ -25,7 +25,7 @@ from data.image_io import find_images, read_photograph
 from data.loader import LoaderConfig
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
-from inference.options import ALL_FORMATS, RELEASED_CHECKPOINT
+from inference.options import ALL_FORMATS, RELEASED_CHECKPOINT, Format
 from inference.outputs import FaceWriter
 from inference.pipeline import FaceJob
 from inference.setup import Tools, load_tools
@@ -120,7 +120,8 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
     reconstruction = tools.faces.reconstruct([request])[0]
     with tempfile.TemporaryDirectory() as folder:
         job = FaceJob(InputImage(paths[0], "a"), 0, image_srgb, detection, request, reconstruction)
-        for formats in (*((one,) for one in ALL_FORMATS), ALL_FORMATS):
+        choices: list[tuple[Format, ...]] = [*((one,) for one in ALL_FORMATS), ALL_FORMATS]
+        for formats in choices:
             writer = FaceWriter(Path(folder), reconstructor.morphable_model, formats)
             _row(f"export of {' + '.join(formats)}", milliseconds(lambda w=writer: w.write(job), 5), "ms")
 
@@ -154,7 +155,7 @@ def benchmark_training(checkpoint: Path) -> None:
     alone = milliseconds(bare_step, 3)
     _row(f"bare backbone, step of {_TRAINING_BATCH}", alone, "ms")
     for title, loss in (("landmark stage", LossConfig()), ("photometric stage", LossConfig(photometric=1.0))):
-        loader = LoaderConfig(shards="")
+        loader = LoaderConfig(Path())
         experiment = Experiment(Path(), loader, loader, image_size=observation.image_srgb.shape[-1], loss=loss)
         module = TrainingModule(experiment, load_reconstructor(checkpoint).train())
         module_optimizer = module.configure_optimizers()["optimizer"]

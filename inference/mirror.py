@@ -1,0 +1,84 @@
+"""A face and its mirror image: what the network says of the one, told of the other.
+
+Asking twice, once mirrored, and taking the mean cancels the part of the network's error that knows left from right
+(test-time augmentation; Krizhevsky et al., NeurIPS 2012, section 4.1).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from model.face.morphable_model import MorphableModel
+from model.parameters import FaceParameters
+
+_ODD_IN_X = (3, 4, 7)
+"""Harmonics x, xy and xz of `model.render.lighting`: a mirrored light has them with the other sign."""
+
+
+class ParameterMirror:
+    """Carries parameters of a mirrored photograph back to the photograph itself."""
+
+    def __init__(self, model: MorphableModel) -> None:
+        """Work out how the model's components mirror, once for each model."""
+        mirror = model.mirror.long()
+        flip_x = model.mean_mm.new_tensor([-1.0, 1.0, 1.0])
+        identity = model.identity_basis.unflatten(-1, (-1, 3))
+        self._identity = _best_map(model.identity_basis, (identity[:, mirror] * flip_x).flatten(1))
+        albedo = model.albedo_basis.unflatten(-1, (-1, 3))
+        self._albedo = _best_map(model.albedo_basis, albedo[:, mirror].flatten(1))
+        self._expression = mirrored_names(model.expression_names).to(mirror.device)
+
+    def __call__(self, parameters: FaceParameters) -> FaceParameters:
+        """Mirror a batch; twice gives back the batch, as far as the model's components mirror onto one another.
+
+        The cameras must be mirrored as well: the principal point cx becomes width - cx.
+        """
+        flip = parameters.rotation.new_tensor([-1.0, 1.0, 1.0])
+        sign = parameters.lighting.new_ones(parameters.lighting.shape[1])
+        sign[list(_ODD_IN_X)] = -1.0
+        return FaceParameters(
+            identity=parameters.identity @ self._identity,
+            expression=parameters.expression[:, self._expression],
+            albedo=parameters.albedo @ self._albedo,
+            rotation=parameters.rotation * flip[:, None] * flip,
+            translation_mm=parameters.translation_mm * flip,
+            lighting=parameters.lighting * sign[:, None],
+        )
+
+
+def mean_parameters(first: FaceParameters, second: FaceParameters) -> FaceParameters:
+    """The mean of two answers about the same faces; of rotations, the one halfway between."""
+    means = {name: 0.5 * (value + vars(second)[name]) for name, value in vars(first).items()}
+    # The nearest rotation to a mean of matrices (chordal mean; Hartley et al., "Rotation Averaging", IJCV 2013).
+    u, _, vh = torch.linalg.svd(means["rotation"])
+    means["rotation"] = u @ vh
+    return FaceParameters(**means)
+
+
+def mirrored_names(names: Sequence[str]) -> Int[Tensor, " expression"]:
+    """For each expression the index of its mirror image: Left and Right change places.
+
+    Raises:
+        ValueError: If one has no counterpart.
+    """
+    places = {name: index for index, name in enumerate(names)}
+    indices = []
+    for name in names:
+        other = name.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right")
+        if other not in places:
+            raise ValueError(f"expression {name!r} has no mirror image {other!r} in the head model")
+        indices.append(places[other])
+    return torch.tensor(indices)
+
+
+def _best_map(
+    basis: Float[Tensor, "component coordinate"], mirrored: Float[Tensor, "component coordinate"]
+) -> Float[Tensor, "component component"]:
+    """Coefficients c of a mirrored face become `c @ map`: the least-squares answer in the basis itself."""
+    basis, mirrored = basis.double(), mirrored.double()
+    gram = basis @ basis.T
+    # A component of length zero must not make the matrix singular.
+    ridge = 1e-9 * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return torch.linalg.solve(gram + ridge, basis @ mirrored.T).T.float()
