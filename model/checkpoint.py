@@ -130,4 +130,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
     missing = [key for key in ("encoder", "image_size", "head", "head_sha256") if key not in config]
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}")
+    if not isinstance(config["encoder"], dict) or not isinstance(config["encoder"].get("backbone"), str):
+        raise ValueError(f"{path}: encoder must name its backbone, got {config['encoder']!r}")
     return config
