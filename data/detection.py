@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detection:
     """A face found in a photograph, in its px.
 
