@@ -1,0 +1,52 @@
+"""evaluate.py as its users start it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from scipy.io import savemat
+
+import evaluate
+from tests.small_checkpoint import toy_checkpoint
+from tests.small_world import ibug68_layout
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+def test_the_table_of_a_folder_is_printed(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(skimage.data.astronaut()).save(tmp_path / "image1.jpg")
+    landmarks = np.column_stack((ibug68_layout() * (45.0, -60.0) + (223.0, 120.0), np.zeros(68)))
+    savemat(tmp_path / "image1.mat", {"pt3d_68": landmarks.T, "Pose_Para": np.zeros((1, 7))})
+    assert evaluate.main(["aflw2000", "--data", str(tmp_path), "--checkpoint", str(checkpoint)]) == 0
+    text = capsys.readouterr().out
+    assert "missed 0 of 1 faces" in text
+    assert "true boxes" in text
+
+
+@pytest.mark.parametrize("command", ["aflw2000", "photographs"])
+def test_missing_data_is_one_line_and_exit_code_2(
+    tmp_path: Path, checkpoint: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [command, "--data", str(tmp_path / "nowhere"), "--checkpoint", str(checkpoint)]
+    assert evaluate.main(arguments) == 2
+    text = capsys.readouterr().err
+    assert "nowhere" in text
+    assert text.count("\n") == 1
+
+
+def test_a_missing_checkpoint_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    savemat(tmp_path / "image1.mat", {"pt3d_68": np.random.default_rng(0).random((3, 68)), "Pose_Para": np.zeros(7)})
+    (tmp_path / "image1.jpg").write_bytes(b"not opened")
+    assert evaluate.main(["aflw2000", "--data", str(tmp_path), "--checkpoint", str(tmp_path / "none")]) == 2
+    assert "--checkpoint" in capsys.readouterr().err
+
+
+def test_a_wrong_option_ends_with_exit_code_2() -> None:
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(["aflw2000", "--colour", "red"])
+    assert ended.value.code == 2
