@@ -3,7 +3,8 @@
     python train.py --config configs/likeness_s.yaml [--schedule.max_steps 100 ...] [--resume]
 
 Every field of `training.config.Experiment` is an option; an unknown one is an error. The run's folder holds the
-resolved config, `metrics.csv`, resumable checkpoints and, at the end, `release/`: a checkpoint for `infer.py`.
+resolved config, `metrics.csv` (`metrics-part<n>.csv` before a resume), resumable checkpoints and, at the end,
+`release/`: a checkpoint for `infer.py`.
 """
 
 import sys
@@ -34,13 +35,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     parser.add_class_arguments(Experiment, None)
     namespace = parser.parse_args(arguments)
-    resume, resolved = namespace.pop("resume"), parser.dump(namespace, skip_none=False)
+    resume, resolved = namespace.pop("resume"), parser.dump(namespace, skip_unset=False)
     namespace.pop("config", None)
     run(_experiment(parser, namespace), resume=resume, resolved_config=resolved)
 
 
 def _experiment(parser: ArgumentParser, namespace: Namespace) -> Experiment:
-    return Experiment(**vars(parser.instantiate_classes(namespace)))
+    return Experiment(**vars(parser.instantiate(namespace)))
 
 
 def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
@@ -64,6 +65,7 @@ def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
     if not resume and last.is_file():
         raise FileExistsError(f"{last}: holds a run already; use --resume or another --output")
     experiment.output.mkdir(parents=True, exist_ok=True)
+    _keep_log(experiment.output)
     (experiment.output / "config.yaml").write_text(resolved_config, encoding="utf-8")
     lightning.seed_everything(experiment.seed, workers=True)
     module = TrainingModule(experiment, _reconstructor(experiment))
@@ -82,6 +84,13 @@ def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
     provenance = {"config": yaml.safe_load(resolved_config), "steps": trainer.global_step}
     save_checkpoint(module.reconstructor, experiment.head, release, provenance)
     return release
+
+
+def _keep_log(folder: Path) -> None:
+    # Lightning's logger starts metrics.csv anew; what a resumed run logged before is kept beside it.
+    log = folder / "metrics.csv"
+    if log.is_file():
+        log.rename(folder / f"metrics-part{len(list(folder.glob('metrics-part*.csv'))) + 1}.csv")
 
 
 def _reconstructor(experiment: Experiment) -> Reconstructor:

@@ -1,0 +1,173 @@
+"""The entry script as it is called: a run of two steps, resumed to four, with a real, tiny configuration."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import train
+from data.alignment import CropWindow
+from data.shards import ShardSample, encode_sample, write_shard
+from data.synthetic import SyntheticConfig, SyntheticFaces
+from model import load_reconstructor
+from model.face.assets import save_head
+from model.render.rasterizer import build_rasterizer
+from model.render.renderer import Renderer
+from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
+from training.synthetic_heads import MorphableHeadArtist
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a head, shards of synthetic faces and a config."""
+    place = tmp_path_factory.mktemp("train")
+    save_head(toy_head(), place / "head.safetensors")
+    model = toy_reconstructor().morphable_model
+    faces = SyntheticFaces(MorphableHeadArtist(model, Renderer(build_rasterizer())), SyntheticConfig(size=IMAGE_SIZE))
+    samples = [(f"face{index}", encode_sample(stored(faces, index))) for index in range(12)]
+    for folder, part in (("train", samples[:8]), ("val", samples[8:])):
+        (place / folder).mkdir()
+        write_shard(place / folder / "shard-000.tar", part)
+    loader = {"size": IMAGE_SIZE, "batch_size": 4, "workers": 0, "shuffle_buffer": 4}
+    config = {
+        "head": str(place / "head.safetensors"),
+        "image_size": IMAGE_SIZE,
+        "encoder": {"backbone": BACKBONE},
+        "train": {"shards": str(place / "train"), **loader},
+        "validation": {"shards": str(place / "val"), "training": False, **loader},
+        "optimizer": {"warmup_steps": 1},
+        "loss": {"photometric": 1.0},
+        "schedule": {
+            "max_steps": 2, "validate_every_steps": 2, "log_every_steps": 1, "accelerator": "cpu", "compile": False,
+        },
+    }  # fmt: skip
+    (place / "tiny.yaml").write_text(yaml.safe_dump(config))
+    return place
+
+
+def stored(faces: SyntheticFaces, index: int) -> ShardSample:
+    sample = faces.face(index).sample
+    return ShardSample(
+        patch_srgb=np.rint(255.0 * sample["image_srgb"].transpose(1, 2, 0)).astype(np.uint8),
+        window=CropWindow(0.0, 0.0, float(IMAGE_SIZE)),
+        landmarks68_px=sample["landmarks68_px"],
+        landmarks478_px=sample["landmarks478_px"],
+        landmarks68_weight=1.0,
+        landmarks478_weight=1.0,
+        yaw_degrees=0.0,
+        color=sample["color"],
+        identity=-1,
+        name=sample["name"],
+        source="synthetic",
+    )
+
+
+def arguments(place: Path, output: str, *more: str) -> list[str]:
+    return ["--config", str(place / "tiny.yaml"), "--output", str(place / output), *more]
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> Path:
+    """A run of two steps."""
+    train.main(arguments(place, "run"))
+    return place / "run"
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_what_is_needed_to_know_and_to_resume_it(run: Path) -> None:
+    resolved = yaml.safe_load((run / "config.yaml").read_text())
+    assert resolved["schedule"]["max_steps"] == 2
+    assert resolved["encoder"]["backbone"] == BACKBONE
+    # Defaults are written too: a later change of them must not change what this run was.
+    assert resolved["optimizer"]["weight_decay"] > 0
+    assert (run / "last.ckpt").is_file()
+    logged = metrics(run)
+    assert any(row.get("train/loss") for row in logged)
+    assert any(row.get("val/nme") for row in logged)
+    assert any(row.get("val/residual") for row in logged)
+
+
+def test_the_release_reconstructs(run: Path) -> None:
+    reconstructor = load_reconstructor(run / "release")
+    with torch.no_grad():
+        answer = reconstructor(torch.rand(1, 3, IMAGE_SIZE, IMAGE_SIZE), crop_camera(1))
+    assert torch.isfinite(answer.mesh.vertices_camera_mm).all()
+    provenance = json.loads((run / "release" / "config.json").read_text())["provenance"]
+    assert provenance["steps"] == 2
+
+
+def test_an_output_that_holds_a_run_is_not_overwritten(place: Path, run: Path) -> None:
+    with pytest.raises(FileExistsError, match="--resume"):
+        train.main(arguments(place, "run"))
+
+
+def test_it_goes_on_where_it_stopped(place: Path, run: Path) -> None:
+    two_steps = torch.load(run / "last.ckpt", weights_only=False)
+    train.main(arguments(place, "run", "--schedule.max_steps", "4", "--resume"))
+    four_steps = torch.load(run / "last.ckpt", weights_only=False)
+    assert (two_steps["global_step"], four_steps["global_step"]) == (2, 4)
+    name = "reconstructor.parameter_head.placement.weight"
+    assert not torch.equal(two_steps["state_dict"][name], four_steps["state_dict"][name])
+    averages = [
+        next(iter(c["callbacks"][k] for k in c["callbacks"] if "Average" in k)) for c in (two_steps, four_steps)
+    ]
+    assert [average["steps"] for average in averages] == [2, 4]
+    steps = [int(row["step"]) for row in metrics(run) if row.get("train/loss")]
+    assert max(steps) == 3
+    # The log of the first two steps is kept.
+    assert (run / "metrics-part1.csv").is_file()
+    provenance = json.loads((run / "release" / "config.json").read_text())["provenance"]
+    assert provenance["steps"] == 4
+
+
+def test_a_run_can_start_from_a_release(place: Path, run: Path) -> None:
+    train.main(arguments(place, "second", "--start_from", str(run / "release"), "--optimizer.learning_rate", "1e-9"))
+    before, after = load_reconstructor(run / "release"), load_reconstructor(place / "second" / "release")
+    for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(new, old, atol=1e-3, rtol=1e-3, msg=name)
+
+
+def test_nothing_to_resume_is_an_error(place: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train.main(arguments(place, "empty", "--resume"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--optimizer.learnig_rate", "0.1"),
+        ("--optimizer.learning_rate", "fast"),
+        ("--schedule.compile", "perhaps"),
+    ],
+)
+def test_an_unknown_option_or_a_wrong_type_is_refused(
+    place: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        train.main(arguments(place, "refused", option, value))
+    assert refused.value.code == 2
+    assert option.rsplit(".", 1)[1] in capsys.readouterr().err
+    assert not (place / "refused").exists()
+
+
+def test_an_unknown_key_in_a_config_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = yaml.safe_load((place / "tiny.yaml").read_text())
+    config["loss"]["photometrik"] = 1.0
+    (place / "typo.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit) as refused:
+        train.main(["--config", str(place / "typo.yaml"), "--output", str(place / "refused")])
+    assert refused.value.code == 2
+    assert "photometrik" in capsys.readouterr().err
+
+
+def test_missing_shards_are_named(place: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no shards"):
+        train.main(arguments(place, "no-shards", "--train.shards", str(place)))
