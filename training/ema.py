@@ -42,7 +42,8 @@ class WeightAverage(Callback):
         self._steps = trainer.global_step
         decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
         current = _floating(pl_module)
-        torch._foreach_lerp_(list(self.average.values()), [current[name] for name in self.average], 1.0 - decay)
+        averaged = list(self.average.values())
+        torch._foreach_lerp_(averaged, [current[n] for n in self.average], 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate the average."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 
@@ -54,7 +55,7 @@ class Backbone(nn.Module):
             raise ValueError(f"encoder.backbone={config.backbone!r} is no timm model; see {similar}")
         self.network = _create(config, image_size)
         self.feature_count = _feature_count(self.network, config, image_size)
-        statistics = timm.data.resolve_data_config({}, model=self.network)
+        statistics = resolve_data_config({}, model=self.network)
         self.register_buffer("mean", torch.tensor(statistics["mean"]).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(statistics["std"]).reshape(1, 3, 1, 1), persistent=False)
         if config.pretrained not in {"timm", "none"}:
