@@ -23,7 +23,13 @@ from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from model.face.assets import HeadAssets, load_head
 from tools.statistics.fitting import FitConfig, PointFit, fit_points, normalized_mean_error
 from tools.statistics.landmark_positions import MoveConfig, PlacedLandmarks, place_landmarks, point_model
-from tools.statistics.photographs import IBUG68_FROM_MEDIAPIPE, PhotographLabels, load_labels, load_meshes
+from tools.statistics.photographs import (
+    IBUG68_FROM_MEDIAPIPE,
+    PhotographLabels,
+    good_meshes,
+    load_aligned_meshes,
+    load_labels,
+)
 from tools.statistics.semantic_projection import Ibug68Projection, MediapipeProjection, iris_points
 from tools.statistics.surface import SurfacePoints
 
@@ -57,10 +63,7 @@ def place_ibug68(head: HeadAssets, labels: PhotographLabels, rows: Int[np.ndarra
 
 def choose_meshes(folder: Path, labels: PhotographLabels, count: int, seed: int = 1) -> Int[np.ndarray, " photo"]:
     """Near-frontal photographs whose dense mesh agrees with the hand-made points."""
-    annotations = np.load(folder / "annotations.npz")
-    doubt = np.nan_to_num(annotations["mesh_disagreement"].astype(np.float32))
-    good = annotations["has_mesh"] & labels.reliable & ~labels.held_out & (doubt < 0.03) & (np.abs(labels.yaw_deg) < 25)
-    good &= labels.size_hw.min(1) >= 100
+    good = good_meshes(folder, labels, 25.0) & ~labels.held_out & (labels.size_hw.min(1) >= 100)
     return np.random.default_rng(seed).permutation(np.flatnonzero(good))[:count]
 
 
@@ -69,11 +72,8 @@ def place_mediapipe478(
 ) -> PlacedLandmarks:
     """The 478 on the surface: mean mesh warped onto the 68, then refined on photographs."""
     rows = choose_meshes(folder, labels, count)
-    mesh = load_meshes(folder, rows)[:, :MESH_POINTS]
+    mesh = load_aligned_meshes(folder, labels, rows)[:, :MESH_POINTS]
     points68, box = _tensors(labels, rows)
-    # The two networks' depths have different offsets; the inner face fixes it.
-    inner = np.arange(17, 68)
-    mesh[..., 2] += (points68.numpy()[:, inner, 2] - mesh[:, IBUG68_FROM_MEDIAPIPE[inner], 2]).mean(1, keepdims=True)
     anchor_mm = anchor.points.evaluate(head.vertices_mm, head.faces)
     start_mm = _warp_mean_mesh(np.load(folder / "annotations.npz")["mesh_mean"], anchor_mm)[:MESH_POINTS]
     # 468 points of one smooth network are worth about as much as the 68.

@@ -22,14 +22,14 @@ from jaxtyping import Float, Int
 from common.atomic import atomic_path
 from model.face.assets import HeadAssets, load_head, save_head
 from model.render.rasterizer import build_rasterizer
-from tools.statistics.albedo_areas import believed_area, symmetric_sides
+from tools.statistics.albedo_areas import believed_area, landmark_points, symmetric_sides
 from tools.statistics.albedo_fill import extend_skin, paint_inner_parts
 from tools.statistics.albedo_learning import AlbedoConfig, AlbedoLearner
 from tools.statistics.albedo_picture import components_picture
 from tools.statistics.fitting import FitConfig, PointFit, fit_points, normalized_mean_error
 from tools.statistics.landmark_positions import point_model
 from tools.statistics.photograph_colors import sample_colors
-from tools.statistics.photographs import PhotographLabels, load_labels
+from tools.statistics.photographs import PhotographLabels, good_meshes, load_aligned_meshes, load_labels
 from tools.statistics.surface import SurfacePoints
 
 
@@ -45,16 +45,48 @@ def choose_photographs(labels: PhotographLabels, per_source: int, seed: int = 3)
 
 
 def fit_heads(
-    head: HeadAssets, labels: PhotographLabels, rows: Int[np.ndarray, " photo"]
-) -> tuple[PointFit, np.ndarray]:
-    """Fit all, keep the rows whose points the head reaches (the rest are mislabelled or occluded)."""
+    head: HeadAssets, folder: Path, labels: PhotographLabels, rows: Int[np.ndarray, " photo"]
+) -> tuple[PointFit, Int[np.ndarray, " kept"]]:
+    """Fit all, keep the rows whose points the head reaches (the rest are mislabelled or occluded).
+
+    Where there is a good dense mesh, its points on lids, lips, brows and nose sharpen the fit.
+    """
+    dense = good_meshes(folder, labels, 30.0)[rows]
     stored = head.landmarks["ibug68"]
-    model = point_model(head, SurfacePoints(stored.face.astype(np.int64), stored.barycentric))
-    fits = fit_points(model, torch.from_numpy(labels.points68[rows]), FitConfig(iterations=4, batch=256))
-    error = normalized_mean_error(fits.residual_px, torch.from_numpy(labels.box_px[rows].astype(np.float32)))
-    kept = np.flatnonzero(error < np.percentile(error, 97))
+    points = SurfacePoints(stored.face.astype(np.int64), stored.barycentric)
+    parts = [(rows[~dense], points, torch.from_numpy(labels.points68[rows[~dense]]), torch.ones(68))]
+    if dense.any():
+        inner = _inner_mesh_points(head)
+        stored = head.landmarks["mediapipe478"]
+        both = SurfacePoints(
+            np.concatenate([points.face, stored.face[inner].astype(np.int64)]),
+            np.concatenate([points.barycentric, stored.barycentric[inner]]),
+        )
+        mesh = load_aligned_meshes(folder, labels, rows[dense])[:, inner]
+        joined = np.concatenate([labels.points68[rows[dense]], mesh], axis=1)
+        weight = torch.cat([torch.full((68,), 0.5), torch.full((len(inner),), 68.0 / len(inner))])
+        parts.append((rows[dense], both, torch.from_numpy(joined), weight))
+    fits, errors = [], []
+    for part_rows, part_points, part_labels, weight in parts:
+        config = FitConfig(iterations=4, batch=128)
+        fit = fit_points(point_model(head, part_points), part_labels, config, point_weight=weight)
+        residual = fit.residual_px[:, :68]
+        errors.append(normalized_mean_error(residual, torch.from_numpy(labels.box_px[part_rows].astype(np.float32))))
+        fits.append(replace(fit, residual_px=residual))
     fields = PointFit.__dataclass_fields__
-    return PointFit(*(getattr(fits, name)[torch.from_numpy(kept)] for name in fields)), rows[kept]
+    joined_fits = [torch.cat([getattr(fit, name) for fit in fits]) for name in fields]
+    error = np.concatenate(errors)
+    kept = np.flatnonzero(error < np.percentile(error, 97))
+    chosen = torch.from_numpy(kept)
+    return PointFit(*(values[chosen] for values in joined_fits)), np.concatenate([part[0] for part in parts])[kept]
+
+
+def _inner_mesh_points(head: HeadAssets) -> Int[np.ndarray, " inner"]:
+    """MediaPipe's points within 14 mm of a brow, the nose, an eye or the mouth of iBUG's, irises left out."""
+    stored = head.landmarks["mediapipe478"]
+    dense = SurfacePoints(stored.face.astype(np.int64), stored.barycentric).evaluate(head.vertices_mm, head.faces)
+    distance = np.linalg.norm(dense[:468, None] - landmark_points(head)[None, 17:], axis=2).min(1)
+    return np.flatnonzero(distance < 14.0)[::2]
 
 
 def learn_albedo(head: HeadAssets, folder: Path, config: AlbedoConfig, per_source: int) -> HeadAssets:
@@ -70,7 +102,7 @@ def learn_albedo(head: HeadAssets, folder: Path, config: AlbedoConfig, per_sourc
         The head; albedo arrays mirror-symmetric.
     """
     labels = load_labels(folder)
-    fits, rows = fit_heads(head, labels, choose_photographs(labels, per_source))
+    fits, rows = fit_heads(head, folder, labels, choose_photographs(labels, per_source))
     domain = np.flatnonzero(head.regions["skin"] & head.regions["skin"][head.mirror])
     names = [str(name) for name in labels.name[rows]]
     samples = sample_colors(head, fits, names, folder, domain, build_rasterizer("cpu"))

@@ -49,7 +49,7 @@ class AlbedoConfig:
     strict_outlier: tuple[float, float] = (0.12, 0.16)
     mean_luminance: float = 0.30
     tone_sd: tuple[float, float, float] = (0.36, 0.40, 0.42)
-    tone_pattern: tuple[float, float] = (0.85, 1.15)
+    tone_pattern: tuple[float, float] = (0.92, 1.15)
     cast_sd: float = 0.05
     shape_rounds: int = 6
     tone_balance: float = 6.0

@@ -108,6 +108,23 @@ def load_meshes(folder: Path, rows: Int[np.ndarray, " photo"]) -> Float[np.ndarr
     return mesh
 
 
+def load_aligned_meshes(
+    folder: Path, labels: PhotographLabels, rows: Int[np.ndarray, " photo"]
+) -> Float[np.ndarray, "photo 478 3"]:
+    """`load_meshes` with depths moved to those of the 68 points: two networks' depths have different offsets."""
+    mesh, inner = load_meshes(folder, rows), np.arange(17, 68)
+    offset = labels.points68[rows][:, inner, 2] - mesh[:, IBUG68_FROM_MEDIAPIPE[inner], 2]
+    mesh[..., 2] += offset.mean(1, keepdims=True)
+    return mesh
+
+
+def good_meshes(folder: Path, labels: PhotographLabels, largest_yaw_deg: float) -> Bool[np.ndarray, " photo"]:
+    """Photographs whose dense mesh may be believed: near-frontal, in agreement with the hand-made points."""
+    annotations = np.load(folder / "annotations.npz")
+    doubt = np.nan_to_num(annotations["mesh_disagreement"].astype(np.float32))
+    return annotations["has_mesh"] & labels.reliable & (doubt < 0.03) & (np.abs(labels.yaw_deg) < largest_yaw_deg)
+
+
 def iterate_photographs(folder: Path, wanted: dict[str, int]) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
     """Decode some photographs of the tars, in the tars' order.
 
