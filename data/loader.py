@@ -143,7 +143,8 @@ class ShardReader:
         shards = list(self._shards)
         if self.config.training:
             np.random.default_rng((self.config.seed, epoch)).shuffle(shards)  # pyright: ignore[reportArgumentType]
-        return shards[self.part :: self._parts]
+        # Going round, so that with fewer shards than processes each of them has some in some epoch.
+        return shards[(self.part + epoch) % self._parts :: self._parts]
 
     def members(self, epoch: int) -> Iterator[dict[str, Any]]:
         """The encoded samples of one pass, as dicts of member suffix to bytes."""
