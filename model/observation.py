@@ -64,6 +64,10 @@ class Observation:
 
     @property
     def box_px(self) -> Float[Tensor, " batch"]:
-        """Size of each face: the square root of the area of its 68 points' box."""
-        extent = self.landmarks68_px[..., :2].amax(1) - self.landmarks68_px[..., :2].amin(1)
-        return extent.prod(-1).clamp(min=1.0).sqrt()
+        """Size of each face: the square root of the area of its 68 points' box, or of the mesh's where those lack."""
+        return torch.where(self.landmarks68_weight > 0, _size(self.landmarks68_px), _size(self.landmarks478_px))
+
+
+def _size(points_px: Float[Tensor, "batch point dimension"]) -> Float[Tensor, " batch"]:
+    extent = points_px[..., :2].amax(1) - points_px[..., :2].amin(1)
+    return extent.prod(-1).clamp(min=1.0).sqrt()

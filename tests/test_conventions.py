@@ -30,7 +30,17 @@ def test_the_page_gives_the_numbers_that_the_code_gives() -> None:
 
 
 @pytest.mark.parametrize(
-    "section", ["Camera space and pixels", "The crop", "Angles", "Colour", "Light", "Coefficients", "Landmarks"]
+    "section",
+    [
+        "Camera space and pixels",
+        "The crop",
+        "The camera of a photograph",
+        "Angles",
+        "Colour",
+        "Light",
+        "Coefficients",
+        "Landmarks",
+    ],
 )
 def test_each_convention_has_a_worked_number(section: str) -> None:
     sections = dict(part.split("\n", 1) for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:])

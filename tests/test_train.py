@@ -168,6 +168,12 @@ def test_an_unknown_key_in_a_config_is_refused(place: Path, capsys: pytest.Captu
     assert "photometrik" in capsys.readouterr().err
 
 
+def test_crops_of_another_size_than_the_model_takes_are_refused_by_both_names(place: Path) -> None:
+    with pytest.raises(ValueError, match=r"validation\.size is 32, image_size is 64"):
+        train.main(arguments(place, "refused", "--validation.size", "32"))
+    assert not (place / "refused").exists()
+
+
 def test_missing_shards_are_named(place: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no shards"):
         train.main(arguments(place, "no-shards", "--train.shards", str(place)))

@@ -83,3 +83,14 @@ class Experiment:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a loader that cuts crops of another size than the model takes.
+
+        Raises:
+            ValueError: Naming both options.
+        """
+        for name in ("train", "validation"):
+            size = getattr(self, name).size
+            if size != self.image_size:
+                raise ValueError(f"{name}.size is {size}, image_size is {self.image_size}: they must be the same")

@@ -36,6 +36,19 @@ def test_box_is_the_root_of_the_area_and_never_zero() -> None:
     torch.testing.assert_close(box_px, torch.tensor([60.0, 1.0]))
 
 
+def test_without_points_the_box_is_that_of_the_mesh() -> None:
+    """Else a face whose 68 points are doubtful but whose mesh is good would weigh a hundred times as much."""
+    mesh_px = torch.zeros(2, 478, 2)
+    mesh_px[:, 7] = torch.tensor([80.0, 20.0])
+    observation = dataclasses.replace(
+        Observation.fake(batch=2),
+        landmarks68_px=torch.zeros(2, 68, 3),
+        landmarks68_weight=torch.tensor([0.0, 0.5]),
+        landmarks478_px=mesh_px,
+    )
+    torch.testing.assert_close(observation.box_px, torch.tensor([40.0, 1.0]))
+
+
 def test_fakes_are_reproducible() -> None:
     torch.testing.assert_close(Observation.fake(seed=3).image_srgb, Observation.fake(seed=3).image_srgb)
     assert not torch.equal(Observation.fake(seed=3).image_srgb, Observation.fake(seed=4).image_srgb)
