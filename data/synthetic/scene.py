@@ -124,7 +124,7 @@ def draw_light(generator: np.random.Generator) -> tuple[Float32[np.ndarray, "3"]
     """Ambient light and one to three lamps, near white, exposed for the front of the face as a camera would."""
     count = int(generator.integers(1, 4))
     directions = [_towards_lamp(generator) for _ in range(count)]
-    shares = generator.dirichlet(np.full(count, 1.5)) * generator.uniform(0.3, 0.95)
+    shares = generator.dirichlet(np.full(count, 1.5)) * generator.uniform(0.3, 0.88)
     ambient = 1.0 - float(shares.sum())
     # A lamp lights the front by its cosine, averaged over normals up to 60 degrees off: nearly (0.5 + z) / 1.5.
     front = ambient + float(
