@@ -4,7 +4,11 @@ import doctest
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from model.face.assets import load_head
+from model.face.morphable_model import MorphableModel
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "conventions.md"
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -48,3 +52,28 @@ def test_each_convention_has_a_worked_number(section: str) -> None:
         example.want for example in doctest.DocTestParser().get_examples("\n".join(FENCE.findall(sections[section])))
     ]
     assert any(re.search(r"\d", want) for want in expected)
+
+
+RELEASED_HEAD = PAGE.parent.parent / "checkpoints" / "likeness-head" / "head.safetensors"
+
+
+@pytest.mark.skipif(not RELEASED_HEAD.is_file(), reason="the released head is not built yet")
+def test_the_released_head_stands_as_the_page_says() -> None:
+    head = load_head(RELEASED_HEAD)
+    model = MorphableModel(head)
+    points_mm = model.landmarks(model.mean_mm[None])[0]
+    assert points_mm[36, 0] < -20 < 20 < points_mm[45, 0]
+    assert points_mm[8, 1] < points_mm[57, 1] < points_mm[33, 1] < points_mm[27, 1]
+    assert points_mm[30, 2] > points_mm[27, 2] > points_mm[0, 2]
+    # Millimetres: a head is some 15 cm wide; the eyeballs lie about the origin, the left one on the left.
+    width_mm = float(np.ptp(head.vertices_mm[model.region("face").numpy()][:, 0]))
+    assert 110 < width_mm < 200
+    left, right = (model.mean_mm[model.region(f"{side}_eye")].mean(0) for side in ("left", "right"))
+    assert left[0] > 20
+    assert right[0] < -20
+    assert (0.5 * (left + right)).norm() < 3.0
+    # A blink of the left eye moves the lid of the left eye, downwards.
+    blink = model.expression_basis[model.expression_names.index("eyeBlinkLeft")].unflatten(-1, (-1, 3))
+    moved = blink.norm(dim=-1).argmax()
+    assert model.mean_mm[moved, 0] > 10
+    assert blink[moved, 1] < -2
