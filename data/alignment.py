@@ -95,7 +95,7 @@ def window_from_detection(detection: Detection) -> CropWindow:
     Linear in where the five points lie in the box (in units of its size, the square root of its area, from its centre),
     with the signs that make the window of a mirrored face the mirrored window. Fitted by least squares to what MTCNN
     says of 1,271 training photographs. Those left out of a first fit had their centre off the landmarks' window by
-    3.4 % of the side (2.7 % up to 30 degrees of yaw, 4.2 % in profiles) and the side by 5.4 %; a window at a fixed place
+    3.4 % of the side (2.7 % up to 30 degrees of yaw, 4.2 % in profiles) and the side by 5.4 %; a window at a fixed spot
     in the box is off by 4.0 % and 5.9 %.
 
     Raises:

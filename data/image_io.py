@@ -20,12 +20,12 @@ IMAGE_SUFFIXES = frozenset(
 MAX_PIXELS = 178_956_970
 """Images above this are refused before they are decoded (Pillow's own limit against decompression bombs)."""
 
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
 _BEHIND_ALPHA = 128
 _GREY_DIFFERENCE = 3.0
 
-# Our own limit refuses with an error of ours; a warning on the way there helps nobody.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# What Pillow warns of (large pictures, odd metadata) is either refused here with an error of ours or does not matter.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class UnreadableImageError(ValueError):
