@@ -1,7 +1,7 @@
-"""A face and its mirror image: what the network says of the one, told of the other.
+"""Several answers about one face: those about its mirror image told of the face itself, and the mean of all.
 
-Asking twice, once mirrored, and taking the mean cancels the part of the network's error that knows left from right
-(test-time augmentation; Krizhevsky et al., NeurIPS 2012, section 4.1).
+The mean cancels the part of the network's error that depends on how it looks (test-time augmentation; Krizhevsky et
+al., NeurIPS 2012, section 4.1).
 """
 
 from collections.abc import Sequence
@@ -48,9 +48,15 @@ class ParameterMirror:
         )
 
 
-def mean_parameters(first: FaceParameters, second: FaceParameters) -> FaceParameters:
-    """The mean of two answers about the same faces; of rotations, the one halfway between."""
-    means = {name: 0.5 * (value + vars(second)[name]) for name, value in vars(first).items()}
+def mean_parameters(answers: Sequence[FaceParameters]) -> FaceParameters:
+    """The mean of several answers about the same faces; of rotations, the one nearest to all.
+
+    Raises:
+        ValueError: If there is no answer.
+    """
+    if not answers:
+        raise ValueError("no answers to take the mean of")
+    means = {name: torch.stack([vars(answer)[name] for answer in answers]).mean(0) for name in vars(answers[0])}
     # The nearest rotation to a mean of matrices (chordal mean; Hartley et al., "Rotation Averaging", IJCV 2013).
     u, _, vh = torch.linalg.svd(means["rotation"])
     means["rotation"] = u @ vh

@@ -49,7 +49,7 @@ def test_mirrored_light_falls_on_the_other_side() -> None:
 def test_mirroring_twice_and_meaning_with_itself_change_nothing() -> None:
     face = some_face()
     mirror = ParameterMirror(MODEL)
-    for other in (mirror(mirror(face)), mean_parameters(face, face)):
+    for other in (mirror(mirror(face)), mean_parameters([face, face, face])):
         for name, value in vars(face).items():
             torch.testing.assert_close(vars(other)[name], value, rtol=1e-3, atol=1e-3)
 
@@ -61,7 +61,7 @@ def test_the_mean_of_rotations_lies_halfway() -> None:
         for yaw in (0.3, 0.7)
     ]
     expected = rotation_from_euler(torch.tensor([[0.5, 0.2, 0.1]] * 2))
-    torch.testing.assert_close(mean_parameters(*turned).rotation, expected, atol=0.02, rtol=0.0)
+    torch.testing.assert_close(mean_parameters(turned).rotation, expected, atol=0.02, rtol=0.0)
 
 
 def test_left_and_right_change_places() -> None:
@@ -91,3 +91,8 @@ def test_both_sides_of_a_mirrored_crop_give_the_mirrored_answer() -> None:
     torch.testing.assert_close(mirrored.rotation, plain.rotation, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(mirrored.translation_mm, plain.translation_mm, rtol=1e-4, atol=1e-2)
     torch.testing.assert_close(mirrored.lighting, plain.lighting, rtol=1e-4, atol=1e-4)
+
+
+def test_no_answers_have_no_mean() -> None:
+    with pytest.raises(ValueError, match="no answers"):
+        mean_parameters([])
