@@ -136,6 +136,9 @@ def with_albedo(
     full = 0.5 * (full + full[:, head.mirror])
     mean, basis = paint_inner_parts(head, full[0].clip(0.0, 1.0), full[1:])
     mean, basis = 0.5 * (mean + mean[head.mirror]), 0.5 * (basis + basis[:, head.mirror])
+    # The tone stays first; what was cut off outside the face has changed the others' order a little.
+    variance = np.square(basis[1:, head.regions["face"]]).sum((1, 2))
+    basis = basis[[0, *(1 + np.argsort(-variance, kind="stable"))]]
     return replace(head, albedo_mean=mean.astype(np.float32), albedo_basis=basis.astype(np.float32))
 
 

@@ -40,9 +40,9 @@ class AlbedoConfig:
         tone_balance: Largest weight of a photograph of a rare skin tone.
     """
 
-    ranks: tuple[int, ...] = (1, 1, 1, 4, 4, 4, 12, 12, 12, 28, 28, 48, 48, 48)
+    ranks: tuple[int, ...] = (1, 1, 1, 6, 6, 6, 20, 20, 20, 48, 48, 48, 48, 48)
     prior: LightPrior = LightPrior()
-    noise: float = 0.35
+    noise: float = 0.2
     points: int = 700
     prior_photographs: float = 8.0
     outlier: tuple[float, float] = (0.15, 0.40)
