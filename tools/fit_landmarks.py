@@ -6,7 +6,8 @@
 symmetric and on the surface: `ibug68` (eyes on the lid margins, lips on their own lip, jaw on the true contour) from
 the 68 labels of AFLW photographs with hand-made points, yaw spread evenly; then `mediapipe478` from near-frontal
 photographs with a good dense mesh, fitted together with the 68 so that both sets see the same people. The output holds
-for each set `SET_point` (mm, mean head), `SET_face`, `SET_barycentric`, and `mean_identity`; `FITS` gets head and pose
+for each set `SET_point` (mm, mean head), `SET_face`, `SET_corners` (its vertices, for readers that cut or order the
+triangles otherwise), `SET_barycentric`, and `mean_identity`; `FITS` gets head and pose
 of every photograph. Labels of AFLW2000-3D are not read. About 3 minutes on one core.
 """
 
@@ -165,6 +166,7 @@ def main() -> None:
     for name, placed in (("ibug68", ibug68.points), ("mediapipe478", mediapipe478.points)):
         arrays[f"{name}_point"] = placed.evaluate(head.vertices_mm, head.faces)
         arrays[f"{name}_face"] = placed.face.astype(np.int32)
+        arrays[f"{name}_corners"] = head.faces[placed.face].astype(np.int32)
         arrays[f"{name}_barycentric"] = placed.barycentric
     with atomic_path(arguments.output) as temporary, open(temporary, "wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)

@@ -12,7 +12,7 @@ from model.render.renderer import Renderer
 
 
 def render_albedo(
-    head: HeadAssets, albedo_linear: Float[np.ndarray, "vertex 3"], yaw_rad: float = 0.0, size: int = 300
+    head: HeadAssets, albedo_linear: Float[np.ndarray, "vertex 3"], yaw_rad: float = 0.0, size: int = 220
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The mean head with an albedo under neutral light, sRGB uint8."""
     cosine, sine = np.cos(yaw_rad), np.sin(yaw_rad)
