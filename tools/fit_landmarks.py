@@ -1,6 +1,6 @@
 """Find where a head's landmarks lie, from labelled photographs.
 
-    python tools/fit_landmarks.py --head HEAD --photographs FOLDER --output tools/head/landmarks.npz [--fits FITS]
+    python -m tools.fit_landmarks --head HEAD --photographs FOLDER --output tools/head/landmarks.npz [--fits FITS]
 
 `HEAD` is a `likeness-head-1` file whose `ibug68` set holds the source's own 68 vertices. Both sets come out mirror-
 symmetric and on the surface: `ibug68` (eyes on the lid margins, lips on their own lip, jaw on the true contour) from

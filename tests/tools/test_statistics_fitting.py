@@ -84,6 +84,11 @@ def test_moved_landmarks_are_found_again() -> None:
     found = place_landmarks(
         head, start, IBUG68_MIRROR, project, labels, scale * 100.0, FitConfig(depth_weight=1.0), MoveConfig(rounds=3)
     )
+    np.testing.assert_allclose(
+        found.points.evaluate(head.vertices_mm, head.faces)[IBUG68_MIRROR] * (-1.0, 1.0, 1.0),
+        found.points.evaluate(head.vertices_mm, head.faces),
+        atol=1.5,  # triangles of 20 mm, not alike on both sides
+    )
     goal = truth.evaluate(head.vertices_mm, head.faces)
     before = np.linalg.norm(start - goal, axis=1).mean()
     after = np.linalg.norm(found.points.evaluate(head.vertices_mm, head.faces) - goal, axis=1).mean()

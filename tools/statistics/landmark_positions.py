@@ -126,20 +126,25 @@ def symmetric_basis(basis: Float[np.ndarray, "k point 3"], mirror: Int[np.ndarra
 def symmetric_projection(
     head: HeadAssets, points_mm: np.ndarray, mirror: Int[np.ndarray, " point"], project: Projection
 ) -> SurfacePoints:
-    """Project the points with mirror[i] <= i and copy them to their partners through the head's mirror table."""
+    """Project the points, then put every second partner where the first one's mirror image lies.
+
+    By the head's mirror table where both halves are triangulated alike, else by projection.
+    """
     placed = project(points_mm)
-    table = {tuple(sorted(face)): index for index, face in enumerate(head.faces.tolist())}
     face, weights = placed.face.copy(), placed.barycentric.copy()
-    for point, partner in enumerate(mirror):
-        if partner <= point:
-            continue
-        corners = head.mirror[head.faces[face[point]]].tolist()
+    second = np.flatnonzero(mirror < np.arange(len(mirror)))
+    first = mirror[second]
+    goal = placed.evaluate(head.vertices_mm, head.faces)
+    goal[second] = goal[first] * _FLIP
+    again = project(goal)
+    face[second], weights[second] = again.face[second], again.barycentric[second]
+    table = {tuple(sorted(corners)): index for index, corners in enumerate(head.faces.tolist())}
+    for point, partner in zip(first, second, strict=True):
+        corners = head.mirror[head.faces[placed.face[point]]].tolist()
         found = table.get(tuple(sorted(corners)))
-        if found is None:  # the two halves are triangulated differently here: nearest point instead
-            continue
-        face[partner] = found
-        order = [corners.index(corner) for corner in head.faces[found].tolist()]
-        weights[partner] = weights[point][order]
+        if found is not None:
+            face[partner] = found
+            weights[partner] = placed.barycentric[point][[corners.index(c) for c in head.faces[found].tolist()]]
     return SurfacePoints(face, weights)
 
 

@@ -52,11 +52,8 @@ class Ibug68Projection:
             for vertex, reach in zip(self._vertices, self._REACH_MM, strict=True)
         )
         self._allowed = [self._skin[faces] for faces in near]
-        self._lids = [self._curve(np.arange(a, a + 6)) for a in (36, 42)]
-
-    def _curve(self, landmarks: np.ndarray) -> Int[np.ndarray, " path"]:
-        corners = self._vertices[[*landmarks, landmarks[0]]]
-        return edge_path(corners, self._head.vertices_mm, self._head.faces[self._skin])
+        right = edge_path(self._vertices[[*range(36, 42), 36]], head.vertices_mm, skin_triangles)
+        self._lids = [right, head.mirror[right]]
 
     def __call__(self, points: Float[np.ndarray, "68 3"]) -> SurfacePoints:
         """Project."""
