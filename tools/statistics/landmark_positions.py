@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model.face.assets import HeadAssets
 from tools.statistics.fitting import FitConfig, PointFit, PointModel, fit_points
-from tools.statistics.surface import SurfacePoints
+from tools.statistics.surface import SurfacePoints, nearest_on_edges
 
 Projection = Callable[[Float[np.ndarray, "point 3"]], SurfacePoints]
 
@@ -128,7 +128,8 @@ def symmetric_projection(
 ) -> SurfacePoints:
     """Project the points, then put every second partner where the first one's mirror image lies.
 
-    By the head's mirror table where both halves are triangulated alike, else by projection.
+    By the head's mirror table where both halves are triangulated alike, else by projection. Points that are their own
+    partners go onto edges in the plane of symmetry.
     """
     placed = project(points_mm)
     face, weights = placed.face.copy(), placed.barycentric.copy()
@@ -145,6 +146,13 @@ def symmetric_projection(
         if found is not None:
             face[partner] = found
             weights[partner] = placed.barycentric[point][[corners.index(c) for c in head.faces[found].tolist()]]
+    middle = np.flatnonzero(mirror == np.arange(len(mirror)))
+    on_middle = head.mirror[head.faces] == head.faces
+    corner_pairs = [(0, 1), (1, 2), (2, 0)]
+    edges = np.concatenate([head.faces[on_middle[:, [a, b]].all(1)][:, [a, b]] for a, b in corner_pairs])
+    if len(edges):
+        between = nearest_on_edges(goal[middle], edges, head.vertices_mm, head.faces)
+        face[middle], weights[middle] = between.face, between.barycentric
     return SurfacePoints(face, weights)
 
 

@@ -85,7 +85,17 @@ def nearest_on_path(
     faces: Int[np.ndarray, "face 3"],
 ) -> SurfacePoints:
     """Project points onto a walk along mesh edges: a lid margin, the border of the lips."""
-    start, end = vertices[path[:-1]], vertices[path[1:]]
+    return nearest_on_edges(points, np.stack([path[:-1], path[1:]], axis=1), vertices, faces)
+
+
+def nearest_on_edges(
+    points: Float[np.ndarray, "point 3"],
+    edges: Int[np.ndarray, "edge 2"],
+    vertices: Float[np.ndarray, "vertex 3"],
+    faces: Int[np.ndarray, "face 3"],
+) -> SurfacePoints:
+    """Project points onto some of the mesh's edges."""
+    start, end = vertices[edges[:, 0]], vertices[edges[:, 1]]
     along = end - start
     share = ((points[:, None] - start) * along).sum(2) / np.maximum((along**2).sum(1), 1e-9)
     share = share.clip(0.0, 1.0)
@@ -93,7 +103,7 @@ def nearest_on_path(
     best = np.linalg.norm(hits - points[:, None], axis=2).argmin(1)
     face_index, weights = np.empty(len(points), np.int64), np.zeros((len(points), 3), np.float32)
     for row, segment in enumerate(best):
-        first, second = path[segment], path[segment + 1]
+        first, second = edges[segment]
         touching = np.flatnonzero((faces == first).any(1) & (faces == second).any(1))[0]
         face_index[row] = touching
         weights[row, faces[touching] == first] = 1.0 - share[row, segment]
