@@ -98,7 +98,9 @@ def _reconstructor(experiment: Experiment) -> Reconstructor:
     if experiment.start_from is not None:
         weights = load_file(experiment.start_from / "weights.safetensors")
         state = reconstructor.state_dict()
-        reconstructor.load_state_dict({n: weights[n].float() if n in weights else state[n] for n in state})
+        # What has another size in this head (its albedo components, say) starts afresh.
+        fitting = {n: w.float() for n, w in weights.items() if n in state and w.shape == state[n].shape}
+        reconstructor.load_state_dict({**state, **fitting})
     reconstructor.backbone.network.to(memory_format=torch.channels_last)
     if experiment.schedule.compile:
         # In place, so that the names of the weights stay those of an uncompiled model.

@@ -11,6 +11,7 @@ from inference.options import Format
 from inference.pipeline import FaceJob
 from inference.report import FaceEntry, ImageEntry
 from inference.resume import RECORD_NAME
+from model.export.gallery import GalleryRow, write_gallery
 from model.face.morphable_model import MorphableModel
 
 _FACE_FOLDER = re.compile(r"face(\d+)")
@@ -29,6 +30,15 @@ class FaceWriter:
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""
         raise NotImplementedError
+
+
+def write_gallery_page(output: Path, entries: Sequence[ImageEntry]) -> None:
+    """Write `index.html` over all entries of a run."""
+    rows = [
+        GalleryRow(entry.image, entry.status, entry.message, tuple(face.folder for face in entry.faces))
+        for entry in entries
+    ]
+    write_gallery(rows, output / "index.html")
 
 
 @contextmanager

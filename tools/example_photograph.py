@@ -1,4 +1,4 @@
-"""Write the example photograph: `skimage.data.astronaut()` (NASA, public domain), which ships in scikit-image's wheel."""
+"""Write the example photograph: `skimage.data.astronaut()` (NASA, public domain), part of scikit-image's wheel."""
 
 from pathlib import Path
 
