@@ -3,14 +3,19 @@
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from inference.options import Format
 from inference.pipeline import FaceJob
 from inference.report import FaceEntry, ImageEntry
 from inference.resume import RECORD_NAME
+from model.export.face_files import FaceFiles
+from model.export.face_result import face_result
 from model.export.gallery import GalleryRow, write_gallery
 from model.face.morphable_model import MorphableModel
 
@@ -24,12 +29,25 @@ class FaceWriter:
     def __init__(self, output: Path, morphable_model: MorphableModel, formats: Sequence[Format]) -> None:
         """Remember where and what to write."""
         self._output = output
-        self._morphable_model = morphable_model
+        self._files = FaceFiles(morphable_model)
+        # Before any thread needs it, so that it is built once.
+        self._model = self._files.morphable_model
+        _ = self._files.atlas
         self._formats = tuple(formats)
 
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""
-        raise NotImplementedError
+        detection = job.detection
+        result = face_result(
+            job.reconstruction, self._model, job.request.intrinsics_px, detection.box_px, detection.score
+        )
+        folder = f"{job.item.key}/face{job.index}"
+        with torch.inference_mode(), atomic_folder(self._output / folder) as temporary:
+            self._files.write(result, job.image_srgb, temporary, self._formats)
+            files = {path.name: (path.stat().st_size, zlib.crc32(path.read_bytes())) for path in temporary.iterdir()}
+        left, top, right, bottom = (float(edge) for edge in result.box_px)
+        yaw, pitch, roll = (float(angle) for angle in result.yaw_pitch_roll_degrees)
+        return FaceEntry(folder, (left, top, right, bottom), result.score, (yaw, pitch, roll), files)
 
 
 def write_gallery_page(output: Path, entries: Sequence[ImageEntry]) -> None:

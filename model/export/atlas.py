@@ -1,0 +1,64 @@
+"""What is the same for every face of a head: vertices split at texture seams, and where each texel lies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from model.face.morphable_model import MorphableModel
+from model.render.rasterizer import build_rasterizer
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """A head's texture space at one resolution.
+
+    Attributes:
+        vertex: Head vertex of each split vertex.
+        uv: Texture coordinate of each split vertex, v up.
+        faces: Triangles of split vertices.
+        covered: Texels that lie on the head; row 0 is the top, v = 1.
+        corners: Head vertices of each covered texel's triangle.
+        weights: Their barycentric weights.
+    """
+
+    vertex: Int[np.ndarray, " split"]
+    uv: Float[np.ndarray, "split 2"]
+    faces: Int[np.ndarray, "face 3"]
+    covered: Bool[np.ndarray, "size size"]
+    corners: Int[np.ndarray, "texel 3"]
+    weights: Float[np.ndarray, "texel 3"]
+
+    def sample(self, values: Float[np.ndarray, "vertex channel"]) -> Float[np.ndarray, "texel channel"]:
+        """Interpolate per-vertex values at the covered texels."""
+        return np.einsum("tcx,tc->tx", values[self.corners], self.weights)
+
+
+def build_atlas(morphable_model: MorphableModel, size: int) -> Atlas:
+    """Split the vertices and draw the texture space once.
+
+    Args:
+        morphable_model: The head.
+        size: Side of the texture in px.
+    """
+    faces = morphable_model.faces.cpu().numpy().astype(np.int64)
+    uv_faces = morphable_model.uv_faces.cpu().numpy().astype(np.int64)
+    uv = morphable_model.uv.cpu().numpy()
+    pairs, split = np.unique(np.stack((faces, uv_faces), -1).reshape(-1, 2), axis=0, return_inverse=True)
+    split_faces = split.reshape(-1, 3).astype(np.int32)
+    split_uv = uv[pairs[:, 1]]
+    flat = np.stack((split_uv[:, 0] * size, (1.0 - split_uv[:, 1]) * size, np.ones(len(split_uv))), -1)
+    fragments = build_rasterizer("cpu").rasterize(
+        torch.from_numpy(1000.0 * (flat * (0.001, 0.001, 1.0))).float()[None], torch.from_numpy(split_faces), size, size
+    )
+    face_index = fragments.face_index[0].numpy()
+    covered = face_index >= 0
+    return Atlas(
+        vertex=pairs[:, 0],
+        uv=split_uv.astype(np.float32),
+        faces=split_faces,
+        covered=covered,
+        corners=faces[face_index[covered]],
+        weights=fragments.barycentric[0].numpy()[covered],
+    )

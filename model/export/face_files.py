@@ -1,0 +1,58 @@
+"""All files of one face."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from common.atomic import atomic_path
+from model.export.arrays import write_arrays
+from model.export.atlas import Atlas, build_atlas
+from model.export.face_result import FaceResult
+from model.export.glb import write_glb
+from model.export.obj import write_obj
+from model.export.overlay import write_overlay
+from model.export.texture import unwrap
+from model.face.morphable_model import MorphableModel
+
+TEXTURE_SIDE_PX = 1024
+
+
+class FaceFiles:
+    """Writes faces of one head model; what all faces share is worked out once."""
+
+    def __init__(self, morphable_model: MorphableModel, texture_side_px: int = TEXTURE_SIDE_PX) -> None:
+        """Take the head model and the side of the textures."""
+        self.morphable_model = morphable_model
+        self.texture_side_px = texture_side_px
+
+    @cached_property
+    def atlas(self) -> Atlas:
+        """The head's texture space."""
+        return build_atlas(self.morphable_model, self.texture_side_px)
+
+    def write(
+        self,
+        result: FaceResult,
+        photograph_srgb: UInt8[np.ndarray, "height width 3"],
+        folder: Path,
+        formats: Sequence[str],
+    ) -> None:
+        """Write the files of the chosen formats, `glb`, `obj`, `npz` and `overlay`, into an existing folder."""
+        if "npz" in formats:
+            write_arrays(result, folder / "face.npz")
+        if not {"glb", "obj", "overlay"} & set(formats):
+            return
+        texture = unwrap(result, photograph_srgb, self.morphable_model, self.atlas)
+        if "glb" in formats:
+            write_glb(result, texture.image_srgb, self.morphable_model, self.atlas, folder / "mesh.glb")
+        if "obj" in formats:
+            write_obj(result, self.morphable_model, folder)
+            for name, image in (("texture.png", texture.image_srgb), ("texture_source.png", texture.source)):
+                with atomic_path(folder / name) as temporary:
+                    Image.fromarray(image).save(temporary, "PNG")
+        if "overlay" in formats:
+            write_overlay(result, photograph_srgb, texture.image_srgb, self.atlas, folder / "overlay.jpg")

@@ -1,0 +1,95 @@
+"""`FaceResult`: one face as numpy arrays, exactly what is exported, in the px of the original photograph."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from model.face.morphable_model import MorphableModel
+from model.geometry.camera import project
+from model.geometry.rotation import euler_from_rotation
+from model.reconstructor import Reconstruction
+
+
+@dataclass(frozen=True)
+class FaceResult:
+    """One reconstructed face.
+
+    Attributes:
+        identity: Standard deviations.
+        expression: Blendshape weights in [0, 1].
+        expression_names: Their ARKit names.
+        albedo: Standard deviations.
+        lighting: Spherical harmonics per colour channel.
+        rotation: Model space to camera space.
+        translation_mm: Model origin in camera space.
+        intrinsics_px: Camera of the photograph.
+        vertices_mm: Model space, with expression.
+        vertices_camera_mm: Camera space.
+        vertices_image: x and y in px of the photograph, depth in mm.
+        faces: Triangles.
+        albedo_vertex_linear: Linear RGB, clamped to [0, 1].
+        landmarks68_px: In the photograph.
+        landmarks68_mm: In model space.
+        yaw_pitch_roll_degrees: Head pose.
+        box_px: The detection: left, top, right, bottom.
+        score: The detector's confidence.
+    """
+
+    identity: Float[np.ndarray, " identity"]
+    expression: Float[np.ndarray, " expression"]
+    expression_names: tuple[str, ...]
+    albedo: Float[np.ndarray, " albedo"]
+    lighting: Float[np.ndarray, "9 3"]
+    rotation: Float[np.ndarray, "3 3"]
+    translation_mm: Float[np.ndarray, "3"]
+    intrinsics_px: Float[np.ndarray, "3 3"]
+    vertices_mm: Float[np.ndarray, "vertex 3"]
+    vertices_camera_mm: Float[np.ndarray, "vertex 3"]
+    vertices_image: Float[np.ndarray, "vertex 3"]
+    faces: Int[np.ndarray, "face 3"]
+    albedo_vertex_linear: Float[np.ndarray, "vertex 3"]
+    landmarks68_px: Float[np.ndarray, "68 2"]
+    landmarks68_mm: Float[np.ndarray, "68 3"]
+    yaw_pitch_roll_degrees: Float[np.ndarray, "3"]
+    box_px: Float[np.ndarray, "4"]
+    score: float
+
+
+def face_result(
+    reconstruction: Reconstruction,
+    morphable_model: MorphableModel,
+    intrinsics_px: Float[Tensor, "3 3"],
+    box_px: Float[np.ndarray, "4"],
+    score: float,
+) -> FaceResult:
+    """Take the one face of a reconstruction of batch size 1, seen by the photograph's own camera."""
+
+    def plain(value: Tensor) -> np.ndarray:
+        return value.detach().cpu().numpy().astype(np.float32)
+
+    parameters, mesh = reconstruction.parameters, reconstruction.mesh
+    camera = intrinsics_px.to(mesh.vertices_camera_mm)[None]
+    landmarks_px = project(parameters.to_camera(reconstruction.landmarks68_mm), camera)[0, :, :2]
+    return FaceResult(
+        identity=plain(parameters.identity[0]),
+        expression=plain(parameters.expression[0]),
+        expression_names=morphable_model.expression_names,
+        albedo=plain(parameters.albedo[0]),
+        lighting=plain(parameters.lighting[0]),
+        rotation=plain(parameters.rotation[0]),
+        translation_mm=plain(parameters.translation_mm[0]),
+        intrinsics_px=plain(intrinsics_px),
+        vertices_mm=plain(mesh.vertices_mm[0]),
+        vertices_camera_mm=plain(mesh.vertices_camera_mm[0]),
+        vertices_image=plain(project(mesh.vertices_camera_mm, camera)[0]),
+        faces=morphable_model.faces.cpu().numpy().astype(np.int32),
+        albedo_vertex_linear=plain(mesh.albedo_linear[0].clamp(0.0, 1.0)),
+        landmarks68_px=plain(landmarks_px),
+        landmarks68_mm=plain(reconstruction.landmarks68_mm[0]),
+        yaw_pitch_roll_degrees=plain(torch.rad2deg(euler_from_rotation(parameters.rotation[0]))),
+        box_px=np.asarray(box_px, np.float32),
+        score=float(score),
+    )

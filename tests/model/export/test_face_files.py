@@ -1,0 +1,80 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pygltflib
+import pytest
+import torch
+import trimesh
+
+from model.export.face_files import FaceFiles
+from model.export.face_result import FaceResult, face_result
+from model.export.gallery import GalleryRow, write_gallery
+from model.export.texture import unwrap
+from model.face.morphable_model import MorphableModel
+from model.geometry.camera import default_intrinsics
+from model.parameters import FaceParameters
+from tests.small_world import toy_reconstructor
+
+PHOTOGRAPH = np.random.default_rng(0).integers(0, 255, (240, 200, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[FaceResult, MorphableModel]:
+    reconstructor = toy_reconstructor()
+    head = reconstructor.morphable_model
+    neutral = FaceParameters.neutral(1, head.identity_count, head.expression_count, head.albedo_count)
+    parameters = replace(neutral, expression=torch.full_like(neutral.expression, 0.25))
+    camera = default_intrinsics(*PHOTOGRAPH.shape[:2])
+    reconstruction = reconstructor.decode(parameters, camera[None])
+    return face_result(reconstruction, head, camera, np.array([10.0, 10.0, 90.0, 120.0]), 0.9), head
+
+
+def test_the_meshes_read_back_as_the_head(made: tuple[FaceResult, MorphableModel], tmp_path: Path) -> None:
+    result, head = made
+    files = FaceFiles(head, 128)
+    files.write(result, PHOTOGRAPH, tmp_path, ("glb", "obj"))
+    rows = [line.split() for line in (tmp_path / "mesh.obj").read_text().splitlines()]
+    vertices = np.array([row[1:] for row in rows if row and row[0] == "v"], float)
+    np.testing.assert_allclose(vertices, result.vertices_mm, atol=1e-3)
+    loaded = trimesh.load(tmp_path / "mesh.obj", process=False, force="mesh")
+    assert isinstance(loaded, trimesh.Trimesh)
+    assert len(loaded.faces) == len(result.faces)
+    document = pygltflib.GLTF2().load(str(tmp_path / "mesh.glb"))
+    assert document is not None
+    mesh = document.meshes[0]
+    assert mesh.extras["targetNames"] == list(result.expression_names)
+    np.testing.assert_allclose(mesh.weights, result.expression)
+    neutral = trimesh.load(tmp_path / "mesh.glb", process=False, force="mesh")
+    assert isinstance(neutral, trimesh.Trimesh)
+    basis = head.expression_basis.unflatten(-1, (-1, 3)).numpy()
+    expected = result.vertices_mm - np.einsum("e,evx->vx", result.expression, basis)
+    np.testing.assert_allclose(neutral.vertices, 0.001 * expected[files.atlas.vertex], atol=1e-6)
+
+
+def test_the_texture_shows_the_photograph_where_it_was_seen(made: tuple[FaceResult, MorphableModel]) -> None:
+    result, head = made
+    atlas = FaceFiles(head, 256).atlas
+    photograph = np.full((240, 200, 3), (200, 120, 40), np.uint8)
+    texture = unwrap(result, photograph, head, atlas)
+    seen = texture.source[..., 0] == 255
+    assert seen.any()
+    assert np.abs(texture.image_srgb[seen].astype(int) - (200, 120, 40)).max() <= 1
+    total = texture.source[atlas.covered].astype(int).sum(-1)
+    assert np.abs(total - 255).max() <= 2
+
+
+def test_a_profile_and_a_face_beyond_the_border_are_textured_too(made: tuple[FaceResult, MorphableModel]) -> None:
+    result, head = made
+    atlas = FaceFiles(head, 128).atlas
+    shifted = replace(result, vertices_image=result.vertices_image + np.float32([150.0, 0.0, 0.0]))
+    texture = unwrap(shifted, PHOTOGRAPH, head, atlas)
+    assert texture.image_srgb.shape == (128, 128, 3)
+
+
+def test_the_page_escapes_names_and_needs_no_network(tmp_path: Path) -> None:
+    write_gallery([GalleryRow("<b>&.jpg", "unreadable", "a <message>", ())], tmp_path / "index.html")
+    page = (tmp_path / "index.html").read_text()
+    assert "<b>&.jpg" not in page
+    assert "&lt;b&gt;&amp;.jpg" in page
+    assert "http" not in page
