@@ -45,10 +45,10 @@ class MorphableModel(nn.Module):
             "uv_faces": assets.uv_faces,
             "mirror": assets.mirror.astype(np.int64),
             # Flattened once: a coefficient vector times a (K, 3V) matrix is one matrix product.
-            "identity_basis": assets.identity_basis.reshape(len(assets.identity_basis), -1),
-            "expression_basis": assets.expression_basis.reshape(len(assets.expression_basis), -1),
+            "identity_basis": _as_matrix(assets.identity_basis),
+            "expression_basis": _as_matrix(assets.expression_basis),
             "albedo_mean": assets.albedo_mean,
-            "albedo_basis": assets.albedo_basis.reshape(len(assets.albedo_basis), -1),
+            "albedo_basis": _as_matrix(assets.albedo_basis),
         }.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
         for name, landmarks in assets.landmarks.items():
@@ -126,6 +126,11 @@ class MorphableModel(nn.Module):
         if name not in self.region_names:
             raise KeyError(f"this head has no region {name!r}; it has {', '.join(self.region_names) or 'none'}")
         return self.get_buffer(f"region_{name}")
+
+
+def _as_matrix(basis: Float[np.ndarray, "component vertex 3"]) -> Float[np.ndarray, "component coordinate"]:
+    # Not reshape(len, -1): a head straight from a reader has no albedo components.
+    return basis.reshape(len(basis), 3 * basis.shape[1])
 
 
 def _at_landmarks(

@@ -1,0 +1,1 @@
+"""The parts of `tools/build_head.py`, and the landmark positions it puts on the head."""

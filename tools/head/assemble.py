@@ -1,0 +1,80 @@
+"""Both halves of our head from the sampled left one, and what the source's statistics are at its vertices."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from model.face.assets import HeadAssets
+from tools.head.half_mesh import HalfMesh
+from tools.head.relax import SampledMesh
+
+
+@dataclass(frozen=True)
+class SampledHead:
+    """Our whole topology on the source. The left half comes first, in everything, its reflection after it.
+
+    Attributes:
+        corners: The source's vertices around each of ours.
+        weights: Their weights, each row sums to 1.
+        faces: Triangles; triangle k of the left half is mirrored by triangle k + F / 2, corners in the order 0, 2, 1.
+        uv: Atlas coordinates.
+        uv_faces: The triangles' texture vertices.
+        mirror: Vertex on the other side.
+    """
+
+    corners: Int[np.ndarray, "vertex 3"]
+    weights: Float[np.ndarray, "vertex 3"]
+    faces: Int[np.ndarray, "face 3"]
+    uv: Float[np.ndarray, "texture 2"]
+    uv_faces: Int[np.ndarray, "face 3"]
+    mirror: Int[np.ndarray, " vertex"]
+
+    def sample(self, values: Float[np.ndarray, "*lead vertex 3"]) -> Float[np.ndarray, "*lead ours 3"]:
+        """A quantity of the source at our vertices."""
+        return np.einsum("...vcx,vc->...vx", values[..., self.corners, :], self.weights).astype(np.float32)
+
+    def part(self, mask: Bool[np.ndarray, " source"]) -> Bool[np.ndarray, " vertex"]:
+        """Our vertices that lie on a part of the source: their heaviest corner does."""
+        heaviest = self.weights.argmax(1)
+        return mask[self.corners[np.arange(len(self.corners)), heaviest]]
+
+
+def reflect(
+    mesh: SampledMesh, half: HalfMesh, source: HeadAssets, atlas_uv: Float[np.ndarray, "texture 2"]
+) -> SampledHead:
+    """Add the right half.
+
+    Args:
+        mesh: Our left half.
+        half: The source's left half it was sampled from.
+        source: The source.
+        atlas_uv: Atlas coordinates of the left half's texture vertices; those at u = 0.5 are shared.
+    """
+    count = len(mesh.corners)
+    others = np.flatnonzero(~mesh.middle)
+    twin = np.arange(count)
+    twin[others] = count + np.arange(len(others))
+    corners = half.source[mesh.corners]
+    shared = np.zeros(len(atlas_uv), bool)
+    shared[mesh.uv_faces[mesh.middle[mesh.faces]]] = True
+    shared &= atlas_uv[:, 0] == 0.5
+    uv_others = np.flatnonzero(~shared)
+    uv_twin = np.arange(len(atlas_uv))
+    uv_twin[uv_others] = len(atlas_uv) + np.arange(len(uv_others))
+    return SampledHead(
+        corners=np.concatenate([corners, source.mirror[corners[others]]]),
+        weights=np.concatenate([mesh.weights, mesh.weights[others]]),
+        faces=np.concatenate([mesh.faces, twin[mesh.faces][:, [0, 2, 1]]]).astype(np.int32),
+        uv=np.concatenate([atlas_uv, (1.0, 0.0) + atlas_uv[uv_others] * (-1.0, 1.0)]).astype(np.float32),
+        uv_faces=np.concatenate([mesh.uv_faces, uv_twin[mesh.uv_faces][:, [0, 2, 1]]]).astype(np.int32),
+        mirror=np.concatenate([twin, others]).astype(np.int32),
+    )
+
+
+def mean_vertices(mesh: SampledMesh, half: HalfMesh, head: SampledHead) -> Float[np.ndarray, "vertex 3"]:
+    """Our mean head, mirror-symmetric to the last bit."""
+    left = np.einsum("vcx,vc->vx", half.vertices_mm[mesh.corners], mesh.weights).astype(np.float32)
+    left[mesh.middle, 0] = 0.0
+    others = np.flatnonzero(~mesh.middle)
+    return np.concatenate([left, left[others] * np.array((-1.0, 1.0, 1.0), np.float32)])
