@@ -5,19 +5,23 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
 
 from model.export.atlas import Atlas
+from model.export.completion import continue_difference
 from model.export.face_result import FaceResult
+from model.export.visibility import visibility
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
 from model.render.color import linear_to_srgb
 from model.render.lighting import shade
-from model.render.rasterizer import build_rasterizer
 
-_LARGEST_DEPTH_GAP_MM = 4.0
-_GRAZING_COSINE, _FULL_COSINE = 0.2, 0.6
-_DEPTH_SIDE_PX = 512
+_RELIGHTING = (0.5, 2.0)
+"""Bounds of the factor between the light on one side of a face and on the other."""
+_EAR_TOLERANCE = 0.25
+"""Distance in sRGB from the expected skin at which an ear's pixel counts half."""
+_FEWEST_SURE_VERTICES = 50
 
 
 @dataclass(frozen=True)
@@ -49,43 +53,60 @@ def unwrap(
     """
     mirror = morphable_model.mirror.cpu().numpy()
     normals = vertex_normals(torch.from_numpy(result.vertices_camera_mm)[None], morphable_model.faces.cpu())
-    seen = _visibility(result, normals[0].numpy(), photograph_srgb.shape[:2])
-    if "mouth_inner" in morphable_model.region_names:
-        seen = seen * ~morphable_model.region("mouth_inner").cpu().numpy()
-    shading = shade(normals, torch.from_numpy(result.lighting)[None])[0].clamp(min=0.05).numpy()
-    model = linear_to_srgb(torch.from_numpy(np.clip(result.albedo_vertex_linear * shading, 0, 1))).numpy()
-    here = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
-    there = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2])
-    here_weight = atlas.sample(seen[:, None])
-    there_weight = (1.0 - here_weight) * atlas.sample(seen[mirror][:, None])
-    base = _in_the_photographs_tone(atlas.sample(model), here, here_weight)
-    weights = np.concatenate((here_weight, there_weight, 1.0 - here_weight - there_weight), axis=1)
-    color = here * weights[:, :1] + there * weights[:, 1:2] + base * weights[:, 2:]
+    model = _shaded(result, normals)
+    photograph = _sample(photograph_srgb, result.vertices_image[:, :2])
+    eyes = _region(morphable_model, "eyes")
+    here = visibility(result, normals[0].numpy(), photograph_srgb.shape[:2], eyes)
+    here[_region(morphable_model, "mouth_inner")] = 0.0
+    tone = _tone(photograph, model, here)
+    here *= _plausible(photograph, tone * model, _region(morphable_model, "ears"))
+    there = (1.0 - here) * here[mirror]
+    relit = np.clip(model / np.clip(model[mirror], 0.02, None), *_RELIGHTING)
+    # What the photograph adds to the model, known on the seen vertices, is continued over the others.
+    known = (here + there).clip(max=1.0)
+    mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)
+    added = continue_difference(mixed - model, known, result.faces, (tone - 1.0) * model)
+    weights = atlas.sample(np.stack([here, there], axis=1))
+    from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
+    from_mirror = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2]) * atlas.sample(relit)
+    base = np.clip(atlas.sample(model + added), 0.0, 1.0)
+    weights = np.concatenate([weights, 1.0 - weights.sum(1, keepdims=True)], axis=1).clip(0.0, 1.0)
+    color = from_photograph * weights[:, :1] + from_mirror * weights[:, 1:2] + base * weights[:, 2:]
     return Texture(_fill(color, atlas), _fill(weights, atlas))
 
 
-def _visibility(
-    result: FaceResult, normals: Float[np.ndarray, "vertex 3"], photograph_shape: tuple[int, int]
+def _shaded(result: FaceResult, normals: Float[Tensor, "1 vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
+    """The model's answer, sRGB."""
+    shading = shade(normals, torch.from_numpy(result.lighting)[None])[0].clamp(min=0.05).numpy()
+    return linear_to_srgb(torch.from_numpy(np.clip(result.albedo_vertex_linear * shading, 0, 1))).numpy()
+
+
+def _region(morphable_model: MorphableModel, name: str) -> Bool[np.ndarray, " vertex"]:
+    if name not in morphable_model.region_names:
+        return np.zeros(len(morphable_model.mirror), bool)
+    return morphable_model.region(name).cpu().numpy()
+
+
+def _tone(
+    photograph: Float[np.ndarray, "vertex 3"],
+    model: Float[np.ndarray, "vertex 3"],
+    weight: Float[np.ndarray, " vertex"],
+) -> Float[np.ndarray, "3"]:
+    """The photograph's colours over the model's, by channel, where it shows the head well."""
+    sure = weight > 0.8
+    if sure.sum() < _FEWEST_SURE_VERTICES:
+        return np.ones(3, np.float32)
+    return np.median(photograph[sure] / np.clip(model[sure], 0.05, None), axis=0)
+
+
+def _plausible(
+    photograph: Float[np.ndarray, "vertex 3"],
+    expected: Float[np.ndarray, "vertex 3"],
+    doubted: Bool[np.ndarray, " vertex"],
 ) -> Float[np.ndarray, " vertex"]:
-    """How well the photograph shows each vertex, [0, 1]: inside it, in front, and not at a grazing angle."""
-    lowest, highest = result.vertices_image[:, :2].min(0), result.vertices_image[:, :2].max(0)
-    scale = _DEPTH_SIDE_PX / max(float((highest - lowest).max()), 1.0)
-    local = result.vertices_image.copy()
-    local[:, :2] = (local[:, :2] - lowest) * scale
-    fragments = build_rasterizer("cpu").rasterize(
-        torch.from_numpy(local)[None], torch.from_numpy(result.faces), _DEPTH_SIDE_PX, _DEPTH_SIDE_PX
-    )
-    depth = fragments.depth_mm[0].numpy()
-    column, row = np.clip(local[:, :2].astype(int), 0, _DEPTH_SIDE_PX - 1).T
-    front = depth[row, column]
-    towards = -result.vertices_camera_mm / np.linalg.norm(result.vertices_camera_mm, axis=1, keepdims=True)
-    cosine = (normals * towards).sum(1)
-    facing = np.clip((cosine - _GRAZING_COSINE) / (_FULL_COSINE - _GRAZING_COSINE), 0.0, 1.0)
-    height, width = photograph_shape
-    x, y = result.vertices_image[:, 0], result.vertices_image[:, 1]
-    inside = (x > 0.5) & (x < width - 0.5) & (y > 0.5) & (y < height - 0.5)
-    unhidden = (front > 0) & (local[:, 2] - front < _LARGEST_DEPTH_GAP_MM)
-    return (facing * inside * unhidden).astype(np.float32)
+    """Weights that leave out what is not the doubted part itself: hair lies over most ears and would be painted on."""
+    distance = np.linalg.norm(photograph - expected, axis=1)
+    return np.where(doubted, 1.0 / (1.0 + (distance / _EAR_TOLERANCE) ** 4), 1.0).astype(np.float32)
 
 
 def _sample(
@@ -98,17 +119,6 @@ def _sample(
     grid = padded.reshape(rows, 4096, 2)
     drawn = cv2.remap(photograph_srgb, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return drawn.reshape(-1, 3)[: len(points)].astype(np.float32) / 255.0
-
-
-def _in_the_photographs_tone(
-    model: Float[np.ndarray, "texel 3"], photograph: Float[np.ndarray, "texel 3"], weight: Float[np.ndarray, "texel 1"]
-) -> Float[np.ndarray, "texel 3"]:
-    """The model's colours times one gain per channel, so that no step in tone shows where it takes over."""
-    sure = weight[:, 0] > 0.8
-    if sure.sum() < 100:
-        return model
-    gain = np.median(photograph[sure] / np.clip(model[sure], 0.05, None), axis=0)
-    return np.clip(model * gain, 0.0, 1.0)
 
 
 def _fill(values: Float[np.ndarray, "texel channel"], atlas: Atlas) -> UInt8[np.ndarray, "size size channel"]:

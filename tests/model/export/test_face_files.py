@@ -78,3 +78,14 @@ def test_the_page_escapes_names_and_needs_no_network(tmp_path: Path) -> None:
     assert "<b>&.jpg" not in page
     assert "&lt;b&gt;&amp;.jpg" in page
     assert "http" not in page
+
+
+def test_no_step_shows_where_the_photograph_ends(made: tuple[FaceResult, MorphableModel]) -> None:
+    result, head = made
+    atlas = FaceFiles(head, 256).atlas
+    photograph = np.full((240, 200, 3), (150, 110, 90), np.uint8)
+    texture = unwrap(result, photograph, head, atlas)
+    blue, red = texture.source[..., 2].astype(int), texture.source[..., 0].astype(int)
+    border = (blue > 240) & (blue < 255) & (red < 15)
+    assert border.any()
+    assert np.abs(texture.image_srgb[border].astype(int) - (150, 110, 90)).mean() < 12

@@ -1,0 +1,42 @@
+"""Colours where no photograph saw the head: the model's, led into the photograph's without a step."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import coo_matrix, csc_matrix, diags
+from scipy.sparse.linalg import splu
+
+_STIFFNESS = 0.3
+"""Weight of smoothness against a fully seen vertex."""
+_RESTORING = 3e-4
+"""Weight that draws the far side back to the model's own tone; also what keeps unseen parts (teeth) determined."""
+
+
+def continue_difference(
+    difference: Float[np.ndarray, "vertex channel"],
+    weight: Float[np.ndarray, " vertex"],
+    faces: Int[np.ndarray, "face 3"],
+    far: Float[np.ndarray, "vertex channel"],
+) -> Float[np.ndarray, "vertex channel"]:
+    """Extend what is known on part of a mesh over all of it, as smoothly as possible.
+
+    Least squares of `weight (d - difference)^2 + stiffness |graph gradient of d|^2 + restoring (d - far)^2`: a screened
+    Poisson equation on the mesh (Perez et al., "Poisson Image Editing", SIGGRAPH 2003, use it in the plane).
+
+    Args:
+        difference: Known values; what has no weight is ignored.
+        weight: How far each is known, in [0, 1].
+        faces: Triangles.
+        far: Value far from everything known.
+    """
+    laplacian = _graph_laplacian(faces, len(weight))
+    system = diags(weight + _RESTORING) + _STIFFNESS * laplacian
+    right = weight[:, None] * difference + _RESTORING * far
+    return splu(csc_matrix(system)).solve(right.astype(np.float64)).astype(np.float32)
+
+
+def _graph_laplacian(faces: Int[np.ndarray, "face 3"], count: int) -> csc_matrix:
+    starts, ends = faces.ravel(), np.roll(faces, 1, axis=1).ravel()
+    # Both directions of an edge, once each: an edge of one triangle only (a border) has one direction of its own.
+    pairs = np.unique(np.concatenate([np.stack([starts, ends], 1), np.stack([ends, starts], 1)]), axis=0)
+    adjacency = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsc()
+    return csc_matrix(diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency)

@@ -1,0 +1,48 @@
+"""How well a photograph shows each vertex of a head."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from model.export.face_result import FaceResult
+from model.render.rasterizer import build_rasterizer
+
+_LARGEST_DEPTH_GAP_MM, _LARGEST_EYE_GAP_MM = 4.0, 0.8
+"""A vertex this far behind what is seen at its pixel is hidden; an eyeball lies closer than that behind its lids."""
+
+_GRAZING_COSINE, _FULL_COSINE = 0.2, 0.6
+_DEPTH_SIDE_PX = 512
+
+
+def visibility(
+    result: FaceResult,
+    normals: Float[np.ndarray, "vertex 3"],
+    photograph_shape: tuple[int, int],
+    eyes: Bool[np.ndarray, " vertex"],
+) -> Float[np.ndarray, " vertex"]:
+    """Weights in [0, 1]: inside the photograph, in front, and not at a grazing angle.
+
+    Args:
+        result: The face, in px of the photograph.
+        normals: Unit vertex normals in camera space.
+        photograph_shape: Height and width.
+        eyes: Vertices of the eyeballs.
+    """
+    lowest, highest = result.vertices_image[:, :2].min(0), result.vertices_image[:, :2].max(0)
+    scale = _DEPTH_SIDE_PX / max(float((highest - lowest).max()), 1.0)
+    local = result.vertices_image.copy()
+    local[:, :2] = (local[:, :2] - lowest) * scale
+    fragments = build_rasterizer("cpu").rasterize(
+        torch.from_numpy(local)[None], torch.from_numpy(result.faces), _DEPTH_SIDE_PX, _DEPTH_SIDE_PX
+    )
+    depth = fragments.depth_mm[0].numpy()
+    column, row = np.clip(local[:, :2].astype(int), 0, _DEPTH_SIDE_PX - 1).T
+    front = depth[row, column]
+    towards = -result.vertices_camera_mm / np.linalg.norm(result.vertices_camera_mm, axis=1, keepdims=True)
+    cosine = (normals * towards).sum(1)
+    facing = np.clip((cosine - _GRAZING_COSINE) / (_FULL_COSINE - _GRAZING_COSINE), 0.0, 1.0)
+    height, width = photograph_shape
+    x, y = result.vertices_image[:, 0], result.vertices_image[:, 1]
+    inside = (x > 0.5) & (x < width - 0.5) & (y > 0.5) & (y < height - 0.5)
+    unhidden = (front > 0) & (local[:, 2] - front < np.where(eyes, _LARGEST_EYE_GAP_MM, _LARGEST_DEPTH_GAP_MM))
+    return (facing * inside * unhidden).astype(np.float32)
