@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import csc_matrix
 
+from model.export.completion import graph_laplacian
 from model.face.morphable_model import MorphableModel
 from model.render.rasterizer import build_rasterizer
 
@@ -21,6 +24,8 @@ class Atlas:
         covered: Texels that lie on the head; row 0 is the top, v = 1.
         corners: Head vertices of each covered texel's triangle.
         weights: Their barycentric weights.
+        nearest: Row of the covered texel nearest to each texel of the image.
+        laplacian: Of the head's vertices and edges.
     """
 
     vertex: Int[np.ndarray, " split"]
@@ -29,6 +34,8 @@ class Atlas:
     covered: Bool[np.ndarray, "size size"]
     corners: Int[np.ndarray, "texel 3"]
     weights: Float[np.ndarray, "texel 3"]
+    nearest: Int[np.ndarray, "size size"]
+    laplacian: csc_matrix
 
     def sample(self, values: Float[np.ndarray, "vertex channel"]) -> Float[np.ndarray, "texel channel"]:
         """Interpolate per-vertex values at the covered texels."""
@@ -61,4 +68,16 @@ def build_atlas(morphable_model: MorphableModel, size: int) -> Atlas:
         covered=covered,
         corners=faces[face_index[covered]],
         weights=fragments.barycentric[0].numpy()[covered],
+        nearest=_nearest_covered(covered),
+        laplacian=graph_laplacian(faces, len(morphable_model.mirror)),
     )
+
+
+def _nearest_covered(covered: Bool[np.ndarray, "size size"]) -> Int[np.ndarray, "size size"]:
+    _, labels = cv2.distanceTransformWithLabels(
+        (~covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    labels = np.asarray(labels, np.int64)
+    row_of_label = np.zeros(int(labels.max()) + 1, np.int64)
+    row_of_label[labels[covered]] = np.arange(int(covered.sum()))
+    return row_of_label[labels]

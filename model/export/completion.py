@@ -14,7 +14,7 @@ _RESTORING = 3e-4
 def continue_difference(
     difference: Float[np.ndarray, "vertex channel"],
     weight: Float[np.ndarray, " vertex"],
-    faces: Int[np.ndarray, "face 3"],
+    laplacian: csc_matrix,
     far: Float[np.ndarray, "vertex channel"],
 ) -> Float[np.ndarray, "vertex channel"]:
     """Extend what is known on part of a mesh over all of it, as smoothly as possible.
@@ -25,16 +25,16 @@ def continue_difference(
     Args:
         difference: Known values; what has no weight is ignored.
         weight: How far each is known, in [0, 1].
-        faces: Triangles.
+        laplacian: `graph_laplacian` of the mesh.
         far: Value far from everything known.
     """
-    laplacian = _graph_laplacian(faces, len(weight))
     system = diags(weight + _RESTORING) + _STIFFNESS * laplacian
     right = weight[:, None] * difference + _RESTORING * far
     return splu(csc_matrix(system)).solve(right.astype(np.float64)).astype(np.float32)
 
 
-def _graph_laplacian(faces: Int[np.ndarray, "face 3"], count: int) -> csc_matrix:
+def graph_laplacian(faces: Int[np.ndarray, "face 3"], count: int) -> csc_matrix:
+    """Degree minus adjacency, over the edges of a mesh with `count` vertices."""
     starts, ends = faces.ravel(), np.roll(faces, 1, axis=1).ravel()
     # Both directions of an edge, once each: an edge of one triangle only (a border) has one direction of its own.
     pairs = np.unique(np.concatenate([np.stack([starts, ends], 1), np.stack([ends, starts], 1)]), axis=0)

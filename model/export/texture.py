@@ -65,7 +65,7 @@ def unwrap(
     # What the photograph adds to the model, known on the seen vertices, is continued over the others.
     known = (here + there).clip(max=1.0)
     mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)
-    added = continue_difference(mixed - model, known, result.faces, (tone - 1.0) * model)
+    added = continue_difference(mixed - model, known, atlas.laplacian, (tone - 1.0) * model)
     weights = atlas.sample(np.stack([here, there], axis=1))
     from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
     from_mirror = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2]) * atlas.sample(relit)
@@ -123,12 +123,4 @@ def _sample(
 
 def _fill(values: Float[np.ndarray, "texel channel"], atlas: Atlas) -> UInt8[np.ndarray, "size size channel"]:
     """Texels into an image; those beyond the islands repeat the nearest one, against seams when it is sampled."""
-    image = np.zeros((*atlas.covered.shape, values.shape[1]), np.uint8)
-    image[atlas.covered] = np.rint(255.0 * np.clip(values, 0.0, 1.0)).astype(np.uint8)
-    _, labels = cv2.distanceTransformWithLabels(
-        (~atlas.covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    labels = np.asarray(labels, np.int64)
-    nearest = np.zeros((int(labels.max()) + 1, values.shape[1]), np.uint8)
-    nearest[labels[atlas.covered]] = image[atlas.covered]
-    return nearest[labels]
+    return np.rint(255.0 * np.clip(values, 0.0, 1.0)).astype(np.uint8)[atlas.nearest]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.export.completion import continue_difference
+from model.export.completion import continue_difference, graph_laplacian
 
 
 def strip(length: int) -> np.ndarray:
@@ -14,7 +14,9 @@ def test_what_is_known_is_kept_and_fades_smoothly_towards_the_far_value() -> Non
     column = np.tile(np.arange(length), 2)
     weight = (column < 20).astype(np.float32)
     known = np.full((2 * length, 1), 0.5, np.float32)
-    extended = continue_difference(known, weight, strip(length), np.zeros_like(known))[:length, 0]
+    extended = continue_difference(known, weight, graph_laplacian(strip(length), 2 * length), np.zeros_like(known))[
+        :length, 0
+    ]
     np.testing.assert_allclose(extended[:15], 0.5, atol=0.01)
     steps = np.diff(extended[15:])
     assert (steps <= 1e-6).all()
@@ -28,9 +30,11 @@ def test_values_without_weight_do_not_matter_and_nothing_overshoots() -> None:
     weight = (random.random(2 * length) < 0.3).astype(np.float32)
     known = random.uniform(-1.0, 1.0, (2 * length, 3)).astype(np.float32)
     far = np.zeros_like(known)
-    extended = continue_difference(known, weight, strip(length), far)
+    extended = continue_difference(known, weight, graph_laplacian(strip(length), 2 * length), far)
     spoiled = np.where(weight[:, None] > 0, known, 100.0).astype(np.float32)
-    np.testing.assert_allclose(continue_difference(spoiled, weight, strip(length), far), extended, atol=1e-5)
+    np.testing.assert_allclose(
+        continue_difference(spoiled, weight, graph_laplacian(strip(length), 2 * length), far), extended, atol=1e-5
+    )
     assert np.abs(extended).max() <= 1.0
 
 
@@ -40,5 +44,5 @@ def test_a_part_that_nothing_is_known_of_takes_the_far_value() -> None:
     weight = np.zeros(40, np.float32)
     weight[:20] = 1.0
     far = np.full((40, 1), -0.25, np.float32)
-    extended = continue_difference(np.ones((40, 1), np.float32), weight, faces, far)
+    extended = continue_difference(np.ones((40, 1), np.float32), weight, graph_laplacian(faces, 40), far)
     np.testing.assert_allclose(extended[20:], -0.25, atol=1e-5)
