@@ -16,6 +16,8 @@ from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
 
 _M_PER_MM = 0.001
+_STILL_M = 1e-5
+"""A vertex that an expression moves by less does not count as moved."""
 
 
 class _Buffer:
@@ -47,6 +49,33 @@ class _Buffer:
         self._document.accessors.append(accessor)
         return len(self._document.accessors) - 1
 
+    def sparse_accessor(self, displacements_m: np.ndarray) -> int:
+        """Append only the rows that move; returns the accessor. Most expressions move a small part of the head."""
+        moved = np.flatnonzero(np.abs(displacements_m).max(1) > _STILL_M)
+        # glTF wants at least one entry.
+        rows = moved if len(moved) else np.array([0])
+        values = displacements_m[rows].astype(np.float32)
+        still = len(rows) < len(displacements_m)
+        bounds = np.concatenate([values, np.zeros((int(still), 3), np.float32)])
+        self._document.accessors.append(
+            gltf.Accessor(
+                byteOffset=None,
+                componentType=gltf.FLOAT,
+                count=len(displacements_m),
+                type=gltf.VEC3,
+                min=bounds.min(0).tolist(),
+                max=bounds.max(0).tolist(),
+                sparse=gltf.Sparse(
+                    count=len(rows),
+                    indices=gltf.AccessorSparseIndices(
+                        bufferView=self.view(rows.astype(np.uint32).tobytes()), componentType=gltf.UNSIGNED_INT
+                    ),
+                    values=gltf.AccessorSparseValues(bufferView=self.view(values.tobytes())),
+                ),
+            )
+        )
+        return len(self._document.accessors) - 1
+
 
 def write_glb(
     result: FaceResult,
@@ -69,7 +98,7 @@ def write_glb(
         NORMAL=buffer.accessor(normals.numpy()[atlas.vertex], gltf.VEC3, gltf.ARRAY_BUFFER),
         TEXCOORD_0=buffer.accessor(_top_down(atlas.uv), gltf.VEC2, gltf.ARRAY_BUFFER),
     )
-    targets = [gltf.Attributes(POSITION=_points(buffer, shape[atlas.vertex])) for shape in basis]
+    targets = [gltf.Attributes(POSITION=buffer.sparse_accessor(_M_PER_MM * shape[atlas.vertex])) for shape in basis]
     triangles = buffer.accessor(atlas.faces.astype(np.uint32).ravel(), gltf.SCALAR, gltf.ELEMENT_ARRAY_BUFFER)
     document.meshes = [
         gltf.Mesh(

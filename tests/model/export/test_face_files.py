@@ -1,3 +1,5 @@
+import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,3 +91,25 @@ def test_no_step_shows_where_the_photograph_ends(made: tuple[FaceResult, Morphab
     border = (blue > 240) & (blue < 255) & (red < 15)
     assert border.any()
     assert np.abs(texture.image_srgb[border].astype(int) - (150, 110, 90)).mean() < 12
+
+
+def test_the_morph_targets_are_the_expressions(made: tuple[FaceResult, MorphableModel], tmp_path: Path) -> None:
+    result, head = made
+    files = FaceFiles(head, 64)
+    files.write(result, PHOTOGRAPH, tmp_path, ("glb",))
+    content = (tmp_path / "mesh.glb").read_bytes()
+    (length,) = struct.unpack_from("<I", content, 12)
+    document, blob = json.loads(content[20 : 20 + length]), content[28 + length :]
+
+    def read(view_index: int, kind: type) -> np.ndarray:
+        view = document["bufferViews"][view_index]
+        return np.frombuffer(blob[view["byteOffset"] :][: view["byteLength"]], kind)
+
+    basis = head.expression_basis.unflatten(-1, (-1, 3)).numpy()
+    for target, shape in zip(document["meshes"][0]["primitives"][0]["targets"], basis, strict=True):
+        accessor = document["accessors"][target["POSITION"]]
+        moved = np.zeros((accessor["count"], 3), np.float32)
+        rows = read(accessor["sparse"]["indices"]["bufferView"], np.uint32)
+        moved[rows] = read(accessor["sparse"]["values"]["bufferView"], np.float32).reshape(-1, 3)
+        np.testing.assert_allclose(moved, 0.001 * shape[files.atlas.vertex], atol=2e-5)
+        np.testing.assert_allclose(accessor["max"], moved.max(0), atol=1e-6)
