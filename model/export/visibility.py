@@ -1,5 +1,6 @@
 """How well a photograph shows each vertex of a head."""
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -12,6 +13,8 @@ _LARGEST_DEPTH_GAP_MM, _LARGEST_EYE_GAP_MM = 4.0, 0.8
 
 _GRAZING_COSINE, _FULL_COSINE = 0.2, 0.6
 _DEPTH_SIDE_PX = 512
+_SILHOUETTE_MM, _INNER_MM = 3.0, 9.0
+"""Nearer to the outline than the first is believed to be background, for no fit is exact; the second is safe."""
 
 
 def visibility(
@@ -20,7 +23,7 @@ def visibility(
     photograph_shape: tuple[int, int],
     eyes: Bool[np.ndarray, " vertex"],
 ) -> Float[np.ndarray, " vertex"]:
-    """Weights in [0, 1]: inside the photograph, in front, and not at a grazing angle.
+    """Weights in [0, 1]: inside the photograph, in front, off the outline, and not at a grazing angle.
 
     Args:
         result: The face, in px of the photograph.
@@ -41,6 +44,10 @@ def visibility(
     towards = -result.vertices_camera_mm / np.linalg.norm(result.vertices_camera_mm, axis=1, keepdims=True)
     cosine = (normals * towards).sum(1)
     facing = np.clip((cosine - _GRAZING_COSINE) / (_FULL_COSINE - _GRAZING_COSINE), 0.0, 1.0)
+    mm_per_px = float(np.median(result.vertices_image[:, 2])) / (float(result.intrinsics_px[0, 0]) * scale)
+    covered = np.pad((depth > 0).astype(np.uint8), 1)
+    outline_mm = cv2.distanceTransform(covered, cv2.DIST_L2, 5)[1:-1, 1:-1][row, column] * mm_per_px
+    facing *= np.clip((outline_mm - _SILHOUETTE_MM) / (_INNER_MM - _SILHOUETTE_MM), 0.0, 1.0)
     height, width = photograph_shape
     x, y = result.vertices_image[:, 0], result.vertices_image[:, 1]
     inside = (x > 0.5) & (x < width - 0.5) & (y > 0.5) & (y < height - 0.5)
