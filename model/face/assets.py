@@ -38,8 +38,8 @@ class HeadAssets:
     V vertices, F triangles, T texture vertices, K identity components, E expressions, A albedo components.
 
     Attributes:
-        vertices_mm: Mean head in model space: +x to the subject's left, +y up, +z out of the face, origin midway
-            between the eyeball centres.
+        vertices_mm: Mean head in model space: +x to the subject's left, +y up, +z out of the face, origin between the
+            eyeballs (ours: 5 mm in front of the middle of their centres).
         faces: Triangles, counter-clockwise seen from outside.
         uv: Texture coordinates in [0, 1], v up.
         uv_faces: The triangles' texture vertices.
