@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[int, int]] = {
 """Vertex ranges; what follows (lacrimal fluid, eye blend, occlusion, lashes) is transparent card and is left out."""
 
 ORIGIN_MM = np.array([0.0, 36.158, 84.411])
-"""Our origin in the source's space: the mean of its eyeballs' vertices, 5 mm in front of the middle of their centres."""
+"""Our origin in the source's space: the mean of its eyeballs' vertices, 5 mm before the middle of their centres."""
 
 _KEYS = ("neutral", "faces", "uv", "uv_faces", "identity", "expression", "expression_names", "landmarks68")
 _MM_PER_CM = 10.0
