@@ -26,7 +26,7 @@ class InferenceOptions:
         device: Where detector and network run; `auto` is CUDA where there is one.
         batch_size: Faces the network takes at once.
         largest_face: Reconstruct only the largest face of each photograph.
-        formats: What is written for each face; `face.npz` is part of `npz`.
+        formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`.
         resume: Keep what an earlier run with the same options finished, do the rest.
     """
 

@@ -16,7 +16,8 @@ from inference.report import FaceEntry, ImageEntry
 from inference.resume import RECORD_NAME
 from model.export.face_files import FaceFiles
 from model.export.face_result import face_result
-from model.export.gallery import GalleryRow, write_gallery
+from model.export.gallery import GalleryFace, GalleryRow, write_gallery
+from model.export.viewer_files import write_head_script
 from model.face.morphable_model import MorphableModel
 
 _FACE_FOLDER = re.compile(r"face(\d+)")
@@ -32,8 +33,10 @@ class FaceWriter:
         self._files = FaceFiles(morphable_model)
         # Before any thread needs it, so that it is built once.
         self._model = self._files.morphable_model
-        _ = self._files.atlas
+        atlas = self._files.atlas
         self._formats = tuple(formats)
+        if "glb" in self._formats:
+            write_head_script(atlas, output)
 
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""
@@ -53,7 +56,12 @@ class FaceWriter:
 def write_gallery_page(output: Path, entries: Sequence[ImageEntry]) -> None:
     """Write `index.html` over all entries of a run."""
     rows = [
-        GalleryRow(entry.image, entry.status, entry.message, tuple(face.folder for face in entry.faces))
+        GalleryRow(
+            entry.image,
+            entry.status,
+            entry.message,
+            tuple(GalleryFace(face.folder, face.yaw_pitch_roll_degrees) for face in entry.faces),
+        )
         for entry in entries
     ]
     write_gallery(rows, output / "index.html")

@@ -16,6 +16,7 @@ from model.export.glb import write_glb
 from model.export.obj import write_obj
 from model.export.overlay import write_overlay
 from model.export.texture import unwrap
+from model.export.viewer_files import FACE_SCRIPT, write_face_script
 from model.face.morphable_model import MorphableModel
 
 TEXTURE_SIDE_PX = 1024
@@ -41,7 +42,10 @@ class FaceFiles:
         folder: Path,
         formats: Sequence[str],
     ) -> None:
-        """Write the files of the chosen formats, `glb`, `obj`, `npz` and `overlay`, into an existing folder."""
+        """Write the files of the chosen formats, `glb`, `obj`, `npz` and `overlay`, into an existing folder.
+
+        `glb` includes the head that `index.html` shows.
+        """
         if "npz" in formats:
             write_arrays(result, folder / "face.npz")
         if not {"glb", "obj", "overlay"} & set(formats):
@@ -49,10 +53,11 @@ class FaceFiles:
         texture = unwrap(result, photograph_srgb, self.morphable_model, self.atlas)
         if "glb" in formats:
             write_glb(result, texture.image_srgb, self.morphable_model, self.atlas, folder / "mesh.glb")
+            write_face_script(result, texture.image_srgb, folder / FACE_SCRIPT)
         if "obj" in formats:
             write_obj(result, self.morphable_model, folder)
             for name, image in (("texture.png", texture.image_srgb), ("texture_source.png", texture.source)):
                 with atomic_path(folder / name) as temporary:
-                    Image.fromarray(image).save(temporary, "PNG")
+                    Image.fromarray(image).save(temporary, "PNG", compress_level=3)
         if "overlay" in formats:
             write_overlay(result, photograph_srgb, texture.image_srgb, self.atlas, folder / "overlay.jpg")

@@ -1,19 +1,32 @@
 """`index.html`: every input file and its faces on one page that needs no network."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from common.atomic import atomic_path
+from model.export.viewer_files import FACE_SCRIPT, PAGE_FILES, VIEWER_FOLDER, write_page_files
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; }
-article { border-top: 1px solid #ddd; padding: 1rem 0; }
-img { max-width: 100%; border-radius: 4px; }
-.bad { color: #a33; }
-"""
+_OVERLAY = "overlay.jpg"
+_HINT = (
+    "Move the mouse over a head or drag to turn it. Once clicked, the wheel brings it nearer and a double click puts "
+    "it back; keys: arrows, +, &minus;, 0, C (clay), F (frontal). Under the mouse the photograph shows the geometry."
+)
+
+
+@dataclass(frozen=True)
+class GalleryFace:
+    """One face on the page.
+
+    Attributes:
+        folder: The folder of its files, relative to the page.
+        yaw_pitch_roll_degrees: Pose of the head.
+    """
+
+    folder: str
+    yaw_pitch_roll_degrees: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -24,46 +37,94 @@ class GalleryRow:
         name: The file as it was given.
         status: `ok`, `no_face`, `unreadable`, ...
         message: What is to be said about it; may be empty.
-        face_folders: Folders of its faces, relative to the page.
+        faces: Its faces.
     """
 
     name: str
     status: str
     message: str
-    face_folders: tuple[str, ...]
+    faces: tuple[GalleryFace, ...]
 
 
 def write_gallery(rows: Sequence[GalleryRow], path: Path) -> None:
-    """Write the page, atomically.
+    """Write the page, atomically, and its style and scripts beside it.
 
     Args:
         rows: Input files in the order of the page.
-        path: The page; pictures are referred to relative to its folder.
+        path: The page; files are referred to relative to its folder.
     """
-    found = sum(len(row.face_folders) for row in rows)
-    body = "\n".join(_row(row, path.parent) for row in rows)
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Likeness</title>'
-        f"<style>{_STYLE}</style></head><body>\n<h1>Likeness</h1>\n"
-        f"<p>{found} faces in {len(rows)} files.</p>\n{body}\n</body></html>\n"
+    folder = path.parent
+    write_page_files(folder)
+    faces = [_face(row, index, folder) for row in rows for index in range(len(row.faces))]
+    style, *scripts = [f"{VIEWER_FOLDER}/{name}" for name in PAGE_FILES]
+    page = "\n".join(
+        (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'<title>Likeness</title>\n<link rel="stylesheet" href="{style}">\n</head>\n<body>',
+            _header(len(faces), len(rows)),
+            '<main class="faces">',
+            *faces,
+            "</main>",
+            _others(rows),
+            *(f'<script src="{script}"></script>' for script in scripts),
+            "</body>\n</html>\n",
+        )
     )
     with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        # File names need not be text on Linux; what is not becomes a mark instead of an error.
+        temporary.write_bytes(page.encode("utf-8", errors="xmlcharrefreplace"))
 
 
-def _row(row: GalleryRow, folder: Path) -> str:
-    status = "" if row.status == "ok" else f' <span class="bad">{html.escape(row.status)}</span>'
-    message = f"<p>{html.escape(row.message)}</p>" if row.message else ""
-    faces = "\n".join(_face(face, folder) for face in row.face_folders)
-    return f"<article><h2>{html.escape(row.name)}{status}</h2>{message}\n{faces}</article>"
+def _header(faces: int, files: int) -> str:
+    buttons = "".join(
+        f'<button type="button" data-toggle="{name}" aria-pressed="false">{name.capitalize()}</button>'
+        for name in ("clay", "frontal")
+    )
+    count = f"{faces} {'face' if faces == 1 else 'faces'} in {files} {'file' if files == 1 else 'files'}"
+    toggles = f'<div class="toggles">{buttons}</div>'
+    return f'<header><h1>Likeness</h1><p>{count}</p>{toggles}<p class="hint">{_HINT}</p></header>'
 
 
-def _face(face_folder: str, folder: Path) -> str:
-    names = sorted(child.name for child in (folder / face_folder).glob("*") if child.is_file())
-    links = " ".join(f'<a href="{_link(face_folder, name)}">{html.escape(name)}</a>' for name in names)
-    picture = f'<img src="{_link(face_folder, "overlay.jpg")}" alt="">' if "overlay.jpg" in names else ""
-    return f"<section>{picture}<p>{links}</p></section>"
+def _face(row: GalleryRow, index: int, folder: Path) -> str:
+    face = row.faces[index]
+    names = sorted(child.name for child in (folder / face.folder).glob("*") if child.is_file())
+    parent, _, file = row.name.rpartition("/")
+    title = (f'<span class="folder">{escape(parent)}/</span>' if parent else "") + escape(file)
+    spoken = row.name
+    if len(row.faces) > 1:
+        title += f' <span class="folder">face {index + 1} of {len(row.faces)}</span>'
+        spoken += f", face {index + 1} of {len(row.faces)}"
+    viewer = ""
+    if FACE_SCRIPT in names:
+        viewer = f' data-viewer="{_link(face.folder, FACE_SCRIPT)}" data-label="{escape(f"Head of {spoken}")}"'
+    picture = ""
+    if _OVERLAY in names:
+        image = f'<img src="{_link(face.folder, _OVERLAY)}" alt="{escape(f"Photograph and head of {spoken}")}"'
+        picture = f'<a class="overlay" href="{_link(face.folder, _OVERLAY)}">{image} loading="lazy"></a>'
+    links = " ".join(
+        f'<a href="{_link(face.folder, name)}">{escape(name)}</a>' for name in names if name != FACE_SCRIPT
+    )
+    yaw, pitch, roll = (f"{angle:+.0f}°".replace("-", "\N{MINUS SIGN}") for angle in face.yaw_pitch_roll_degrees)
+    pose = f"yaw {yaw} &ensp;pitch {pitch} &ensp;roll {roll}"
+    return (
+        f'<article class="face"{viewer}>\n<div class="pictures">{picture}</div>\n<div class="about"><h3>{title}</h3>'
+        f'<p class="pose">{pose}</p><p class="files">{links}</p></div>\n</article>'
+    )
+
+
+def _others(rows: Sequence[GalleryRow]) -> str:
+    """The files about which something is to be said: those without a face, and those that failed in part."""
+    lines = [
+        f'<tr><th scope="row">{escape(row.name)}</th><td class="status">{escape(row.status.replace("_", " "))}</td>'
+        f"<td>{escape(row.message)}</td></tr>"
+        for row in rows
+        if row.status != "ok" or not row.faces
+    ]
+    if not lines:
+        return ""
+    return "<section><h2>Other files</h2>\n<table>\n" + "\n".join(lines) + "\n</table></section>"
 
 
 def _link(face_folder: str, name: str) -> str:
-    return html.escape(quote(f"{face_folder}/{name}"))
+    return escape(quote(f"{face_folder}/{name}"))

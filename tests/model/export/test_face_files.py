@@ -11,7 +11,6 @@ import trimesh
 
 from model.export.face_files import FaceFiles
 from model.export.face_result import FaceResult, face_result
-from model.export.gallery import GalleryRow, write_gallery
 from model.export.texture import unwrap
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import default_intrinsics
@@ -72,14 +71,6 @@ def test_a_profile_and_a_face_beyond_the_border_are_textured_too(made: tuple[Fac
     shifted = replace(result, vertices_image=result.vertices_image + np.float32([150.0, 0.0, 0.0]))
     texture = unwrap(shifted, PHOTOGRAPH, head, atlas)
     assert texture.image_srgb.shape == (128, 128, 3)
-
-
-def test_the_page_escapes_names_and_needs_no_network(tmp_path: Path) -> None:
-    write_gallery([GalleryRow("<b>&.jpg", "unreadable", "a <message>", ())], tmp_path / "index.html")
-    page = (tmp_path / "index.html").read_text()
-    assert "<b>&.jpg" not in page
-    assert "&lt;b&gt;&amp;.jpg" in page
-    assert "http" not in page
 
 
 def test_no_step_shows_where_the_photograph_ends(made: tuple[FaceResult, MorphableModel]) -> None:

@@ -1,0 +1,298 @@
+"use strict";
+
+// Turns the cards of index.html into heads that can be turned. A page opened from a disk may not read other files,
+// but it may run scripts: the head's triangles come as viewer/head.js, each face as its own viewer.js, which calls
+// likeness.add() and is loaded when its card comes near the screen. Without WebGL the page stays as it is.
+
+(function () {
+  const DRAG_DEGREES_PER_PX = 0.55;
+  const HOVER_DEGREES_PER_PX = 0.16;
+  const KEY_DEGREES = 10;
+  const LEAST_ZOOM = 0.6, GREATEST_ZOOM = 6;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+  const renderer = likeness.createRenderer();
+  const cards = [];
+  const page = { clay: false, frontal: false };
+  let scheduled = false;
+
+  function multiply(a, b) {
+    const product = [];
+    for (let row = 0; row < 3; row++)
+      for (let column = 0; column < 3; column++)
+        product.push(a[3 * row] * b[column] + a[3 * row + 1] * b[3 + column] + a[3 * row + 2] * b[6 + column]);
+    return product;
+  }
+
+  // First about the vertical axis of the screen, then about the horizontal one; matrices are row by row.
+  function turned(yaw, pitch, start) {
+    const [y, x] = [(yaw * Math.PI) / 180, (pitch * Math.PI) / 180];
+    const aboutY = [Math.cos(y), 0, Math.sin(y), 0, 1, 0, -Math.sin(y), 0, Math.cos(y)];
+    const aboutX = [1, 0, 0, 0, Math.cos(x), -Math.sin(x), 0, Math.sin(x), Math.cos(x)];
+    return multiply(aboutX, multiply(aboutY, start));
+  }
+
+  function clamp(value, least, greatest) {
+    return Math.min(Math.max(value, least), greatest);
+  }
+
+  class Card {
+    constructor(element) {
+      this.element = element;
+      this.face = null;
+      this.asked = this.visible = false;
+      this.hover = { yaw: 0, pitch: 0 };  // Where the mouse wants the head besides; `shown` follows it.
+      this.shown = { yaw: 0, pitch: 0 };
+      this.anchor = null;
+      this.pointers = new Map();
+      this.canvas = document.createElement("canvas");
+      this.canvas.className = "head";
+      this.canvas.tabIndex = 0;
+      this.canvas.setAttribute("role", "img");
+      this.canvas.setAttribute("aria-label", element.dataset.label);
+      element.querySelector(".pictures").append(this.canvas);
+      element.classList.add("live");
+      this.reset();
+      this.listen();
+    }
+
+    reset() {
+      this.yaw = this.pitch = 0;
+      this.zoom = 1;
+      this.change();
+    }
+
+    change() {
+      this.dirty = true;
+      schedule();
+    }
+
+    turn(yaw, pitch) {
+      this.yaw = (this.yaw + yaw) % 360;
+      this.pitch = clamp(this.pitch + pitch, -90, 90);
+      this.change();
+    }
+
+    magnify(factor) {
+      this.zoom = clamp(this.zoom * factor, LEAST_ZOOM, GREATEST_ZOOM);
+      this.change();
+    }
+
+    load() {
+      if (this.asked) return;
+      this.asked = true;
+      const script = document.createElement("script");
+      script.src = this.element.dataset.viewer;
+      script.card = this;
+      script.onerror = () => this.giveUp();
+      document.head.append(script);
+    }
+
+    giveUp() {
+      this.canvas.remove();
+      this.element.classList.remove("live");
+    }
+
+    receive(face) {
+      const image = new Image();
+      image.onload = () => {
+        this.face = { ...face, image };
+        this.change();
+      };
+      image.onerror = () => this.giveUp();
+      image.src = face.texture;
+    }
+
+    see(visible) {
+      this.visible = visible;
+      if (visible) this.load();
+      // A picture nobody sees gives its memory back.
+      else this.canvas.width = this.canvas.height = 0;
+      this.change();
+    }
+
+    // One step of following the mouse, and the picture; true while there is more to follow.
+    draw() {
+      if (!this.visible || !this.face) return false;
+      const step = calm ? 1 : 0.25;
+      let moving = false;
+      for (const axis of ["yaw", "pitch"]) {
+        const rest = this.hover[axis] - this.shown[axis];
+        moving = moving || rest !== 0;
+        this.shown[axis] = Math.abs(rest) > 0.05 ? this.shown[axis] + step * rest : this.hover[axis];
+      }
+      if (!this.dirty && !moving) return false;
+      this.dirty = false;
+      // More pixels than most screens have: the browser makes them smaller, and the outlines smooth.
+      const side = 2 * this.canvas.clientWidth;
+      if (this.canvas.width !== side) this.canvas.width = this.canvas.height = side;
+      const start = page.frontal ? [1, 0, 0, 0, 1, 0, 0, 0, 1] : this.face.rotation;
+      const rotation = turned(this.yaw + this.shown.yaw, this.pitch + this.shown.pitch, start);
+      if (side > 0) renderer.draw(this.face, { rotation, zoom: this.zoom, clay: page.clay }, this.canvas);
+      return moving;
+    }
+
+    listen() {
+      const on = (name, act, options) => this.canvas.addEventListener(name, act, options);
+      on("pointerenter", () => (this.anchor = null));
+      on("pointerdown", (event) => this.press(event));
+      on("pointermove", (event) => (this.pointers.has(event.pointerId) ? this.drag(event) : this.follow(event)));
+      on("pointerup", (event) => this.release(event));
+      on("pointercancel", (event) => this.release(event));
+      on("pointerleave", () => this.lookAway());
+      on("dblclick", () => this.reset());
+      on("keydown", (event) => this.key(event));
+      // Only for the head that was clicked: otherwise the wheel could not scroll past the heads.
+      on("wheel", (event) => this.wheel(event), { passive: false });
+    }
+
+    press(event) {
+      if (event.button !== 0) return;
+      this.pointers.set(event.pointerId, event);
+      this.canvas.setPointerCapture(event.pointerId);
+      // The head stays where the mouse has led it.
+      this.turn(this.shown.yaw, this.shown.pitch);
+      this.hover = { yaw: 0, pitch: 0 };
+      this.shown = { yaw: 0, pitch: 0 };
+    }
+
+    drag(event) {
+      const before = this.pointers.get(event.pointerId);
+      const other = [...this.pointers.values()].find((pointer) => pointer.pointerId !== event.pointerId);
+      if (other) {
+        const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+        this.magnify(apart(event) / Math.max(apart(before), 1));
+      } else {
+        const degrees = DRAG_DEGREES_PER_PX / Math.sqrt(this.zoom);
+        this.turn(degrees * (event.clientX - before.clientX), degrees * (event.clientY - before.clientY));
+      }
+      this.pointers.set(event.pointerId, event);
+    }
+
+    follow(event) {
+      if (calm || event.pointerType !== "mouse") return;
+      const box = this.canvas.getBoundingClientRect();
+      this.anchor = this.anchor || { x: box.left + box.width / 2, y: box.top + box.height / 2 };
+      this.hover.yaw = HOVER_DEGREES_PER_PX * (event.clientX - this.anchor.x);
+      this.hover.pitch = HOVER_DEGREES_PER_PX * (event.clientY - this.anchor.y);
+      this.change();
+    }
+
+    release(event) {
+      this.pointers.delete(event.pointerId);
+      this.anchor = { x: event.clientX, y: event.clientY };
+    }
+
+    lookAway() {
+      if (this.pointers.size) return;
+      this.hover = { yaw: 0, pitch: 0 };
+      this.change();
+    }
+
+    wheel(event) {
+      if (document.activeElement !== this.canvas && !event.ctrlKey) return;
+      event.preventDefault();
+      this.magnify(Math.exp(-0.0015 * event.deltaY * (event.deltaMode ? 20 : 1)));
+    }
+
+    key(event) {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const act = {
+        ArrowLeft: () => this.turn(-KEY_DEGREES, 0),
+        ArrowRight: () => this.turn(KEY_DEGREES, 0),
+        ArrowUp: () => this.turn(0, -KEY_DEGREES),
+        ArrowDown: () => this.turn(0, KEY_DEGREES),
+        "+": () => this.magnify(1.15),
+        "=": () => this.magnify(1.15),
+        "-": () => this.magnify(1 / 1.15),
+        0: () => this.reset(),
+      }[event.key];
+      if (!act) return;
+      event.preventDefault();
+      act();
+    }
+  }
+
+  function schedule() {
+    if (scheduled) return;
+    scheduled = true;
+    requestAnimationFrame(() => {
+      scheduled = false;
+      if (cards.map((card) => card.draw()).some(Boolean)) schedule();
+    });
+  }
+
+  function toggle(name) {
+    page[name] = !page[name];
+    show();
+  }
+
+  function show() {
+    for (const button of document.querySelectorAll("button[data-toggle]"))
+      button.setAttribute("aria-pressed", page[button.dataset.toggle]);
+    cards.forEach((card) => card.change());
+  }
+
+  // index.html#turn=30,-10&zoom=2&clay&frontal shows all heads so.
+  function readAddress() {
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    page.clay = wanted.has("clay");
+    page.frontal = wanted.has("frontal");
+    const [yaw, pitch] = (wanted.get("turn") || "0,0").split(",").map((part) => Number(part) || 0);
+    for (const card of cards) {
+      card.reset();
+      card.turn(yaw, pitch);
+      card.magnify(Number(wanted.get("zoom")) || 1);
+    }
+    show();
+  }
+
+  likeness.setHead = function (head) {
+    renderer.setHead({
+      vertex: new Uint32Array(likeness.bytes(head.vertex)),
+      faces: new Uint32Array(likeness.bytes(head.faces)),
+      uv: new Uint16Array(likeness.bytes(head.uv)),
+    });
+  };
+
+  // The script that calls knows its card, so that no file needs to hold its own name.
+  likeness.add = function (face) {
+    document.currentScript.card.receive(face);
+  };
+
+  function start() {
+    const elements = [...document.querySelectorAll("[data-viewer]")];
+    if (!renderer || !elements.length) return;
+    const shared = document.createElement("script");
+    shared.src = "viewer/head.js";
+    shared.onload = () => {
+      document.documentElement.classList.add("live");
+      const byCanvas = new Map();
+      for (const element of elements) {
+        const card = new Card(element);
+        cards.push(card);
+        byCanvas.set(card.canvas, card);
+      }
+      readAddress();
+      const seen = (entries) => entries.forEach((entry) => byCanvas.get(entry.target).see(entry.isIntersecting));
+      const sight = new IntersectionObserver(seen, { rootMargin: "300px" });
+      const size = new ResizeObserver((entries) => entries.forEach((entry) => byCanvas.get(entry.target).change()));
+      for (const canvas of byCanvas.keys()) {
+        sight.observe(canvas);
+        size.observe(canvas);
+      }
+      renderer.onRestored(show);
+      for (const button of document.querySelectorAll("button[data-toggle]"))
+        button.addEventListener("click", () => toggle(button.dataset.toggle));
+      const keys = { c: "clay", f: "frontal" };
+      document.addEventListener("keydown", (event) => {
+        const plain = !(event.ctrlKey || event.metaKey || event.altKey);
+        if (plain && keys[event.key]) toggle(keys[event.key]);
+      });
+      window.addEventListener("hashchange", readAddress);
+    };
+    document.head.append(shared);
+  }
+
+  start();
+})();
