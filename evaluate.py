@@ -20,7 +20,8 @@ from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
 from evaluation.identity_network import IdentityNetwork
-from evaluation.photographs import evaluate_photographs, format_photographs, observation_on
+from evaluation.photographs import evaluate_photographs, observation_on
+from evaluation.photographs_table import format_photographs
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor
 from inference.options import RELEASED_CHECKPOINT, CommandLineError
 from inference.setup import choose_device, load_model, load_tools

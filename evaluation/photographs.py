@@ -4,7 +4,7 @@ The baseline is the mean face in the pose the model found, with the light that f
 to be explained is the face itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from evaluation.identity_network import IdentityNetwork, align_face
-from evaluation.metrics import psnr_db, same_person_area
+from evaluation.metrics import psnr_db
+from evaluation.skin_tone import typology_angle_degrees
 from model.losses.photometric import residual_srgb
 from model.observation import Observation
 from model.parameters import FaceParameters
@@ -34,14 +35,22 @@ class PhotographResult:
 
     Attributes:
         psnr_db: Rendering against photograph on the skin that both show.
-        baseline_psnr_db: The mean face with the best light, on the same pixels.
+        relit_psnr_db: The same under the light that fits the photograph best.
+        baseline_psnr_db: The mean face in the same pose under the light that fits best, on the same pixels.
+        baseline_own_light_psnr_db: The mean face under the light that the model answered.
+        nme_percent: Landmark error, over the size of the face.
+        tone_degrees: Apparent skin tone (`evaluation.skin_tone`), None for grey photographs.
         identity: Identity coefficients.
         person: Number of the person, -1 where unknown.
         yardstick: What a face-recognition network says of the photograph, None without one.
     """
 
     psnr_db: float
+    relit_psnr_db: float
     baseline_psnr_db: float
+    baseline_own_light_psnr_db: float
+    nme_percent: float
+    tone_degrees: float | None
     identity: Float[np.ndarray, " component"]
     person: int
     yardstick: Float[np.ndarray, " feature"] | None = None
@@ -77,15 +86,17 @@ def evaluate_photographs(
         )
         mean = _render(reconstructor, renderer, mean_parameters, observation)
         mask = (observation.skin_mask > 0.5) & (own.face_index >= 0) & (mean.face_index >= 0)
-        lit = best_light(mean, observation, mask)
-        own_error = _squared_error(own.image_linear, observation, mask)
-        mean_error = _squared_error(lit, observation, mask)
+        compared = (own.image_linear, best_light(own, observation, mask), best_light(mean, observation, mask))
+        errors = [_squared_error(image, observation, mask) for image in (*compared, mean.image_linear)]
+        points_px = reconstructor.landmarks_image(parameters, observation.intrinsics_px, "ibug68")[..., :2]
+        nme = 100.0 * (points_px - observation.landmarks68_px[..., :2]).norm(dim=-1).mean(1) / observation.box_px
         for i in range(len(mask)):
             if int(mask[i].sum()) >= _LEAST_PIXELS:
                 results.append(
                     PhotographResult(
-                        psnr_db=psnr_db(float(own_error[i])),
-                        baseline_psnr_db=psnr_db(float(mean_error[i])),
+                        *(psnr_db(float(error[i])) for error in errors),
+                        nme_percent=float(nme[i]),
+                        tone_degrees=_tone(observation, mask, i),
                         identity=parameters.identity[i].cpu().numpy(),
                         person=int(observation.identity[i]),
                         yardstick=None if network is None else _embed(network, observation, i),
@@ -98,6 +109,12 @@ def observation_on(batch: Mapping[str, Any], device: torch.device) -> Observatio
     """A batch of the loader on a device."""
     observation = Observation.from_dict(batch)
     return Observation(**{name: value.to(device) for name, value in vars(observation).items()})
+
+
+def _tone(observation: Observation, mask: Tensor, index: int) -> float | None:
+    if not bool(observation.color[index]):
+        return None
+    return typology_angle_degrees(observation.image_srgb[index].permute(1, 2, 0)[mask[index]].cpu().numpy())
 
 
 def _embed(network: IdentityNetwork, observation: Observation, index: int) -> Float[np.ndarray, "128"]:
@@ -155,33 +172,3 @@ def _squared_error(
     image_linear = image_linear.clamp(0.0, 1.0)
     squared = residual_srgb(image_linear, observation.image_srgb, observation.color).square() / 3.0
     return (squared * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
-
-
-def format_photographs(results: Sequence[PhotographResult]) -> str:
-    """Both comparisons as text."""
-    own = np.array([result.psnr_db for result in results])
-    mean = np.array([result.baseline_psnr_db for result in results])
-    lines = [
-        f"{'re-rendered skin, masked PSNR':<52}{'mean':>8}{'median':>8}",
-        f"{f'model ({len(results)} photographs)':<52}{own.mean():>8.2f}{np.median(own):>8.2f} dB",
-        f"{'mean face under the best-fitting light':<52}{mean.mean():>8.2f}{np.median(mean):>8.2f} dB",
-        f"{'share of photographs where the model is better':<52}{100.0 * np.mean(own > mean):>8.1f} %",
-        "",
-    ]
-    known = [result for result in results if result.person >= 0]
-    people = np.array([result.person for result in known])
-    same = sum(n * (n - 1) // 2 for n in np.unique(people, return_counts=True)[1]) if known else 0
-    if same == 0:
-        return "\n".join([*lines, "no person appears twice: identity cannot be measured"])
-    identity = np.stack([result.identity for result in known]).astype(np.float64)
-    lines += [
-        f"same person or not by identity coefficients: {len(known)} photographs, {len(np.unique(people))} people, "
-        f"{same} same pairs",
-        f"{'area under the ROC curve, Euclidean distance':<52}{same_person_area(identity, people):>8.3f}",
-        f"{'area under the ROC curve, angle':<52}{same_person_area(identity, people, cosine=True):>8.3f}",
-        f"{'mean face (its coefficients are all alike)':<52}{0.5:>8.3f}",
-    ]
-    if all(result.yardstick is not None for result in known):
-        vectors = np.stack([result.yardstick for result in known if result.yardstick is not None]).astype(np.float64)
-        lines.append(f"{'face-recognition network on the same crops':<52}{same_person_area(vectors, people):>8.3f}")
-    return "\n".join(lines)

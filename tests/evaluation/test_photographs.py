@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.photographs import PhotographResult, evaluate_photographs, format_photographs
+from evaluation.photographs import PhotographResult, evaluate_photographs
+from evaluation.photographs_table import format_photographs
 from model.observation import Observation
 from model.reconstructor import Reconstructor
 from model.render.color import linear_to_srgb, luminance
@@ -72,7 +73,10 @@ def test_a_crop_without_skin_is_left_out(reconstructor: Reconstructor, renderer:
 
 def test_the_text_names_both_measures() -> None:
     rng = np.random.default_rng(0)
-    results = [PhotographResult(20.0 + i, 15.0, rng.normal(size=4), i // 2) for i in range(6)]
+    results = [
+        PhotographResult(20.0 + i, 21.0 + i, 15.0, 14.0, 2.5, 20.0 * i - 50.0, rng.normal(size=4), i // 2)
+        for i in range(6)
+    ]
     text = format_photographs(results)
     assert "22.50" in text
     assert "15.00" in text
