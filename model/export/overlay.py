@@ -22,7 +22,7 @@ from model.render.renderer import Renderer
 
 _TILE_PX, _SUPERSAMPLE = 300, 2
 _YAWS_DEGREES = (0.0, 40.0, 80.0)
-_DISTANCE_MM, _VIEW_MM = 1200.0, 330.0
+_DISTANCE_MM, _VIEW_MM = 1200.0, 350.0
 _BACKGROUND = 0.93
 
 
@@ -76,7 +76,7 @@ def _turned(
     """The textured head, turned about its middle."""
     size = _TILE_PX * _SUPERSAMPLE
     rotation = rotation_from_euler(torch.tensor([math.radians(yaw_degrees), 0.0, 0.0]))
-    centre = torch.tensor([0.0, -25.0, -10.0])
+    centre = torch.tensor([0.0, -58.0, -65.0])
     vertices = (torch.from_numpy(result.vertices_mm) - centre) @ rotation.T - torch.tensor([0.0, 0.0, _DISTANCE_MM])
     focal_px = size * _DISTANCE_MM / _VIEW_MM
     intrinsics = torch.tensor([[focal_px, 0.0, 0.5 * size], [0.0, focal_px, 0.5 * size], [0.0, 0.0, 1.0]])

@@ -17,7 +17,7 @@ from model.geometry.mesh import vertex_normals
 from model.render.color import linear_to_srgb
 from model.render.lighting import shade
 
-_RELIGHTING = (0.5, 2.0)
+_RELIGHTING = (0.7, 1.4)
 """Bounds of the factor between the light on one side of a face and on the other."""
 _EAR_TOLERANCE = 0.25
 """Distance in sRGB from the expected skin at which an ear's pixel counts half."""
@@ -61,7 +61,9 @@ def unwrap(
     tone = _tone(photograph, model, here)
     here *= _plausible(photograph, tone * model, _region(morphable_model, "ears"))
     there = (1.0 - here) * here[mirror]
-    relit = np.clip(model / np.clip(model[mirror], 0.02, None), *_RELIGHTING)
+    # One factor for all channels: the estimated colour of the light differs between the sides by more than it should.
+    brightness = model.mean(1, keepdims=True)
+    relit = np.clip(brightness / np.clip(brightness[mirror], 0.02, None), *_RELIGHTING)
     # What the photograph adds to the model, known on the seen vertices, is continued over the others.
     known = (here + there).clip(max=1.0)
     mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)

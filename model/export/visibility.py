@@ -13,7 +13,7 @@ _LARGEST_DEPTH_GAP_MM, _LARGEST_EYE_GAP_MM = 4.0, 0.8
 
 _GRAZING_COSINE, _FULL_COSINE = 0.2, 0.6
 _DEPTH_SIDE_PX = 512
-_SILHOUETTE_MM, _INNER_MM = 3.0, 9.0
+_SILHOUETTE_MM, _INNER_MM = 5.0, 12.0
 """Nearer to the outline than the first is believed to be background, for no fit is exact; the second is safe."""
 
 
