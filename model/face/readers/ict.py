@@ -1,6 +1,6 @@
 """ICT-FaceKit's light morphable model (Li et al., "Learning Formation of Physically-Based Face Attributes", CVPR 2020).
 
-MIT licence; https://github.com/ICT-VGL/ICT-FaceKit. Read from one `.npz` with the keys listed at `read_ict_facekit`.
+MIT licence; https://github.com/USC-ICT/ICT-FaceKit. Read from one `.npz` with the keys listed at `read_ict_facekit`.
 """
 
 import zipfile
