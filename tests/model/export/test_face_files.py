@@ -104,3 +104,11 @@ def test_the_morph_targets_are_the_expressions(made: tuple[FaceResult, Morphable
         moved[rows] = read(accessor["sparse"]["values"]["bufferView"], np.float32).reshape(-1, 3)
         np.testing.assert_allclose(moved, 0.001 * shape[files.atlas.vertex], atol=2e-5)
         np.testing.assert_allclose(accessor["max"], moved.max(0), atol=1e-6)
+
+
+def test_a_black_and_white_photograph_gives_a_black_and_white_head(made: tuple[FaceResult, MorphableModel]) -> None:
+    result, head = made
+    atlas = FaceFiles(head, 128).atlas
+    grey = np.repeat(PHOTOGRAPH[..., :1], 3, axis=2)
+    texture = unwrap(result, grey, head, atlas).image_srgb.astype(int)
+    assert np.ptp(texture, axis=2).max() <= 1
