@@ -34,7 +34,7 @@ class TextureLookup:
 
     def locate(self, point: Float[np.ndarray, " 2"]) -> TexturePlace:
         """The place at a texture point."""
-        near = np.asarray(self._tree.query(point, k=min(_CANDIDATES, len(self._triangles)))[1])
+        near = np.atleast_1d(self._tree.query(point, k=min(_CANDIDATES, len(self._triangles)))[1])
         corners = self._triangles[near]
         first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         offset = point - corners[:, 0]

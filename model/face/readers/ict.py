@@ -66,7 +66,7 @@ def read_ict_facekit(path: Path) -> HeadAssets:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in _KEYS if name in archive.files}
-    except (ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, zipfile.BadZipFile, EOFError, TypeError) as error:
         raise ValueError(f"{path}: not an .npz archive of plain arrays ({error})") from error
     if missing := sorted(set(_KEYS) - set(arrays)):
         raise ValueError(f"{path}: not ICT-FaceKit's light model: {', '.join(missing)} missing")

@@ -1,0 +1,175 @@
+"""What every head of ours must be, whether just built or read from the released file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
+from model.face.assets import HeadAssets
+from tests.tools.head.synthetic_half import overlapping_pixels, texture_areas
+
+REFLECT = np.array((-1.0, 1.0, 1.0), np.float32)
+REGIONS = {"skin", "face", "lips", "eyelids", "nose", "ears", "neck", "scalp"} | {
+    "eyes",
+    "left_eye",
+    "right_eye",
+    "eye_sockets",
+    "mouth_inner",
+    "teeth",
+    "tongue",
+}
+LIDS = {
+    "Left": ([362, 398, 384, 385, 386, 387, 388, 466, 263], [362, 382, 381, 380, 374, 373, 390, 249, 263]),
+    "Right": ([133, 173, 157, 158, 159, 160, 161, 246, 33], [133, 155, 154, 153, 145, 144, 163, 7, 33]),
+}
+"""Margins of the upper and lower lid among MediaPipe's 478, from the inner to the outer corner."""
+
+
+def landmarks_mm(head: HeadAssets, name: str, displacement_mm: np.ndarray | float = 0.0) -> np.ndarray:
+    """A landmark set on the mean head, moved if asked."""
+    stored = head.landmarks[name]
+    vertices = head.vertices_mm + displacement_mm
+    return np.einsum("lcx,lc->lx", vertices[head.faces[stored.face]], stored.barycentric)
+
+
+def shape_mm(head: HeadAssets, name: str) -> np.ndarray:
+    """An expression at weight 1."""
+    return head.expression_basis[head.expression_names.index(name)]
+
+
+def check_mirror(head: HeadAssets) -> None:
+    """The mean and its triangles are their own reflection, to the last bit."""
+    mirror = head.mirror
+    np.testing.assert_array_equal(mirror[mirror], np.arange(len(mirror)))
+    np.testing.assert_array_equal(head.vertices_mm[mirror] * REFLECT, head.vertices_mm)
+    assert set(_turned(head.faces)) == set(_turned(mirror[head.faces][:, [0, 2, 1]]))
+    middle = mirror == np.arange(len(mirror))
+    np.testing.assert_array_equal(head.vertices_mm[middle, 0], 0.0)
+    # Vertex and texture triangles are mirrored alike.
+    half = len(head.faces) // 2
+    left, right = head.uv[head.uv_faces[:half]], head.uv[head.uv_faces[half:]]
+    np.testing.assert_array_equal(mirror[head.faces[:half]][:, [0, 2, 1]], head.faces[half:])
+    np.testing.assert_allclose((1.0, 0.0) + left[:, [0, 2, 1]] * (-1.0, 1.0), right, atol=1e-6)
+
+
+def check_mesh(head: HeadAssets) -> None:
+    """Sensible triangles, all of them used once, each edge with two sides at most."""
+    corners = head.vertices_mm[head.faces].astype(np.float64)
+    twice_area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    squared_sides = ((corners - np.roll(corners, 1, axis=1)) ** 2).sum((1, 2))
+    assert (2.0 * np.sqrt(3.0) * twice_area / squared_sides).min() > 0.005
+    assert len(np.unique(np.sort(head.faces, axis=1), axis=0)) == len(head.faces)
+    np.testing.assert_array_equal(np.unique(head.faces), np.arange(len(head.vertices_mm)))
+    np.testing.assert_array_equal(np.unique(head.uv_faces), np.arange(len(head.uv)))
+    directed = np.concatenate([head.faces[:, [0, 1]], head.faces[:, [1, 2]], head.faces[:, [2, 0]]])
+    assert len(np.unique(directed, axis=0)) == len(directed)
+
+
+def check_texture(head: HeadAssets) -> None:
+    """Inside the atlas, counter-clockwise, no triangle over another."""
+    assert head.uv.min() >= 0.0
+    assert head.uv.max() <= 1.0
+    assert texture_areas(head.uv.astype(np.float64), head.uv_faces).min() > 0.0
+    assert overlapping_pixels(head.uv, head.uv_faces, 1024) == 0
+
+
+def check_regions(head: HeadAssets) -> None:
+    """All there, none empty, symmetric, the eyes made of a left and a right one."""
+    regions = head.regions
+    assert set(regions) >= REGIONS
+    swapped = {"left_eye": "right_eye", "right_eye": "left_eye"}
+    for name, mask in regions.items():
+        assert mask.sum() >= 50, name
+        np.testing.assert_array_equal(mask[head.mirror], regions[swapped.get(name, name)], err_msg=name)
+    np.testing.assert_array_equal(regions["left_eye"] | regions["right_eye"], regions["eyes"])
+    assert not (regions["left_eye"] & regions["right_eye"]).any()
+    assert head.vertices_mm[regions["left_eye"], 0].min() > 0.0
+    for part in ("face", "lips", "eyelids", "nose", "ears", "neck", "scalp"):
+        assert not (regions[part] & ~regions["skin"]).any(), part
+    for inner in ("eyes", "teeth", "tongue", "mouth_inner"):
+        assert not (regions[inner] & regions["skin"]).any(), inner
+    assert not (regions["face"] & regions["ears"]).any()
+    assert regions["face"].sum() > 0.3 * len(head.vertices_mm)
+
+
+def check_lids_close(head: HeadAssets) -> None:
+    """A full blink closes that eye and leaves the other open.
+
+    Less than 0.5 mm of some 9 is left over the middle half of the lids' width, and less than 1 mm towards the corners.
+    """
+    for side, other in (("Left", "Right"), ("Right", "Left")):
+        blink = shape_mm(head, f"eyeBlink{side}")
+        assert lid_opening_mm(head, side)[3:8].min() > 7.0
+        closed = lid_opening_mm(head, side, blink)
+        assert closed[2:9].max() < 0.5
+        assert closed.max() < 1.0
+        assert closed.min() > -1.5
+        np.testing.assert_allclose(lid_opening_mm(head, other, blink), lid_opening_mm(head, other), atol=0.3)
+
+
+def lid_opening_mm(head: HeadAssets, side: str, displacement_mm: np.ndarray | float = 0.0) -> np.ndarray:
+    """Height between the lid margins at eleven even steps between the corners of an eye; negative where they overlap.
+
+    Lids also slide sideways as they close, so the distance between two landmarks would not tell.
+    """
+    points = landmarks_mm(head, "mediapipe478", displacement_mm)
+    upper, lower = points[LIDS[side][0]], points[LIDS[side][1]]
+    if side == "Right":
+        upper, lower = upper * REFLECT, lower * REFLECT
+    across = np.linspace(upper[0, 0], upper[-1, 0], 13)[1:-1]
+    return np.interp(across, *upper[:, :2].T) - np.interp(across, *lower[:, :2].T)
+
+
+def check_eyeballs_turn(head: HeadAssets) -> None:
+    """Each eye's pupil goes where the expression says, its own lids with it and the other eye at rest."""
+    goes = {"Up": (0.0, 1.0), "Down": (0.0, -1.0), "In": (-1.0, 0.0), "Out": (1.0, 0.0)}
+    for side, sign in (("Left", 1.0), ("Right", -1.0)):
+        eye = np.flatnonzero(head.regions[f"{side.lower()}_eye"])
+        pupil = eye[head.vertices_mm[eye, 2].argmax()]
+        other = head.regions["right_eye" if side == "Left" else "left_eye"]
+        for direction, towards in goes.items():
+            shape = shape_mm(head, f"eyeLook{direction}{side}")
+            assert shape[pupil, :2] @ (np.array(towards) * (sign, 1.0)) > 3.0
+            assert np.abs(shape[other]).max() < 0.1
+            turned = head.vertices_mm[eye] + shape[eye]
+            before, after = (
+                np.linalg.norm(points - points.mean(0), axis=1) for points in (head.vertices_mm[eye], turned)
+            )
+            np.testing.assert_allclose(after, before, atol=0.05)
+
+
+def check_tongue(head: HeadAssets) -> None:
+    """It comes out forwards and nothing else moves."""
+    shape, tongue = shape_mm(head, "tongueOut"), head.regions["tongue"]
+    assert not shape[~tongue].any()
+    assert shape[tongue, 2].max() > 20.0
+    assert shape[tongue, 2].min() >= 0.0
+    assert np.abs(shape[tongue, 0]).max() == 0.0
+
+
+def check_landmarks(head: HeadAssets, placed: Path) -> None:
+    """Within half a millimetre of where they were put on the source, and symmetric."""
+    with np.load(placed, allow_pickle=False) as archive:
+        for name, mirror in (("ibug68", IBUG68_MIRROR), ("mediapipe478", MEDIAPIPE478_MIRROR)):
+            found = landmarks_mm(head, name)
+            assert np.linalg.norm(found - archive[f"{name}_point"], axis=1).max() < 0.5
+            np.testing.assert_allclose(found[mirror] * REFLECT, found, atol=1e-4)
+
+
+def _turned(faces: np.ndarray) -> list[tuple[int, ...]]:
+    """Triangles, each started at its smallest vertex."""
+    start = faces.argmin(1)
+    rows = np.arange(len(faces))
+    return list(map(tuple, np.stack([faces[rows, (start + k) % 3] for k in range(3)], axis=1).tolist()))
+
+
+CHECKS: tuple[Callable[[HeadAssets], None], ...] = (
+    check_mirror,
+    check_mesh,
+    check_texture,
+    check_regions,
+    check_lids_close,
+    check_eyeballs_turn,
+    check_tongue,
+)
