@@ -7,6 +7,7 @@ resolved config, `metrics.csv` (`metrics-part<n>.csv` before a resume), resumabl
 `release/`: a checkpoint for `infer.py`.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from data.loader import build_loader
 from model.checkpoint import save_checkpoint
 from model.face.assets import load_head
 from model.reconstructor import Reconstructor
-from training.config import Experiment
+from training.config import REPOSITORY, Experiment
 from training.ema import WeightAverage
 from training.module import TrainingModule
 
@@ -81,7 +82,9 @@ def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
     )
     average.copy_to(module)
     release = experiment.output / "release"
-    provenance = {"config": yaml.safe_load(resolved_config), "steps": trainer.global_step}
+    # Not where this machine keeps the repository: the release is given away.
+    config = yaml.safe_load(resolved_config.replace(f"{REPOSITORY}{os.sep}", ""))
+    provenance = {"config": config, "steps": trainer.global_step}
     save_checkpoint(module.reconstructor, experiment.head, release, provenance)
     return release
 

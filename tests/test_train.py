@@ -11,13 +11,16 @@ import yaml
 
 import train
 from data.alignment import CropWindow
+from data.loader import LoaderConfig
 from data.shards import ShardSample, encode_sample, write_shard
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model import load_reconstructor
+from model.encoder.backbone import EncoderConfig
 from model.face.assets import save_head
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
+from training.config import REPOSITORY, Experiment, ScheduleConfig
 from training.synthetic_heads import MorphableHeadArtist
 
 
@@ -102,6 +105,21 @@ def test_the_release_reconstructs(run: Path) -> None:
     assert torch.isfinite(answer.mesh.vertices_camera_mm).all()
     provenance = json.loads((run / "release" / "config.json").read_text())["provenance"]
     assert provenance["steps"] == 2
+
+
+def test_the_release_does_not_say_where_the_repository_lies(place: Path) -> None:
+    experiment = Experiment(
+        output=place / "elsewhere",
+        train=LoaderConfig(place / "train", size=IMAGE_SIZE, batch_size=4, workers=0, shuffle_buffer=4),
+        validation=LoaderConfig(place / "val", training=False, size=IMAGE_SIZE, batch_size=4, workers=0),
+        head=place / "head.safetensors",
+        image_size=IMAGE_SIZE,
+        encoder=EncoderConfig(BACKBONE),
+        schedule=ScheduleConfig(max_steps=1, validate_every_steps=1, accelerator="cpu", compile=False),
+    )
+    release = train.run(experiment, resume=False, resolved_config=f"head: {REPOSITORY}/checkpoints/head.safetensors")
+    config = json.loads((release / "config.json").read_text())["provenance"]["config"]
+    assert config == {"head": "checkpoints/head.safetensors"}
 
 
 def test_an_output_that_holds_a_run_is_not_overwritten(place: Path, run: Path) -> None:
