@@ -33,6 +33,15 @@ def continue_difference(
     return splu(csc_matrix(system)).solve(right.astype(np.float64)).astype(np.float32)
 
 
+def spread(mask: Float[np.ndarray, " vertex"], laplacian: csc_matrix, rings: int = 4) -> Float[np.ndarray, " vertex"]:
+    """Soften a mask's edge over a few rings of neighbours; values stay in [0, 1]."""
+    # A step of diffusion is an average, with no weight below 0, while it is at most 1 over the largest degree.
+    step = 1.0 / laplacian.diagonal().max()
+    for _ in range(rings):
+        mask = mask - step * (laplacian @ mask)
+    return mask.astype(np.float32)
+
+
 def graph_laplacian(faces: Int[np.ndarray, "face 3"], count: int) -> csc_matrix:
     """Degree minus adjacency, over the edges of a mesh with `count` vertices."""
     starts, ends = faces.ravel(), np.roll(faces, 1, axis=1).ravel()

@@ -89,6 +89,7 @@ def write_glb(
     The camera is in the node's `extras`: rotation, translation in mm and the photograph's intrinsics in px.
     """
     document = gltf.GLTF2(scene=0, scenes=[gltf.Scene(nodes=[0])], asset=gltf.Asset(generator="Likeness"))
+    document.extensionsUsed = ["KHR_materials_unlit"]
     buffer = _Buffer(document)
     basis = morphable_model.expression_basis.unflatten(-1, (-1, 3)).cpu().numpy()
     neutral = result.vertices_mm - np.einsum("e,evx->vx", result.expression, basis)
@@ -102,6 +103,7 @@ def write_glb(
     triangles = buffer.accessor(atlas.faces.astype(np.uint32).ravel(), gltf.SCALAR, gltf.ELEMENT_ARRAY_BUFFER)
     document.meshes = [
         gltf.Mesh(
+            name="head",
             primitives=[gltf.Primitive(attributes=attributes, indices=triangles, material=0, targets=targets)],
             weights=result.expression.tolist(),
             extras={"targetNames": list(result.expression_names)},
@@ -138,6 +140,10 @@ def _add_material(document: gltf.GLTF2, buffer: _Buffer, texture_srgb: UInt8[np.
     document.materials = [
         gltf.Material(
             name="skin",
+            # The texture holds the photograph's own light; lit once more it would be too dark on one side.
+            extensions={"KHR_materials_unlit": {}},
+            # The neck is open below.
+            doubleSided=True,
             pbrMetallicRoughness=gltf.PbrMetallicRoughness(
                 baseColorTexture=gltf.TextureInfo(index=0), metallicFactor=0.0, roughnessFactor=0.6
             ),

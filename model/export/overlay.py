@@ -24,6 +24,7 @@ _TILE_PX, _SUPERSAMPLE = 300, 2
 _YAWS_DEGREES = (0.0, 40.0, 80.0)
 _DISTANCE_MM, _VIEW_MM = 1200.0, 350.0
 _BACKGROUND = 0.93
+_BEYOND_PHOTOGRAPH = (237, 237, 237)
 
 
 def write_overlay(
@@ -51,7 +52,7 @@ def _on_photograph(
     matrix = np.array([[scale, 0.0, -left * scale], [0.0, scale, -top * scale]])
     matrix[:, 2] += 0.5 * scale - 0.5
     how = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
-    crop = cv2.warpAffine(photograph_srgb, matrix, (_TILE_PX, _TILE_PX), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(photograph_srgb, matrix, (_TILE_PX, _TILE_PX), flags=how, borderValue=_BEYOND_PHOTOGRAPH)
     size = _TILE_PX * _SUPERSAMPLE
     intrinsics = crop_intrinsics(torch.from_numpy(result.intrinsics_px), float(left), float(top), scale * _SUPERSAMPLE)
     vertices = torch.from_numpy(result.vertices_camera_mm)[None]

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from model.export.atlas import Atlas
-from model.export.completion import continue_difference
+from model.export.completion import continue_difference, spread
 from model.export.face_result import FaceResult
 from model.export.visibility import visibility
 from model.face.morphable_model import MorphableModel
@@ -62,9 +62,11 @@ def unwrap(
     photograph = _sample(photograph_srgb, result.vertices_image[:, :2])
     eyes = _region(morphable_model, "eyes")
     here = visibility(result, normals[0].numpy(), photograph_srgb.shape[:2], eyes)
-    here[_region(morphable_model, "mouth_inner")] = 0.0
+    # Too little of these is ever seen to tell their colour; what is, is lips or teeth by a fit that is not exact.
+    here[_region(morphable_model, "mouth_inner") | _region(morphable_model, "tongue")] = 0.0
     tone = _tone(photograph, model, here)
-    here *= _plausible(photograph, tone * model, _region(morphable_model, "ears"))
+    ears = _region(morphable_model, "ears")
+    here *= _plausible(photograph, tone * model, ears)
     there = (1.0 - here) * here[mirror]
     # One factor for all channels: the estimated colour of the light differs between the sides by more than it should.
     brightness = model.mean(1, keepdims=True)
@@ -72,7 +74,11 @@ def unwrap(
     # What the photograph adds to the model, known on the seen vertices, is continued over the others.
     known = (here + there).clip(max=1.0)
     mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)
-    added = continue_difference(mixed - model, known, atlas.laplacian, (tone - 1.0) * model)
+    far = (tone - 1.0) * model
+    added = continue_difference(mixed - model, known, atlas.laplacian, far)
+    # Ears that hair hides are skin nevertheless: they do not take the hair's tone, which the skull may keep.
+    hidden_ears = spread(ears * (1.0 - known), atlas.laplacian)[:, None]
+    added = added * (1.0 - hidden_ears) + far * hidden_ears
     weights = atlas.sample(np.stack([here, there], axis=1))
     from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
     from_mirror = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2]) * atlas.sample(relit)

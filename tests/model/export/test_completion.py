@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.export.completion import continue_difference, graph_laplacian
+from model.export.completion import continue_difference, graph_laplacian, spread
 
 
 def strip(length: int) -> np.ndarray:
@@ -46,3 +46,14 @@ def test_a_part_that_nothing_is_known_of_takes_the_far_value() -> None:
     far = np.full((40, 1), -0.25, np.float32)
     extended = continue_difference(np.ones((40, 1), np.float32), weight, graph_laplacian(faces, 40), far)
     np.testing.assert_allclose(extended[20:], -0.25, atol=1e-5)
+
+
+def test_a_spread_mask_stays_a_mask_and_reaches_a_few_rings() -> None:
+    length = 40
+    mask = np.zeros(2 * length, np.float32)
+    mask[[20, 20 + length]] = 1.0
+    soft = spread(mask, graph_laplacian(strip(length), 2 * length))[:length]
+    assert 0.0 <= soft.min() <= soft.max() < 1.0
+    assert soft[20] == soft.max()
+    assert soft[22] > 0.0
+    assert soft[30] == 0.0
