@@ -33,18 +33,22 @@ class UnreadableImageError(ValueError):
 
     Attributes:
         kind: What is wrong.
+        name: What the message calls the file.
+        advice: The message without the name, for where the name already stands.
     """
 
     Kind = Literal["empty", "truncated", "not_an_image", "too_large", "unreadable"]
 
-    def __init__(self, kind: Kind, message: str) -> None:
+    def __init__(self, kind: Kind, name: str, advice: str) -> None:
         """Say what is wrong."""
-        super().__init__(message)
+        super().__init__(f"{name}: {advice}")
         self.kind = kind
+        self.name = name
+        self.advice = advice
 
-    def __reduce__(self) -> tuple[type["UnreadableImageError"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type["UnreadableImageError"], tuple[str, str, str]]:
         """Errors cross from worker processes by pickling."""
-        return type(self), (self.kind, str(self))
+        return type(self), (self.kind, self.name, self.advice)
 
     @property
     def status(self) -> Literal["unreadable", "too_large"]:
@@ -64,12 +68,12 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             kind = "a folder that cannot be listed" if path.is_dir() else "not a regular file"
-            raise UnreadableImageError("unreadable", f"{path}: {kind}; give image files or readable folders")
+            raise UnreadableImageError("unreadable", str(path), f"{kind}; give image files or readable folders")
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnreadableImageError(
-            "unreadable", f"{path}: cannot be opened ({reason}); check path and rights"
+            "unreadable", str(path), f"cannot be opened ({reason}); check path and rights"
         ) from error
     return decode_photograph(content, str(path))
 
@@ -85,7 +89,7 @@ def decode_photograph(content: bytes, name: str) -> UInt8[np.ndarray, "height wi
         UnreadableImageError: Whatever is wrong with it.
     """
     if not content:
-        raise UnreadableImageError("empty", f"{name}: the file is empty; copy it again from its source")
+        raise UnreadableImageError("empty", name, "the file is empty; copy it again from its source")
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             width, height = image.size
@@ -95,18 +99,18 @@ def decode_photograph(content: bytes, name: str) -> UInt8[np.ndarray, "height wi
             return _to_srgb(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = MAX_PIXELS // 1_000_000
-        raise UnreadableImageError("too_large", f"{name}: more than {limit} megapixels; scale it down first") from error
+        raise UnreadableImageError("too_large", name, f"more than {limit} megapixels; scale it down first") from error
     except UnidentifiedImageError as error:
-        message = f"{name}: not an image, or of a kind that is not supported; convert it to JPEG or PNG"
-        raise UnreadableImageError("not_an_image", message) from error
+        advice = "not an image, or of a kind that is not supported; convert it to JPEG or PNG"
+        raise UnreadableImageError("not_an_image", name, advice) from error
     # Decoders raise almost anything on malformed files, and one bad file must not cost the others their result.
     except Exception as error:
         if "truncated" in str(error).lower() or isinstance(error, EOFError):
-            message = f"{name}: the file breaks off before its end; copy it again from its source"
-            raise UnreadableImageError("truncated", message) from error
+            advice = "the file breaks off before its end; copy it again from its source"
+            raise UnreadableImageError("truncated", name, advice) from error
         reason = " ".join(str(error).split()) or type(error).__name__
-        message = f"{name}: cannot be decoded ({reason}); convert it to JPEG or PNG"
-        raise UnreadableImageError("unreadable", message) from error
+        advice = f"cannot be decoded ({reason}); convert it to JPEG or PNG"
+        raise UnreadableImageError("unreadable", name, advice) from error
 
 
 def has_color(image_srgb: UInt8[np.ndarray, "height width 3"]) -> bool:

@@ -179,7 +179,8 @@ class Pipeline:
             image.image_srgb = photograph
             image.detections = detections[:1] if self._largest_face else detections
         except UnreadableImageError as error:
-            event = _Read(image, error.status, str(error))
+            # Report, page and terminal put the file's name before the message.
+            event = _Read(image, error.status, error.advice)
         # Whatever happens to one file must not stop the others; the report says what it was.
         except Exception as error:
             event = _Read(image, "failed", describe(error))

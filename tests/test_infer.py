@@ -98,6 +98,7 @@ def test_awful_files_get_their_entry_and_cost_the_others_nothing(awful_run: tupl
     for key, entry in found.items():
         assert (entry["message"] == "") == (entry["status"] == "ok"), key
         assert "\n" not in entry["message"]
+        assert str(folder) not in entry["message"], "the name stands before the message already"
         assert entry["seconds"] >= 0.0
         assert bool(entry["faces"]) == (entry["status"] == "ok")
 

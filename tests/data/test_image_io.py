@@ -1,6 +1,7 @@
 import contextlib
 import io
 import os
+import pickle
 import struct
 import zlib
 from pathlib import Path
@@ -168,6 +169,10 @@ def test_what_is_no_picture_is_told_apart(content: bytes, kind: str) -> None:
     with pytest.raises(UnreadableImageError) as caught:
         read(content)
     assert caught.value.kind == kind
+    assert str(caught.value) == f"{caught.value.name}: {caught.value.advice}"
+    assert "picture" not in caught.value.advice
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.kind, str(again)) == (kind, str(caught.value))
 
 
 def test_decompression_bombs_are_refused_before_they_are_decoded() -> None:
