@@ -2,6 +2,8 @@
 
     python -m tools.build_head --source ict_facekit_light.npz --output checkpoints/likeness-head/head.safetensors
 
+The source is ICT-FaceKit's download packed by `tools.pack_ict_facekit`.
+
 Every vertex is a fixed barycentric point of the source's surface, chosen by thinning its left half (densest at eyes,
 nose and lips), evening that out on the surface, and reflecting it. Then the statistics are read off at those points,
 eyeballs and tongue get their motion, the atlas, regions and landmarks are laid on, and the file is checked against
@@ -9,6 +11,7 @@ eyeballs and tongue get their motion, the atlas, regions and landmarks are laid 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +28,15 @@ from tools.head.expressions import BLINK_GAIN, gaze_shapes, tongue_out
 from tools.head.half_mesh import HalfMesh, left_half
 from tools.head.landmark_transfer import LandmarkTransfer
 from tools.head.parts import source_parts
-from tools.head.regions import head_regions
+from tools.head.regions import EARS_NOT_EVENED, head_regions, near_ears
 from tools.head.relax import SampledMesh, compact, slide, turn_edges
 from tools.head.spacing import vertex_spacing_mm
 from tools.head.validation import resampling_error, source_expressions_mm
 
 LANDMARKS = Path(__file__).parent / "head" / "landmarks.npz"
 HALF_VERTICES = 5600
+_FEWEST_HALF_VERTICES = 500
+"""Here every region is still there; thinned as far as it goes (209 vertices in all), ears and nose are gone."""
 _FEATURE_RADIUS_MM = 12.0
 """Around brows, eyes, nose and lips vertices stay on the source's own edge lines: creases must not be cut across."""
 
@@ -54,7 +59,7 @@ def sample_half(
     """
     mesh, rows = compact(half, *Decimator(half, spacing_mm).run(target))
     for sweeps in (6, 3):
-        points = np.einsum("vcx,vc->vx", half.vertices_mm[mesh.corners], mesh.weights)
+        points = mesh.points(half)
         mesh = turn_edges(mesh, points)
         movable = skin[rows] & _smooth(points, landmarks68_mm)
         mesh = slide(mesh, half, movable, spacing_mm[rows], sweeps)
@@ -65,8 +70,7 @@ def _smooth(
     points: Float[np.ndarray, "vertex 3"], landmarks68_mm: Float[np.ndarray, "68 3"]
 ) -> Bool[np.ndarray, " vertex"]:
     features = KDTree(landmarks68_mm[17:]).query(points)[0] < _FEATURE_RADIUS_MM
-    ears = (points[:, 0] > 66.0) & (points[:, 2] < -48.0) & (points[:, 1] > -68.0) & (points[:, 1] < 32.0)
-    return ~features & ~ears
+    return ~features & ~near_ears(points, EARS_NOT_EVENED)
 
 
 def build(source: HeadAssets, landmarks_path: Path, half_vertices: int) -> tuple[HeadAssets, SampledHead]:
@@ -86,7 +90,7 @@ def build(source: HeadAssets, landmarks_path: Path, half_vertices: int) -> tuple
     skin = (parts["face"] | parts["head"])[half.source]
     mesh = sample_half(half, skin, spacing, landmarks68_mm, half_vertices)
     corner = half.source[mesh.corners[np.arange(len(mesh.corners)), mesh.weights.argmax(1)]]
-    points = np.einsum("vcx,vc->vx", half.vertices_mm[mesh.corners], mesh.weights)
+    points = mesh.points(half)
     atlas_uv = lay_out(
         points, mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, {name: mask[corner] for name, mask in parts.items()}
     )
@@ -145,18 +149,26 @@ def report(head: HeadAssets, sampled: SampledHead, source: HeadAssets, path: Pat
     )
 
 
-def main() -> None:
+def _half_vertices(text: str) -> int:
+    if not text.isdecimal() or int(text) < _FEWEST_HALF_VERTICES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {_FEWEST_HALF_VERTICES} vertices")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, required=True, help="ICT-FaceKit's light model as .npz")
     parser.add_argument("--output", type=Path, required=True, help="the head file to write")
-    parser.add_argument("--half-vertices", type=int, default=HALF_VERTICES, help="vertices of the left half")
-    arguments = parser.parse_args()
-    source = read_ict_facekit(arguments.source)
-    head, sampled = build(source, LANDMARKS, arguments.half_vertices)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    save_head(head, arguments.output)
-    report(load_head(arguments.output), sampled, source, arguments.output, arguments.source)
+    parser.add_argument(
+        "--half-vertices", type=_half_vertices, default=HALF_VERTICES, help="of the left half; at least 500"
+    )
+    options = parser.parse_args(arguments)
+    source = read_ict_facekit(options.source)
+    head, sampled = build(source, LANDMARKS, options.half_vertices)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    save_head(head, options.output)
+    report(load_head(options.output), sampled, source, options.output, options.source)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def reflect(
 
 def mean_vertices(mesh: SampledMesh, half: HalfMesh, head: SampledHead) -> Float[np.ndarray, "vertex 3"]:
     """Our mean head, mirror-symmetric to the last bit."""
-    left = np.einsum("vcx,vc->vx", half.vertices_mm[mesh.corners], mesh.weights).astype(np.float32)
+    left = mesh.points(half).astype(np.float32)
     left[mesh.middle, 0] = 0.0
     others = np.flatnonzero(~mesh.middle)
     return np.concatenate([left, left[others] * np.array((-1.0, 1.0, 1.0), np.float32)])

@@ -46,8 +46,8 @@ class Decimator:
         for face, corners in self._faces.items():
             for vertex in corners:
                 self._around.setdefault(vertex, set()).add(face)
-        self._planes = _mean_planes(mesh.vertices_mm, mesh.faces)
-        self._plane_weight = _mean_planes(mesh.vertices_mm, mesh.faces, weight_only=True)
+        self._planes = _plane_quadrics(mesh.vertices_mm, mesh.faces)
+        self._plane_weight = _twice_areas_around(mesh.vertices_mm, mesh.faces)
 
     def run(self, target: int) -> tuple[Int[np.ndarray, "face 3"], Int[np.ndarray, "face 3"]]:
         """Collapse until `target` vertices are left or nothing more may be collapsed.
@@ -82,7 +82,7 @@ class Decimator:
         spacing = min(self._spacing[removed], self._spacing[kept])
         length = np.linalg.norm(self._points[removed] - self._points[kept]) / spacing
         place = np.append(self._points[kept], 1.0)
-        error = place @ self._planes[removed] @ place / max(self._plane_weight[removed, 0, 0], 1e-9)
+        error = place @ self._planes[removed] @ place / max(self._plane_weight[removed], 1e-9)
         return float(length**2 + max(error, 0.0) / (_FLATNESS * spacing) ** 2)
 
     def _legal(self, removed: int, kept: int) -> _Collapse | None:
@@ -194,18 +194,36 @@ def signed_area(triangle: Float[np.ndarray, "3 2"]) -> float:
     return 0.5 * float(first[0] * second[1] - first[1] * second[0])
 
 
-def _mean_planes(
-    points: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"], weight_only: bool = False
-) -> Float[np.ndarray, "vertex a a"]:
-    """Area-weighted sums over the triangles around each vertex: of plane quadrics (4 x 4), or of areas (1 x 1)."""
+def _plane_quadrics(
+    points: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]
+) -> Float[np.ndarray, "vertex 4 4"]:
+    """Sums of the plane quadrics of the triangles around each vertex, weighted by twice their areas."""
     corners = points[faces]
+    normals, twice_area = _normals_and_twice_areas(corners)
+    planes = np.concatenate([normals, -(normals * corners[:, 0]).sum(1, keepdims=True)], axis=1)
+    per_face = twice_area[:, None, None] * (planes[:, :, None] * planes[:, None, :])
+    return _summed_at_vertices(per_face, faces, len(points))
+
+
+def _twice_areas_around(
+    points: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]
+) -> Float[np.ndarray, " vertex"]:
+    """Sums of twice the areas of the triangles around each vertex: the weights in `_plane_quadrics`."""
+    return _summed_at_vertices(_normals_and_twice_areas(points[faces])[1], faces, len(points))
+
+
+def _normals_and_twice_areas(
+    corners: Float[np.ndarray, "face 3 3"],
+) -> tuple[Float[np.ndarray, "face 3"], Float[np.ndarray, " face"]]:
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     twice_area = np.linalg.norm(normals, axis=1)
-    normals /= np.maximum(twice_area, 1e-12)[:, None]
-    planes = np.concatenate([normals, -(normals * corners[:, 0]).sum(1, keepdims=True)], axis=1)
-    size = 1 if weight_only else 4
-    per_face = twice_area[:, None, None] * (1.0 if weight_only else planes[:, :, None] * planes[:, None, :])
-    summed = np.zeros((len(points), size, size))
+    return normals / np.maximum(twice_area, 1e-12)[:, None], twice_area
+
+
+def _summed_at_vertices(
+    per_face: Float[np.ndarray, "face *shape"], faces: Int[np.ndarray, "face 3"], count: int
+) -> Float[np.ndarray, "vertex *shape"]:
+    summed = np.zeros((count, *per_face.shape[1:]))
     for corner in range(3):
         np.add.at(summed, faces[:, corner], per_face)
     return summed

@@ -17,6 +17,8 @@ _Triangle = tuple[int, int, int]
 
 _FLATTEST_FOLD = 0.9
 """Edges between triangles whose normals' cosine is below this are features of the shape and are not turned."""
+_LEAST_UV_AREA = 0.02
+"""Least area in the texture of a triangle beside a turned edge, as a share of the first triangle's before."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class SampledMesh:
     faces: Int[np.ndarray, "face 3"]
     uv: Float[np.ndarray, "texture 2"]
     uv_faces: Int[np.ndarray, "face 3"]
+
+    def points(self, half: HalfMesh) -> Float[np.ndarray, "vertex 3"]:
+        """Where the vertices lie on the mean of the half they were sampled from, in mm."""
+        return np.einsum("vcx,vc->vx", half.vertices_mm[self.corners], self.weights)
 
 
 def compact(
@@ -110,8 +116,10 @@ def _turned(
     new = _unit_normal(points, c, d, b), _unit_normal(points, d, c, a)
     if min(old[0] @ old[1], new[0] @ new[1], *(n @ o for n in new for o in old)) < _FLATTEST_FOLD:
         return None
-    sign = signed_area(uv[[ua, ub, uc]])
-    if min(sign * signed_area(uv[[uc, ud, ub]]), sign * signed_area(uv[[ud, uc, ua]])) <= 0.02 * sign * sign:
+    area = signed_area(uv[[ua, ub, uc]])
+    new_areas = signed_area(uv[[uc, ud, ub]]), signed_area(uv[[ud, uc, ua]])
+    # Multiplied by the old area rather than divided by it, which may be zero: signs must agree whichever way it winds.
+    if min(area * new_area for new_area in new_areas) <= _LEAST_UV_AREA * area * area:
         return None
     return ((c, d, b), (d, c, a)), ((uc, ud, ub), (ud, uc, ua))
 
@@ -151,7 +159,7 @@ def slide(
             around.setdefault(vertex, []).append(face)
     texture_of = dict(zip(mesh.faces.ravel().tolist(), mesh.uv_faces.ravel().tolist(), strict=True))
     inner = [v for v in _inner_vertices(mesh) if movable[v]]
-    points = (half.vertices_mm[corners] * weights[..., None]).sum(1)
+    points = mesh.points(half)
     for _ in range(sweeps):
         for vertex in inner:
             own = texture_of[vertex]

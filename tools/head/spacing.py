@@ -5,6 +5,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 
 from model.face.assets import HeadAssets
+from tools.head.regions import EARS_DENSE, near_ears
 
 _PART_SPACING_MM = {
     "head": 9.0,
@@ -32,11 +33,11 @@ def vertex_spacing_mm(source: HeadAssets, landmarks68_mm: Float[np.ndarray, "68 
     distance = KDTree(landmarks68_mm[_FINE_LANDMARKS]).query(points)[0]
     spacing = _FINEST_MM + _GROWTH * np.maximum(distance - _FINE_RADIUS_MM, 0.0)
     spacing = np.minimum(spacing, _FACE_MM)
-    x, y, z = np.abs(points[:, 0]), points[:, 1], points[:, 2]
+    y, z = points[:, 1], points[:, 2]
     # Beyond the oval of the face the surface is smooth and seen at less resolution.
     outside = np.maximum.reduce([y - 70.0, -100.0 - y, -45.0 - z])
     spacing = np.where(outside > 0.0, np.minimum(_FACE_MM + 0.1 * outside, _OUTER_MM), spacing)
-    ears = (x > 68.0) & (z < -50.0) & (y > -62.0) & (y < 28.0)
+    ears = near_ears(points, EARS_DENSE)
     spacing = np.where(ears, _EAR_MM, spacing)
     for part, wanted in _PART_SPACING_MM.items():
         spacing = np.where(source.regions[part] & ~ears, wanted, spacing)

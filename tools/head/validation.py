@@ -52,8 +52,8 @@ def resampling_error(
     truth_basis = sampled.sample(np.concatenate([identity_mm, expression_mm])).reshape(
         len(identity_mm) + len(expression_mm), -1
     )
-    basis = np.concatenate([head.identity_basis, head.expression_basis])
     # Eyeballs that turn and the tongue are ours alone; they can only explain what is not in the source.
+    basis = np.concatenate([head.identity_basis, head.expression_basis])
     basis = basis.reshape(len(basis), -1).astype(np.float64)
     offset = (sampled.sample(neutral_mm) - head.vertices_mm).ravel()
     gram = basis @ basis.T + 1e-6 * np.eye(len(basis))

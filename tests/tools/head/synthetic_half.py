@@ -4,7 +4,6 @@ import numpy as np
 
 from model.face.assets import HeadAssets
 from tools.head.half_mesh import HalfMesh
-from tools.head.relax import SampledMesh
 
 WIDTH_MM, HALF_HEIGHT_MM, _RISE_MM = 30.0, 40.0, 6.0
 
@@ -62,11 +61,6 @@ def mirrored_source(half: HalfMesh) -> HeadAssets:
         mirror=np.concatenate([twin, others]).astype(np.int32),
         regions={"left_eye_inner": empty, "right_eye_inner": empty},
     )
-
-
-def positions(mesh: SampledMesh, half: HalfMesh) -> np.ndarray:
-    """The sampled vertices, mm."""
-    return np.einsum("vcx,vc->vx", half.vertices_mm[mesh.corners], mesh.weights)
 
 
 def texture_areas(uv: np.ndarray, uv_faces: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from tests.tools.head.synthetic_half import (
     border_vertices,
     dome,
     edge_faces,
-    positions,
     smallest_angles_deg,
     texture_areas,
     texture_of,
@@ -29,7 +28,7 @@ def thinned() -> SampledMesh:
 
 @cache
 def evened(movable: bool = True) -> SampledMesh:
-    mesh = turn_edges(thinned(), positions(thinned(), HALF))
+    mesh = turn_edges(thinned(), thinned().points(HALF))
     count = len(mesh.corners)
     return slide(mesh, HALF, np.full(count, movable), np.full(count, 3.0))
 
@@ -48,12 +47,12 @@ def test_compact_drops_what_is_not_used() -> None:
     np.testing.assert_array_equal(rows[mesh.faces], HALF.faces[:10])
     np.testing.assert_array_equal(mesh.uv[mesh.uv_faces], HALF.uv[HALF.uv_faces[:10]])
     np.testing.assert_array_equal(mesh.middle, HALF.middle[rows])
-    np.testing.assert_array_equal(positions(mesh, HALF), HALF.vertices_mm[rows])
+    np.testing.assert_array_equal(mesh.points(HALF), HALF.vertices_mm[rows])
 
 
 def test_a_long_edge_is_turned() -> None:
     half, mesh = kite(0.0)
-    turned = turn_edges(mesh, positions(mesh, half))
+    turned = turn_edges(mesh, mesh.points(half))
     assert (2, 3) in edge_faces(turned.faces)
     assert (0, 1) not in edge_faces(turned.faces)
     assert texture_areas(turned.uv, turned.uv_faces).min() > 0.0
@@ -62,14 +61,14 @@ def test_a_long_edge_is_turned() -> None:
 
 def test_a_fold_of_the_surface_is_not_turned() -> None:
     half, mesh = kite(1.5)
-    np.testing.assert_array_equal(turn_edges(mesh, positions(mesh, half)).faces, mesh.faces)
+    np.testing.assert_array_equal(turn_edges(mesh, mesh.points(half)).faces, mesh.faces)
 
 
 def test_a_seam_of_the_texture_is_not_turned() -> None:
     half, mesh = kite(0.0)
     uv = np.concatenate([mesh.uv, mesh.uv + (1.0, 0.0)])
     cut = SampledMesh(mesh.corners, mesh.weights, mesh.middle, mesh.faces, uv, mesh.uv_faces + np.array([[0], [4]]))
-    np.testing.assert_array_equal(turn_edges(cut, positions(mesh, half)).faces, mesh.faces)
+    np.testing.assert_array_equal(turn_edges(cut, mesh.points(half)).faces, mesh.faces)
 
 
 def test_an_edge_is_not_turned_where_the_texture_would_fold() -> None:
@@ -77,13 +76,13 @@ def test_an_edge_is_not_turned_where_the_texture_would_fold() -> None:
     uv = mesh.uv.copy()
     uv[2:] += (0.5, 0.0)
     bent = SampledMesh(mesh.corners, mesh.weights, mesh.middle, mesh.faces, uv, mesh.uv_faces)
-    np.testing.assert_array_equal(turn_edges(bent, positions(mesh, half)).faces, mesh.faces)
+    np.testing.assert_array_equal(turn_edges(bent, mesh.points(half)).faces, mesh.faces)
 
 
 @pytest.mark.parametrize(("movable", "gain_deg"), [(True, 1.0), (False, 0.3)], ids=["slid", "turned only"])
 def test_triangles_get_better_and_none_is_turned_over(movable: bool, gain_deg: float) -> None:
     before, after = thinned(), evened(movable)
-    angles = [smallest_angles_deg(positions(mesh, HALF), mesh.faces) for mesh in (before, after)]
+    angles = [smallest_angles_deg(mesh.points(HALF), mesh.faces) for mesh in (before, after)]
     assert angles[1].mean() > angles[0].mean() + gain_deg
     assert len(after.faces) == len(before.faces)
     assert texture_areas(after.uv, after.uv_faces).min() > 0.0
@@ -104,7 +103,7 @@ def test_slid_vertices_lie_on_the_source() -> None:
 
 def test_the_texture_follows_the_vertices() -> None:
     mesh = evened()
-    expected = texture_of(positions(mesh, HALF))[mesh.faces]
+    expected = texture_of(mesh.points(HALF))[mesh.faces]
     found = mesh.uv[mesh.uv_faces]
     tile = np.floor(found[..., :1])
     np.testing.assert_allclose(found - (tile * (1.0, 0.0)), expected, atol=1e-9)
@@ -118,14 +117,14 @@ def test_borders_and_seams_stay() -> None:
     seam = set(vertices[places > 1].tolist())
     assert seam - fixed
     rows = sorted(fixed | seam)
-    np.testing.assert_array_equal(positions(after, HALF)[rows], positions(before, HALF)[rows])
+    np.testing.assert_array_equal(after.points(HALF)[rows], before.points(HALF)[rows])
     np.testing.assert_array_equal(after.middle, before.middle)
 
 
 def test_only_movable_vertices_slide() -> None:
-    before = turn_edges(thinned(), positions(thinned(), HALF))
-    upper = positions(before, HALF)[:, 1] > 0.0
+    before = turn_edges(thinned(), thinned().points(HALF))
+    upper = before.points(HALF)[:, 1] > 0.0
     after = slide(before, HALF, upper, np.full(len(upper), 3.0), sweeps=2)
-    moved = np.linalg.norm(positions(after, HALF) - positions(before, HALF), axis=1) > 0.0
+    moved = np.linalg.norm(after.points(HALF) - before.points(HALF), axis=1) > 0.0
     assert moved[upper].any()
     assert not moved[~upper].any()
