@@ -3,16 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
+from os.path import commonprefix
+from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from common.atomic import atomic_path
 from model.export.viewer_files import FACE_SCRIPT, PAGE_FILES, VIEWER_FOLDER, write_page_files
 
 _OVERLAY = "overlay.jpg"
-_HINT = (
-    "Move the mouse over a head or drag to turn it. Once clicked, the wheel brings it nearer and a double click puts "
-    "it back; keys: arrows, +, &minus;, 0, C (clay), F (frontal). Under the mouse the photograph shows the geometry."
+_FILES = {
+    "mesh.glb": "GLB",
+    "mesh.obj": "OBJ",
+    "face.npz": "NPZ",
+    "texture.png": "texture",
+    _OVERLAY: "overlay",
+}
+"""What is offered, in this order; what these files themselves refer to is not."""
+
+_HINT = "Drag a head to turn it; point at a photograph to see the geometry."
+_MORE = (
+    "Click a head, and the mouse wheel brings it nearer; a double click puts it back. Keys: arrows, +, &minus; and 0 "
+    "for the head that was clicked; C (clay) and F (frontal) for all. Heads are shown as the ray from the camera to "
+    "them sees them; yaw, pitch and roll are those in the photograph, relative to the camera&rsquo;s axis."
 )
 
 
@@ -22,7 +34,7 @@ class GalleryFace:
 
     Attributes:
         folder: The folder of its files, relative to the page.
-        yaw_pitch_roll_degrees: Pose of the head.
+        yaw_pitch_roll_degrees: Pose of the head relative to the photograph's camera.
     """
 
     folder: str
@@ -55,7 +67,8 @@ def write_gallery(rows: Sequence[GalleryRow], path: Path) -> None:
     """
     folder = path.parent
     write_page_files(folder)
-    faces = [_face(row, index, folder) for row in rows for index in range(len(row.faces))]
+    above = _shared_folders([row.name for row in rows])
+    faces = [_face(row, index, folder, above) for row in rows for index in range(len(row.faces))]
     style, *scripts = [f"{VIEWER_FOLDER}/{name}" for name in PAGE_FILES]
     page = "\n".join(
         (
@@ -66,7 +79,7 @@ def write_gallery(rows: Sequence[GalleryRow], path: Path) -> None:
             '<main class="faces">',
             *faces,
             "</main>",
-            _others(rows),
+            _others(rows, above),
             *(f'<script src="{script}"></script>' for script in scripts),
             "</body>\n</html>\n",
         )
@@ -83,15 +96,28 @@ def _header(faces: int, files: int) -> str:
     )
     count = f"{faces} {'face' if faces == 1 else 'faces'} in {files} {'file' if files == 1 else 'files'}"
     toggles = f'<div class="toggles">{buttons}</div>'
-    return f'<header><h1>Likeness</h1><p>{count}</p>{toggles}<p class="hint">{_HINT}</p></header>'
+    hint = (
+        f'<details class="hint"><summary>{_HINT}<span class="more" title="More about it">?</span></summary>'
+        f"<p>{_MORE}</p></details>"
+    )
+    return f"<header><h1>Likeness</h1><p>{count}</p>{toggles}{hint}</header>"
 
 
-def _face(row: GalleryRow, index: int, folder: Path) -> str:
+def _shared_folders(names: Sequence[str]) -> int:
+    """How many leading parts of their paths all files share: the folder that holds them all."""
+    return len(commonprefix([PurePath(name).parent.parts for name in names]))
+
+
+def _short(name: str, above: int) -> str:
+    return PurePath(*PurePath(name).parts[above:]).as_posix()
+
+
+def _face(row: GalleryRow, index: int, folder: Path, above: int) -> str:
     face = row.faces[index]
-    names = sorted(child.name for child in (folder / face.folder).glob("*") if child.is_file())
-    parent, _, file = row.name.rpartition("/")
+    names = {child.name for child in (folder / face.folder).glob("*") if child.is_file()}
+    parent, _, file = _short(row.name, above).rpartition("/")
     title = (f'<span class="folder">{escape(parent)}/</span>' if parent else "") + escape(file)
-    spoken = row.name
+    spoken = _short(row.name, above)
     if len(row.faces) > 1:
         title += f' <span class="folder">face {index + 1} of {len(row.faces)}</span>'
         spoken += f", face {index + 1} of {len(row.faces)}"
@@ -103,20 +129,24 @@ def _face(row: GalleryRow, index: int, folder: Path) -> str:
         image = f'<img src="{_link(face.folder, _OVERLAY)}" alt="{escape(f"Photograph and head of {spoken}")}"'
         picture = f'<a class="overlay" href="{_link(face.folder, _OVERLAY)}">{image} loading="lazy"></a>'
     links = " ".join(
-        f'<a href="{_link(face.folder, name)}">{escape(name)}</a>' for name in names if name != FACE_SCRIPT
+        f'<a href="{_link(face.folder, name)}" title="{name}">{label}</a>'
+        for name, label in _FILES.items()
+        if name in names
     )
     yaw, pitch, roll = (f"{angle:+.0f}°".replace("-", "\N{MINUS SIGN}") for angle in face.yaw_pitch_roll_degrees)
-    pose = f"yaw {yaw} &ensp;pitch {pitch} &ensp;roll {roll}"
+    pose = f"in the photograph: yaw {yaw} &ensp;pitch {pitch} &ensp;roll {roll}"
     return (
-        f'<article class="face"{viewer}>\n<div class="pictures">{picture}</div>\n<div class="about"><h3>{title}</h3>'
+        f'<article class="face"{viewer}>\n<div class="pictures">{picture}</div>\n'
+        f'<div class="about"><h3 title="{escape(row.name)}">{title}</h3>'
         f'<p class="pose">{pose}</p><p class="files">{links}</p></div>\n</article>'
     )
 
 
-def _others(rows: Sequence[GalleryRow]) -> str:
+def _others(rows: Sequence[GalleryRow], above: int) -> str:
     """The files about which something is to be said: those without a face, and those that failed in part."""
     lines = [
-        f'<tr><th scope="row">{escape(row.name)}</th><td class="status">{escape(row.status.replace("_", " "))}</td>'
+        f'<tr><th scope="row" title="{escape(row.name)}">{escape(_short(row.name, above))}</th>'
+        f'<td class="status">{escape(row.status.replace("_", " "))}</td>'
         f"<td>{escape(row.message)}</td></tr>"
         for row in rows
         if row.status != "ok" or not row.faces

@@ -21,7 +21,7 @@ FACE_SCRIPT = "viewer.js"
 PAGE_FILES = ("viewer.css", "renderer.js", "viewer.js")
 
 _SOURCES = Path(__file__).resolve().parent / "viewer"
-_TEXTURE_SIDE_PX, _TEXTURE_QUALITY = 512, 88
+_TEXTURE_SIDE_PX, _TEXTURE_QUALITY = 1024, 85
 _STEPS = 65535
 
 
@@ -48,7 +48,7 @@ def write_head_script(atlas: Atlas, folder: Path) -> None:
 def write_face_script(result: FaceResult, texture_srgb: UInt8[np.ndarray, "size size 3"], path: Path) -> None:
     """Write one face, with its expression, for the page.
 
-    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the texture to a JPEG of at most 512 px.
+    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the texture to a JPEG of at most 1024 px.
 
     Args:
         result: The face.

@@ -41,6 +41,22 @@ likeness.normals = function (points, head) {
   return normals;  // The shader brings them to length one.
 };
 
+likeness.product = function (a, b) {
+  const product = [];
+  for (let row = 0; row < 3; row++)
+    for (let column = 0; column < 3; column++)
+      product.push(a[3 * row] * b[column] + a[3 * row + 1] * b[3 + column] + a[3 * row + 2] * b[6 + column]);
+  return product;
+};
+
+// First about the vertical axis of the screen, then about the horizontal one; matrices are row by row.
+likeness.turned = function (yaw, pitch, start) {
+  const [y, x] = [(yaw * Math.PI) / 180, (pitch * Math.PI) / 180];
+  const aboutY = [Math.cos(y), 0, Math.sin(y), 0, 1, 0, -Math.sin(y), 0, Math.cos(y)];
+  const aboutX = [1, 0, 0, 0, Math.cos(x), -Math.sin(x), 0, Math.sin(x), Math.cos(x)];
+  return likeness.product(aboutX, likeness.product(aboutY, start));
+};
+
 likeness.createRenderer = function () {
   // Heads far out of view give their memory back; a screen shows fewer than this.
   const HEADS_HELD = 32;
@@ -161,7 +177,6 @@ likeness.createRenderer = function () {
   }
 
   function draw(face, view, target) {
-    if (!head || gl.isContextLost()) return;
     scene = scene || prepare();
     const { buffer, texture } = hold(face);
     // Grows only: a canvas that changes its size is made anew.
@@ -189,6 +204,7 @@ likeness.createRenderer = function () {
 
   return {
     draw,
+    ready: () => head !== null && !gl.isContextLost(),
     setHead(shared) {
       head = shared;
     },

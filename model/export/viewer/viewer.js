@@ -8,29 +8,13 @@
   const DRAG_DEGREES_PER_PX = 0.55;
   const HOVER_DEGREES_PER_PX = 0.16;
   const KEY_DEGREES = 10;
-  const LEAST_ZOOM = 0.6, GREATEST_ZOOM = 6;
+  const LEAST_ZOOM = 0.6, GREATEST_ZOOM = 4;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   const renderer = likeness.createRenderer();
   const cards = [];
   const page = { clay: false, frontal: false };
   let scheduled = false;
-
-  function multiply(a, b) {
-    const product = [];
-    for (let row = 0; row < 3; row++)
-      for (let column = 0; column < 3; column++)
-        product.push(a[3 * row] * b[column] + a[3 * row + 1] * b[3 + column] + a[3 * row + 2] * b[6 + column]);
-    return product;
-  }
-
-  // First about the vertical axis of the screen, then about the horizontal one; matrices are row by row.
-  function turned(yaw, pitch, start) {
-    const [y, x] = [(yaw * Math.PI) / 180, (pitch * Math.PI) / 180];
-    const aboutY = [Math.cos(y), 0, Math.sin(y), 0, 1, 0, -Math.sin(y), 0, Math.cos(y)];
-    const aboutX = [1, 0, 0, 0, Math.cos(x), -Math.sin(x), 0, Math.sin(x), Math.cos(x)];
-    return multiply(aboutX, multiply(aboutY, start));
-  }
 
   function clamp(value, least, greatest) {
     return Math.min(Math.max(value, least), greatest);
@@ -51,7 +35,7 @@
       this.canvas.setAttribute("role", "img");
       this.canvas.setAttribute("aria-label", element.dataset.label);
       element.querySelector(".pictures").append(this.canvas);
-      element.classList.add("live");
+      element.classList.add("live", "waiting");
       this.reset();
       this.listen();
     }
@@ -81,6 +65,9 @@
     load() {
       if (this.asked) return;
       this.asked = true;
+      // Until the head is drawn, the picture of it that lies beside the photograph.
+      const overlay = this.element.querySelector(".overlay img");
+      if (overlay) this.canvas.style.backgroundImage = `url("${overlay.src}")`;
       const script = document.createElement("script");
       script.src = this.element.dataset.viewer;
       script.card = this;
@@ -90,7 +77,7 @@
 
     giveUp() {
       this.canvas.remove();
-      this.element.classList.remove("live");
+      this.element.classList.remove("live", "waiting");
     }
 
     receive(face) {
@@ -113,7 +100,7 @@
 
     // One step of following the mouse, and the picture; true while there is more to follow.
     draw() {
-      if (!this.visible || !this.face) return false;
+      if (!this.visible || !this.face || !renderer.ready()) return false;
       const step = calm ? 1 : 0.25;
       let moving = false;
       for (const axis of ["yaw", "pitch"]) {
@@ -127,9 +114,17 @@
       const side = 2 * this.canvas.clientWidth;
       if (this.canvas.width !== side) this.canvas.width = this.canvas.height = side;
       const start = page.frontal ? [1, 0, 0, 0, 1, 0, 0, 0, 1] : this.face.rotation;
-      const rotation = turned(this.yaw + this.shown.yaw, this.pitch + this.shown.pitch, start);
-      if (side > 0) renderer.draw(this.face, { rotation, zoom: this.zoom, clay: page.clay }, this.canvas);
+      const rotation = likeness.turned(this.yaw + this.shown.yaw, this.pitch + this.shown.pitch, start);
+      if (side > 0) {
+        renderer.draw(this.face, { rotation, zoom: this.zoom, clay: page.clay }, this.canvas);
+        this.arrive();
+      }
       return moving;
+    }
+
+    arrive() {
+      this.element.classList.remove("waiting");
+      this.canvas.style.backgroundImage = "";
     }
 
     listen() {
@@ -253,6 +248,7 @@
       faces: new Uint32Array(likeness.bytes(head.faces)),
       uv: new Uint16Array(likeness.bytes(head.uv)),
     });
+    show();
   };
 
   // The script that calls knows its card, so that no file needs to hold its own name.
@@ -263,35 +259,37 @@
   function start() {
     const elements = [...document.querySelectorAll("[data-viewer]")];
     if (!renderer || !elements.length) return;
+    document.documentElement.classList.add("live");
+    const byCanvas = new Map();
+    for (const element of elements) {
+      const card = new Card(element);
+      cards.push(card);
+      byCanvas.set(card.canvas, card);
+    }
+    readAddress();
     const shared = document.createElement("script");
     shared.src = "viewer/head.js";
-    shared.onload = () => {
-      document.documentElement.classList.add("live");
-      const byCanvas = new Map();
-      for (const element of elements) {
-        const card = new Card(element);
-        cards.push(card);
-        byCanvas.set(card.canvas, card);
-      }
-      readAddress();
-      const seen = (entries) => entries.forEach((entry) => byCanvas.get(entry.target).see(entry.isIntersecting));
-      const sight = new IntersectionObserver(seen, { rootMargin: "300px" });
-      const size = new ResizeObserver((entries) => entries.forEach((entry) => byCanvas.get(entry.target).change()));
-      for (const canvas of byCanvas.keys()) {
-        sight.observe(canvas);
-        size.observe(canvas);
-      }
-      renderer.onRestored(show);
-      for (const button of document.querySelectorAll("button[data-toggle]"))
-        button.addEventListener("click", () => toggle(button.dataset.toggle));
-      const keys = { c: "clay", f: "frontal" };
-      document.addEventListener("keydown", (event) => {
-        const plain = !(event.ctrlKey || event.metaKey || event.altKey);
-        if (plain && keys[event.key]) toggle(keys[event.key]);
-      });
-      window.addEventListener("hashchange", readAddress);
+    shared.onerror = () => {
+      document.documentElement.classList.remove("live");
+      cards.forEach((card) => card.giveUp());
     };
     document.head.append(shared);
+    const seen = (entries) => entries.forEach((entry) => byCanvas.get(entry.target).see(entry.isIntersecting));
+    const sight = new IntersectionObserver(seen, { rootMargin: "300px" });
+    const size = new ResizeObserver((entries) => entries.forEach((entry) => byCanvas.get(entry.target).change()));
+    for (const canvas of byCanvas.keys()) {
+      sight.observe(canvas);
+      size.observe(canvas);
+    }
+    renderer.onRestored(show);
+    for (const button of document.querySelectorAll("button[data-toggle]"))
+      button.addEventListener("click", () => toggle(button.dataset.toggle));
+    const keys = { c: "clay", f: "frontal" };
+    document.addEventListener("keydown", (event) => {
+      const plain = !(event.ctrlKey || event.metaKey || event.altKey);
+      if (plain && keys[event.key]) toggle(keys[event.key]);
+    });
+    window.addEventListener("hashchange", readAddress);
   }
 
   start();

@@ -69,6 +69,26 @@ def test_names_cannot_leave_their_place(results: tuple[Path, Atlas]) -> None:
     assert page.values("data-label")[1] == f"Head of photos/{AWFUL_NAME}, face 2 of 2"
 
 
+def test_files_are_named_from_the_folder_they_share(tmp_path: Path) -> None:
+    face = GalleryFace("a.jpg/face0", (0.0, 0.0, 0.0))
+    names = ("/long/way/in/a.jpg", "/long/way/in/deep/b.jpg", "/long/way/in/bad.jpg")
+    rows = [GalleryRow(name, "ok", "", (face,)) for name in names[:2]] + [GalleryRow(names[2], "unreadable", "", ())]
+    write_gallery(rows, tmp_path / "index.html")
+    page = Page(tmp_path / "index.html")
+    assert "long" not in page.text
+    assert "deep/b.jpg" in page.text
+    assert set(names) <= set(page.values("title"))
+    write_gallery([*rows, GalleryRow("c.jpg", "ok", "", (face,))], tmp_path / "index.html")
+    assert names[0] in Page(tmp_path / "index.html").text
+
+
+def test_the_files_of_use_have_short_names(tmp_path: Path, reconstructor: Reconstructor) -> None:
+    write_results(tmp_path, reconstructor, faces=1, formats=("glb", "obj", "npz", "overlay"))
+    text = " ".join(Page(tmp_path / "index.html").text.split())
+    assert "GLB OBJ NPZ texture overlay" in text
+    assert "mesh.mtl" not in text
+
+
 def test_everything_the_page_refers_to_is_there_and_near(results: tuple[Path, Atlas]) -> None:
     output, _ = results
     page = Page(output / "index.html")
@@ -82,7 +102,7 @@ def test_everything_the_page_refers_to_is_there_and_near(results: tuple[Path, At
 def test_pose_status_and_message_are_told(results: tuple[Path, Atlas]) -> None:
     text = Page(results[0] / "index.html").text
     assert "2 faces in 2 files" in text
-    assert "yaw +12°" in text
+    assert "in the photograph: yaw +12°" in text
     assert "pitch \N{MINUS SIGN}4°" in text
     assert "no face" in text
 

@@ -1,5 +1,6 @@
 """The page in a real browser, from the disk, without network, with WebGL in software."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,4 +139,26 @@ def test_without_a_faces_script_its_picture_stays(browser: Browser, output: Path
     broken.write_text(page.read_text(encoding="utf-8").replace("face0/viewer.js", "face0/gone.js"), encoding="utf-8")
     browser.open(broken.as_uri())
     browser.wait("document.querySelectorAll('.face.live').length === 39")
+    browser.wait("document.querySelector('.overlay img').naturalWidth > 0")
+
+
+def test_until_a_head_is_drawn_its_picture_stands_in_for_it(browser: Browser, output: Path) -> None:
+    (output / "slow.js").write_text("")
+    page = (output / "index.html").read_text(encoding="utf-8")
+    first = page.index('data-viewer="') + len('data-viewer="')
+    page = page[:first] + "slow.js" + page[page.index('"', first) :]
+    (output / "slow.html").write_text(page, encoding="utf-8")
+    browser.open((output / "slow.html").as_uri())
+    browser.wait(f"({INK % 1})[0] > 0")
+    cards = "[...document.querySelectorAll('.face')].slice(0, 2)"
+    assert browser.evaluate(f"{cards}.map((card) => card.classList.contains('waiting'))") == [True, False]
+    pictures = browser.evaluate(f"{cards}.map((card) => card.querySelector('canvas').style.backgroundImage)")
+    assert "overlay.jpg" in pictures[0]
+    assert pictures[1] == ""
+
+
+def test_without_the_shared_script_the_pictures_are_there(browser: Browser, output: Path, tmp_path: Path) -> None:
+    shutil.copytree(output, tmp_path / "copy", ignore=shutil.ignore_patterns("head.js"))
+    browser.open((tmp_path / "copy" / "index.html").as_uri())
+    browser.wait("document.querySelectorAll('canvas, .live').length === 0")
     browser.wait("document.querySelector('.overlay img').naturalWidth > 0")
