@@ -67,8 +67,7 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a folder that cannot be listed" if path.is_dir() else "not a regular file"
-            raise UnreadableImageError("unreadable", str(path), f"{kind}; give image files or readable folders")
+            raise UnreadableImageError("unreadable", str(path), _why_not_a_file(path))
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
@@ -76,6 +75,13 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
             "unreadable", str(path), f"cannot be opened ({reason}); check path and rights"
         ) from error
     return decode_photograph(content, str(path))
+
+
+def _why_not_a_file(path: Path) -> str:
+    if path.is_dir() and path.is_symlink():
+        return "a link out of the folder that was given, which is not followed; name the folder it leads to"
+    kind = "a folder that cannot be listed" if path.is_dir() else "not a regular file"
+    return f"{kind}; give image files or readable folders"
 
 
 def decode_photograph(content: bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
@@ -123,10 +129,11 @@ def has_color(image_srgb: UInt8[np.ndarray, "height width 3"]) -> bool:
 def find_images(paths: Sequence[Path]) -> list[Path]:
     """The images of files and folders, in a fixed order.
 
-    Folders are searched recursively, links to folders are followed, each folder once, so that loops end. Hidden files
-    and folders (with a leading dot) are left out. A file that is named itself is always listed; so is a folder that
-    cannot be searched, for `read_photograph` to say why. Two roots may hold the same relative name: telling their
-    results apart is up to the caller.
+    Folders are searched recursively, each once and under its own name before that of any link to it. Links to folders
+    are followed only within the root they are found under: otherwise one link up would search the whole disk. Hidden
+    files and folders (with a leading dot) are left out. A file that is named itself is always listed; so is a folder
+    that cannot be searched and a link that is not followed, for `read_photograph` to say why. Two roots may hold the
+    same relative name: telling their results apart is up to the caller.
 
     Args:
         paths: Files and folders.
@@ -146,26 +153,35 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 def _walk(root: Path) -> list[Path]:
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
-    folders = [root]
-    while folders:
-        folder = folders.pop()
+    folders: list[Path] = [root]
+    links: list[Path] = []
+    real_root = root.resolve()
+    while folders or links:
+        # Links last: by then every real folder was listed under its own name.
+        folder = folders.pop() if folders else links.pop()
         try:
             place = folder.stat()
             if (place.st_dev, place.st_ino) in seen:
                 continue
             seen.add((place.st_dev, place.st_ino))
-            # Links first here means last off the stack: a folder is listed under its own name, not a link's.
-            entries = sorted(os.scandir(folder), key=lambda entry: (not entry.is_symlink(), entry.name))
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:
             found.append(folder)
             continue
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if _is_folder(entry):
-                folders.append(folder / entry.name)
-            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                found.append(folder / entry.name)
+            path = folder / entry.name
+            if not _is_folder(entry):
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    found.append(path)
+            elif not entry.is_symlink():
+                folders.append(path)
+            elif path.resolve().is_relative_to(real_root):
+                links.append(path)
+            elif not real_root.is_relative_to(path.resolve()):
+                # Any other way out is worth a word; this one would only lead round in a circle.
+                found.append(path)
     return found
 
 

@@ -27,7 +27,8 @@ class InputImage:
 def list_inputs(paths: Sequence[Path], output: Path) -> list[InputImage]:
     """Find the images of files and folders (recursively), each once.
 
-    Results of this or an earlier run are not read again, wherever they lie.
+    One path that is not there refuses all: a mistyped name should not be found missing after a long run. Results of
+    this or an earlier run are not read again, wherever they lie.
 
     Args:
         paths: Files and folders of the command line.
@@ -37,16 +38,15 @@ def list_inputs(paths: Sequence[Path], output: Path) -> list[InputImage]:
         The inputs in a fixed order.
 
     Raises:
-        FileNotFoundError: If a path does not exist.
+        FileNotFoundError: If a path does not exist; the message names all that do not.
         ValueError: If the output folder is one of the input folders.
     """
+    _refuse_missing(paths)
     for path in paths:
-        # A dangling or looping link exists as a file that cannot be read: it gets its entry in the report.
-        if not path.exists() and not path.is_symlink():
-            raise FileNotFoundError(f"{path}: no such file or folder (--images)")
         if path.is_dir() and path.resolve() == output.resolve():
             raise ValueError(f"{output}: is both --images and --output; choose another --output")
     earlier_results = _ResultFolders(output)
+    real_roots = [root.resolve() for root in paths if root.is_dir()]
     inputs: list[InputImage] = []
     seen: set[Path] = set()
     taken = set(_RESERVED)
@@ -55,10 +55,25 @@ def list_inputs(paths: Sequence[Path], output: Path) -> list[InputImage]:
             place = path.parent.resolve() / path.name
             if place in seen or earlier_results.contain(path, root):
                 continue
+            if path != root and _is_link_into(path, real_roots):
+                continue
             seen.add(place)
             relative = path.relative_to(root).as_posix() if path != root else path.name
             inputs.append(InputImage(path, _free_key(relative, taken)))
     return inputs
+
+
+def _is_link_into(path: Path, real_roots: Sequence[Path]) -> bool:
+    """Whether this is a link, not followed, into a folder that was named as well."""
+    return path.is_symlink() and path.is_dir() and any(map(path.resolve().is_relative_to, real_roots))
+
+
+def _refuse_missing(paths: Sequence[Path]) -> None:
+    # A dangling or looping link exists as a file that cannot be read: it gets its entry in the report.
+    missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
+    if missing:
+        rest = "" if len(missing) == len(paths) else "; the other paths were not read either: correct or leave out this"
+        raise FileNotFoundError(f"{', '.join(missing)}: no such file or folder (--images){rest}")
 
 
 def _free_key(relative: str, taken: set[str]) -> str:

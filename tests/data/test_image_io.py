@@ -232,6 +232,23 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     assert found == ["dangling.jpg", "elsewhere/x/b.jpg", "real/a.jpg", "self.jpg"]
 
 
+def test_real_folders_come_before_links_to_them(tmp_path: Path) -> None:
+    make_tree(tmp_path, "a/photo.jpg", "z/other.jpg")
+    (tmp_path / "z" / "alias").symlink_to(tmp_path / "a")
+    found = [path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path])]
+    assert found == ["a/photo.jpg", "z/other.jpg"]
+
+
+def test_links_out_of_the_root_are_not_followed(tmp_path: Path) -> None:
+    make_tree(tmp_path, "in/a.jpg", "apart/b.jpg")
+    (tmp_path / "in" / "up").symlink_to(tmp_path)
+    (tmp_path / "in" / "out").symlink_to(tmp_path / "apart")
+    found = find_images([tmp_path / "in"])
+    assert found == [tmp_path / "in" / "a.jpg", tmp_path / "in" / "out"]
+    with pytest.raises(UnreadableImageError, match="name the folder it leads to"):
+        read_photograph(found[1])
+
+
 def test_named_files_are_taken_whatever_they_are(tmp_path: Path) -> None:
     make_tree(tmp_path, "notes.txt", "z/a.jpg")
     assert find_images([tmp_path / "notes.txt", tmp_path / "z"]) == [tmp_path / "notes.txt", tmp_path / "z" / "a.jpg"]

@@ -1,5 +1,7 @@
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,9 @@ def test_results_are_not_read_as_images(tmp_path: Path) -> None:
 def test_what_is_wrong_with_the_command_line_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         list_inputs([tmp_path / "nowhere"], tmp_path / "out")
+    there = touch(tmp_path / "there.jpg")
+    with pytest.raises(FileNotFoundError, match="nowhere.*gone.*other paths were not read either"):
+        list_inputs([tmp_path / "nowhere", there, tmp_path / "gone"], tmp_path / "out")
     with pytest.raises(ValueError, match="both --images and --output"):
         list_inputs([tmp_path], tmp_path)
 
@@ -69,3 +74,37 @@ def test_links_that_lead_in_circles_end(tmp_path: Path) -> None:
 def test_unprintable_names_become_printable_folders(tmp_path: Path) -> None:
     touch(tmp_path / "new\nline\udcff.jpg")
     assert keys(tmp_path, output=tmp_path / "out") == ["new_line_.jpg"]
+
+
+def test_a_link_out_of_a_folder_claims_nothing(tmp_path: Path) -> None:
+    for name in ("good/a.jpg", "nasty/b.jpg", "unnamed/c.jpg", "apart/d.jpg"):
+        touch(tmp_path / name)
+    (tmp_path / "nasty" / "loop").symlink_to("..", target_is_directory=True)
+    (tmp_path / "nasty" / "aside").symlink_to(tmp_path / "good", target_is_directory=True)
+    (tmp_path / "nasty" / "out").symlink_to(tmp_path / "apart", target_is_directory=True)
+    found = list_inputs([tmp_path / "nasty", tmp_path / "good"], tmp_path / "results")
+    # The link to a folder that nobody named is listed, for reading it to say so.
+    assert {item.key: item.path for item in found} == {
+        "a.jpg": tmp_path / "good" / "a.jpg",
+        "b.jpg": tmp_path / "nasty" / "b.jpg",
+        "out": tmp_path / "nasty" / "out",
+    }
+
+
+def test_a_folder_that_cannot_be_searched_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "closed" / "a.jpg")
+    scan = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert keys(tmp_path, output=tmp_path / "results") == ["closed"]
+
+
+def test_a_link_may_be_named_itself(tmp_path: Path) -> None:
+    touch(tmp_path / "real" / "a.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    assert keys(tmp_path / "link", output=tmp_path / "results") == ["a.jpg"]
