@@ -76,8 +76,9 @@ def unwrap(
     mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)
     far = (tone - 1.0) * model
     added = continue_difference(mixed - model, known, atlas.laplacian, far)
-    # Ears that hair hides are skin nevertheless: they do not take the hair's tone, which the skull may keep.
-    hidden_ears = spread(ears * (1.0 - known), atlas.laplacian)[:, None]
+    # Ears that hair hides are skin nevertheless: they do not take the hair's tone, which the skull around them keeps
+    # (the soft mask's upper half, so that its edge lies within the region).
+    hidden_ears = np.clip(2.0 * spread(ears * (1.0 - known), atlas.laplacian, rings=16)[:, None] - 1.0, 0.0, 1.0)
     added = added * (1.0 - hidden_ears) + far * hidden_ears
     weights = atlas.sample(np.stack([here, there], axis=1))
     from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
