@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from jsonargparse import ArgumentParser
 
+from inference.inputs import list_inputs
 from inference.options import ALL_FORMATS, CommandLineError, InferenceOptions
 
 
@@ -23,10 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Read the command line and run; returns the exit code."""
     options = parse_options(arguments)
     try:
-        # Late, so that --help and a mistyped option answer at once.
-        from inference.run import run
-
-        return run(options)
+        return _run(options)
     except CommandLineError as error:
         print(f"infer.py: {error}", file=sys.stderr)
         return 2
@@ -35,11 +33,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _run(options: InferenceOptions) -> int:
+    try:
+        inputs = list_inputs(options.images, options.output)
+    except (OSError, ValueError) as error:
+        raise CommandLineError(str(error)) from error
+    # Late, since it loads torch: so that --help and a mistyped option or path answer at once.
+    from inference.run import run
+
+    return run(options, inputs)
+
+
 def parse_options(arguments: list[str] | None = None) -> InferenceOptions:
     """The options of a command line; a wrong one ends the program with exit code 2."""
     parser = ArgumentParser(prog="infer.py", description="Turn photographs into textured 3D heads.")
     defaults = InferenceOptions(images=[Path()])
-    parser.add_argument("--images", type=Path, nargs="+", required=True, help="photographs and folders of them")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="photographs and folders of them; links out of a folder are not followed",
+    )
     parser.add_argument("--output", type=Path, default=defaults.output, help="folder for the results")
     parser.add_argument("--checkpoint", type=Path, default=defaults.checkpoint, help="checkpoint folder")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=defaults.device, help="where to compute")

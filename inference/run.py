@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from inference.inputs import InputImage, list_inputs
+from inference.inputs import InputImage
 from inference.options import CommandLineError, InferenceOptions
 from inference.outputs import FaceWriter, clear_stale, write_gallery_page
 from inference.pipeline import Pipeline, not_done
@@ -21,8 +21,12 @@ from inference.setup import Tools, load_tools
 _FOUND, _NOTHING_FOUND = 0, 1
 
 
-def run(options: InferenceOptions) -> int:
+def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
     """Reconstruct all faces of all images.
+
+    Args:
+        options: The command line.
+        inputs: The images it leads to.
 
     Returns:
         0 if at least one image gave a face, 1 if none did.
@@ -33,7 +37,6 @@ def run(options: InferenceOptions) -> int:
     """
     started = time.perf_counter()
     try:
-        inputs = list_inputs(options.images, options.output)
         tools = load_tools(options.checkpoint, options.device)
         options.output.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:

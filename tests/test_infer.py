@@ -1,5 +1,6 @@
 """infer.py as its users start it: good and awful files, resuming, exit codes."""
 
+import io
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+import trimesh
 from PIL import Image
 
 from tests.small_checkpoint import any_checkpoint
@@ -33,6 +35,12 @@ def infer(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def entries(output: Path) -> dict[str, dict]:
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     return {entry["key"]: entry for entry in report["entries"]}
+
+
+def glb_vertices(content: bytes) -> np.ndarray:
+    """Vertices of a glTF file, in metres."""
+    scene = trimesh.load_scene(io.BytesIO(content), file_type="glb", process=False)
+    return scene.to_mesh().vertices
 
 
 def write_bomb(path: Path) -> None:
@@ -156,7 +164,8 @@ def test_resume_keeps_what_is_whole_and_makes_the_rest_again(awful_run: tuple[Pa
     done = infer("--images", folder, "--output", output, "--checkpoint", checkpoint, "--resume")
     assert done.returncode == 0, done.stderr
     assert kept.stat().st_mtime_ns == stamp
-    assert garbled.read_bytes() == before[garbled]
+    # Not to the last bit: the network's rounding depends on how many faces it takes at once.
+    np.testing.assert_allclose(glb_vertices(garbled.read_bytes()), glb_vertices(before[garbled]), rtol=0, atol=1e-5)
     assert lost.is_file()
     assert entries(output)["a.jpg"]["status"] == "ok"
     assert "kept from an earlier run" in done.stdout
@@ -193,6 +202,15 @@ def test_exit_code_2_for_a_wrong_command_line(tmp_path: Path, arguments: list[st
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_mistyped_path_answers_before_torch_is_loaded(tmp_path: Path) -> None:
+    command = "import sys, infer; code = infer.main(sys.argv[1:]); print('torch' in sys.modules, code)"
+    arguments = [sys.executable, "-c", command, "--images", "nowhere.jpg", str(tmp_path), "--output", "never"]
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.split() == ["False", "2"], done.stderr
+    assert "nowhere.jpg: no such file or folder" in done.stderr
+    assert "the other paths were not read either" in done.stderr
 
 
 def test_formats_and_the_largest_face(tmp_path: Path, checkpoint: Path) -> None:
