@@ -60,10 +60,12 @@ def unwrap(
     if _is_grey(photograph_srgb):
         model = np.repeat(model @ _LUMA, 3, axis=1)
     photograph = _sample(photograph_srgb, result.vertices_image[:, :2])
-    eyes = _region(morphable_model, "eyes")
-    here = visibility(result, normals[0].numpy(), photograph_srgb.shape[:2], eyes)
-    # Too little of these is ever seen to tell their colour; what is, is lips or teeth by a fit that is not exact.
-    here[_region(morphable_model, "mouth_inner") | _region(morphable_model, "tongue")] = 0.0
+    mouth = _region(morphable_model, "mouth_inner") | _region(morphable_model, "teeth")
+    behind = _region(morphable_model, "eyes") | mouth
+    here = visibility(result, normals[0].numpy(), photograph_srgb.shape[:2], behind)
+    tongue = _region(morphable_model, "tongue")
+    # Too little of it is ever seen to tell its colour; what is, is lips or teeth by a fit that is not exact.
+    here[tongue] = 0.0
     tone = _tone(photograph, model, here)
     ears = _region(morphable_model, "ears")
     here *= _plausible(photograph, tone * model, ears)
@@ -72,7 +74,8 @@ def unwrap(
     brightness = model.mean(1, keepdims=True)
     relit = np.clip(brightness / np.clip(brightness[mirror], 0.02, None), *_RELIGHTING)
     # What the photograph adds to the model, known on the seen vertices, is continued over the others.
-    known = (here + there).clip(max=1.0)
+    # Not within the mouth: lips, teeth and gums lie too close together there to be told apart by an inexact fit.
+    known = (here + there).clip(max=1.0) * ~mouth
     mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)
     far = (tone - 1.0) * model
     added = continue_difference(mixed - model, known, atlas.laplacian, far)

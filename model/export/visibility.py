@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from model.export.face_result import FaceResult
 from model.render.rasterizer import build_rasterizer
 
-_LARGEST_DEPTH_GAP_MM, _LARGEST_EYE_GAP_MM = 4.0, 0.8
-"""A vertex this far behind what is seen at its pixel is hidden; an eyeball lies closer than that behind its lids."""
+_LARGEST_DEPTH_GAP_MM, _LARGEST_GAP_BEHIND_MM = 4.0, 0.8
+"""Farther than this behind what is seen at its pixel a vertex is hidden; the second for what lies close behind others."""
 
 _GRAZING_COSINE, _FULL_COSINE = 0.2, 0.6
 _DEPTH_SIDE_PX = 512
@@ -21,7 +21,7 @@ def visibility(
     result: FaceResult,
     normals: Float[np.ndarray, "vertex 3"],
     photograph_shape: tuple[int, int],
-    eyes: Bool[np.ndarray, " vertex"],
+    behind: Bool[np.ndarray, " vertex"],
 ) -> Float[np.ndarray, " vertex"]:
     """Weights in [0, 1]: inside the photograph, in front, off the outline, and not at a grazing angle.
 
@@ -29,7 +29,7 @@ def visibility(
         result: The face, in px of the photograph.
         normals: Unit vertex normals in camera space.
         photograph_shape: Height and width.
-        eyes: Vertices of the eyeballs.
+        behind: Vertices that lie close behind others: eyeballs behind lids, teeth and gums behind lips.
     """
     lowest, highest = result.vertices_image[:, :2].min(0), result.vertices_image[:, :2].max(0)
     scale = _DEPTH_SIDE_PX / max(float((highest - lowest).max()), 1.0)
@@ -51,5 +51,5 @@ def visibility(
     height, width = photograph_shape
     x, y = result.vertices_image[:, 0], result.vertices_image[:, 1]
     inside = (x > 0.5) & (x < width - 0.5) & (y > 0.5) & (y < height - 0.5)
-    unhidden = (front > 0) & (local[:, 2] - front < np.where(eyes, _LARGEST_EYE_GAP_MM, _LARGEST_DEPTH_GAP_MM))
+    unhidden = (front > 0) & (local[:, 2] - front < np.where(behind, _LARGEST_GAP_BEHIND_MM, _LARGEST_DEPTH_GAP_MM))
     return (facing * inside * unhidden).astype(np.float32)
