@@ -9,7 +9,7 @@ from model.export.face_result import FaceResult
 from model.render.rasterizer import build_rasterizer
 
 _LARGEST_DEPTH_GAP_MM, _LARGEST_GAP_BEHIND_MM = 4.0, 0.8
-"""Farther behind what is seen at its pixel than this a vertex is hidden; the second for what lies close behind others."""
+"""Farther behind what its pixel shows a vertex is hidden; the second is for what lies close behind others."""
 
 _GRAZING_COSINE, _FULL_COSINE = 0.2, 0.6
 _DEPTH_SIDE_PX = 512
