@@ -22,7 +22,6 @@ MAX_PIXELS = 178_956_970
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
 _BEHIND_ALPHA = 128
-_GREY_DIFFERENCE = 3.0
 
 # What Pillow warns of (large pictures, odd metadata) is either refused here with an error of ours or does not matter.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -117,13 +116,6 @@ def decode_photograph(content: bytes, name: str) -> UInt8[np.ndarray, "height wi
         reason = " ".join(str(error).split()) or type(error).__name__
         advice = f"cannot be decoded ({reason}); convert it to JPEG or PNG"
         raise UnreadableImageError("unreadable", name, advice) from error
-
-
-def has_color(image_srgb: UInt8[np.ndarray, "height width 3"]) -> bool:
-    """Whether a photograph has colour; a grey one may be stored in three channels that compression made to differ."""
-    step = max(1, min(image_srgb.shape[:2]) // 64)
-    sparse = image_srgb[::step, ::step].astype(np.int16)
-    return float((sparse.max(axis=2) - sparse.min(axis=2)).mean()) > _GREY_DIFFERENCE
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:

@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from common.photograph import has_color
 from data.alignment import CropWindow, compose, transform_points, window_from_detection, window_from_landmarks
 from data.detection import Detection
-from data.image_io import decode_photograph, has_color
+from data.image_io import decode_photograph
 from data.landmarks import yaw_from_landmarks
 from data.plan import PrepareConfig
 from data.readers import Labels, SourcePhotograph

@@ -44,13 +44,14 @@ _TRAINING_BATCH, _TRAINING_ROUNDS = 32, 5
 
 def milliseconds(work: Callable[[], object], repeats: int = 20) -> float:
     """Median time of a call after one that warms up."""
+    _elapsed_ms(work)
+    return statistics.median(_elapsed_ms(work) for _ in range(repeats))
+
+
+def _elapsed_ms(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
     work()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return 1000.0 * statistics.median(times)
+    return 1000.0 * (time.perf_counter() - started)
 
 
 def write_variants(folder: Path, count: int) -> None:
@@ -166,7 +167,8 @@ def benchmark_training(checkpoint: Path) -> None:
 
         steps[f"training step, {title}"] = whole_step
     # In turns, and the best of each: other work on the machine would otherwise fall on one of them alone.
-    rounds = [[milliseconds(step, 1) for step in steps.values()] for _ in range(_TRAINING_ROUNDS)]
+    # The first round only warms up.
+    rounds = [[_elapsed_ms(step) for step in steps.values()] for _ in range(_TRAINING_ROUNDS + 1)][1:]
     best = [min(times) for times in zip(*rounds, strict=True)]
     for title, elapsed in zip(steps, best, strict=True):
         _row(title, elapsed, f"ms = {elapsed / best[0]:.2f} times the bare backbone")

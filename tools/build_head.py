@@ -21,7 +21,7 @@ from scipy.spatial import KDTree
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from model.face.assets import HeadAssets, load_head, save_head
 from model.face.readers.ict import read_ict_facekit
-from tools.head.assemble import SampledHead, mean_vertices, reflect
+from tools.head.assemble import SampledHead, heaviest_corners, mean_vertices, reflect
 from tools.head.atlas_layout import lay_out
 from tools.head.decimate import Decimator
 from tools.head.expressions import BLINK_GAIN, gaze_shapes, tongue_out
@@ -89,13 +89,13 @@ def build(source: HeadAssets, landmarks_path: Path, half_vertices: int) -> tuple
     spacing = vertex_spacing_mm(source, landmarks68_mm)[half.source]
     skin = (parts["face"] | parts["head"])[half.source]
     mesh = sample_half(half, skin, spacing, landmarks68_mm, half_vertices)
-    corner = half.source[mesh.corners[np.arange(len(mesh.corners)), mesh.weights.argmax(1)]]
+    corner = half.source[heaviest_corners(mesh.corners, mesh.weights)]
     points = mesh.points(half)
     atlas_uv = lay_out(
         points, mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, {name: mask[corner] for name, mask in parts.items()}
     )
     sampled = reflect(mesh, half, source, atlas_uv)
-    vertices = mean_vertices(mesh, half, sampled)
+    vertices = mean_vertices(mesh, half)
     our_parts = {name: sampled.part(mask) for name, mask in parts.items()}
     regions = head_regions(vertices, our_parts, landmarks68_mm)
     transfer = LandmarkTransfer(mesh, half, source.mirror)

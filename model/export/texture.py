@@ -8,13 +8,14 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from common.photograph import has_color
 from model.export.atlas import Atlas
 from model.export.completion import continue_difference, spread
 from model.export.face_result import FaceResult
 from model.export.visibility import visibility
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
-from model.render.color import linear_to_srgb
+from model.render.color import linear_to_srgb, luminance
 from model.render.lighting import shade
 
 _RELIGHTING = (0.7, 1.4)
@@ -22,9 +23,6 @@ _RELIGHTING = (0.7, 1.4)
 _EAR_TOLERANCE = 0.25
 """Distance in sRGB from the expected skin at which an ear's pixel counts half."""
 _FEWEST_SURE_VERTICES = 50
-_GREY_SPREAD = 3.0
-"""Mean difference between the channels, of 255, under which a photograph is black and white."""
-_LUMA = np.array([[0.2126], [0.7152], [0.0722]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,9 @@ def unwrap(
     mirror = morphable_model.mirror.cpu().numpy()
     normals = vertex_normals(torch.from_numpy(result.vertices_camera_mm)[None], morphable_model.faces.cpu())
     model = _shaded(result, normals)
-    if _is_grey(photograph_srgb):
-        model = np.repeat(model @ _LUMA, 3, axis=1)
+    if not has_color(photograph_srgb):
+        # A black-and-white photograph's head must not be coloured beyond it.
+        model = np.repeat(luminance(torch.from_numpy(model)).numpy()[:, None], 3, axis=1)
     photograph = _sample(photograph_srgb, result.vertices_image[:, :2])
     mouth = _region(morphable_model, "mouth_inner") | _region(morphable_model, "teeth")
     behind = _region(morphable_model, "eyes") | mouth
@@ -96,12 +95,6 @@ def _shaded(result: FaceResult, normals: Float[Tensor, "1 vertex 3"]) -> Float[n
     """The model's answer, sRGB."""
     shading = shade(normals, torch.from_numpy(result.lighting)[None])[0].clamp(min=0.05).numpy()
     return linear_to_srgb(torch.from_numpy(np.clip(result.albedo_vertex_linear * shading, 0, 1))).numpy()
-
-
-def _is_grey(photograph_srgb: UInt8[np.ndarray, "height width 3"]) -> bool:
-    """Black-and-white photographs, toned or compressed ones with them: the head must not be coloured beyond them."""
-    sample = photograph_srgb[::4, ::4].astype(np.int16)
-    return float((sample.max(2) - sample.min(2)).mean()) < _GREY_SPREAD
 
 
 def _region(morphable_model: MorphableModel, name: str) -> Bool[np.ndarray, " vertex"]:

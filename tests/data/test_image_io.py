@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from data.image_io import UnreadableImageError, decode_photograph, find_images, has_color, read_photograph
+from common.photograph import has_color
+from data.image_io import UnreadableImageError, decode_photograph, find_images, read_photograph
 from tests.data.data_scenes import smooth_picture
 
 PICTURE = smooth_picture(48, 64)
@@ -254,16 +255,7 @@ def test_named_files_are_taken_whatever_they_are(tmp_path: Path) -> None:
     assert find_images([tmp_path / "notes.txt", tmp_path / "z"]) == [tmp_path / "notes.txt", tmp_path / "z" / "a.jpg"]
 
 
-def test_a_folder_that_cannot_be_searched_is_reported_by_reading_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("closed_folders")
+def test_a_folder_that_cannot_be_searched_is_reported_by_reading_it(tmp_path: Path) -> None:
     make_tree(tmp_path, "closed/a.jpg", "b.jpg")
-    scan = os.scandir
-
-    def refuse(path: Path) -> Any:
-        if Path(path).name == "closed":
-            raise PermissionError
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
     assert find_images([tmp_path]) == [tmp_path / "b.jpg", tmp_path / "closed"]

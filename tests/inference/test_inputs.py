@@ -1,7 +1,5 @@
 import json
-import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -91,16 +89,9 @@ def test_a_link_out_of_a_folder_claims_nothing(tmp_path: Path) -> None:
     }
 
 
-def test_a_folder_that_cannot_be_searched_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("closed_folders")
+def test_a_folder_that_cannot_be_searched_is_listed(tmp_path: Path) -> None:
     touch(tmp_path / "closed" / "a.jpg")
-    scan = os.scandir
-
-    def refuse(path: Path) -> Any:
-        if Path(path).name == "closed":
-            raise PermissionError
-        return scan(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
     assert keys(tmp_path, output=tmp_path / "results") == ["closed"]
 
 

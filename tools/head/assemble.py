@@ -36,8 +36,14 @@ class SampledHead:
 
     def part(self, mask: Bool[np.ndarray, " source"]) -> Bool[np.ndarray, " vertex"]:
         """Our vertices that lie on a part of the source: their heaviest corner does."""
-        heaviest = self.weights.argmax(1)
-        return mask[self.corners[np.arange(len(self.corners)), heaviest]]
+        return mask[heaviest_corners(self.corners, self.weights)]
+
+
+def heaviest_corners(
+    corners: Int[np.ndarray, "vertex 3"], weights: Float[np.ndarray, "vertex 3"]
+) -> Int[np.ndarray, " vertex"]:
+    """Of the three vertices around each barycentric point, the one that counts most."""
+    return np.take_along_axis(corners, weights.argmax(1)[:, None], axis=1)[:, 0]
 
 
 def reflect(
@@ -72,7 +78,7 @@ def reflect(
     )
 
 
-def mean_vertices(mesh: SampledMesh, half: HalfMesh, head: SampledHead) -> Float[np.ndarray, "vertex 3"]:
+def mean_vertices(mesh: SampledMesh, half: HalfMesh) -> Float[np.ndarray, "vertex 3"]:
     """Our mean head, mirror-symmetric to the last bit."""
     left = mesh.points(half).astype(np.float32)
     left[mesh.middle, 0] = 0.0

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from tools.head.decimate import signed_area
+
 PADDING = 0.004
 """Free space around every chart: 4 px at 1024."""
 
@@ -84,21 +86,16 @@ def texture_charts(uv_faces: Int[np.ndarray, "face 3"], count: int) -> list[Int[
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
-def _areas(points: Float[np.ndarray, "face 3 axis"]) -> Float[np.ndarray, " face"]:
-    first, second = points[:, 1] - points[:, 0], points[:, 2] - points[:, 0]
-    if points.shape[2] == 2:
-        return 0.5 * (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])
-    return 0.5 * np.linalg.norm(np.cross(first, second), axis=1)
-
-
 def _density(vertices_mm: np.ndarray, faces: np.ndarray, uv: np.ndarray, uv_faces: np.ndarray) -> float:
     """Source texture length per mm."""
-    return float(np.sqrt(np.abs(_areas(uv[uv_faces])).sum() / _areas(vertices_mm[faces]).sum()))
+    a, b, c = vertices_mm[faces].swapaxes(0, 1)
+    areas_mm2 = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    return float(np.sqrt(np.abs(signed_area(uv[uv_faces])).sum() / areas_mm2.sum()))
 
 
 def _upright(points: np.ndarray, uv: np.ndarray, uv_faces: np.ndarray) -> np.ndarray:
     """Charts the source mirrors are turned over, so that every triangle is counter-clockwise."""
-    return points * (np.sign(_areas(uv[uv_faces]).sum()), 1.0)
+    return points * (np.sign(signed_area(uv[uv_faces]).sum()), 1.0)
 
 
 def _pack(placed: Float[np.ndarray, "texture 2"], charts: Sequence[_Chart]) -> None:

@@ -132,7 +132,7 @@ class Decimator:
             before = self._points[list(corners)]
             after = before.copy()
             after[where] = self._points[collapse.kept]
-            normal, new_normal = _normal(before), _normal(after)
+            normal, new_normal = normal_of(before), normal_of(after)
             size = np.linalg.norm(normal) * np.linalg.norm(new_normal)
             if normal @ new_normal < _WORST_TURN * size or _shape(after) < min(_WORST_SHAPE, _shape(before)):
                 return False
@@ -166,7 +166,8 @@ def _with(row: tuple[int, int, int], where: int, value: int) -> tuple[int, int, 
     return changed[0], changed[1], changed[2]
 
 
-def _normal(triangle: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
+def normal_of(triangle: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
+    """Normal of a triangle, twice its area long."""
     first, second = triangle[1] - triangle[0], triangle[2] - triangle[0]
     return np.array(
         [
@@ -180,7 +181,7 @@ def _normal(triangle: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, " 3"]:
 def _shape(triangle: Float[np.ndarray, "3 3"]) -> float:
     """4 sqrt(3) area over the sum of squared sides: 1 for equilateral, 0 for degenerate."""
     squared = ((triangle - np.roll(triangle, 1, axis=0)) ** 2).sum()
-    return float(2.0 * np.sqrt(3.0) * np.linalg.norm(_normal(triangle)) / max(squared, 1e-12))
+    return float(2.0 * np.sqrt(3.0) * np.linalg.norm(normal_of(triangle)) / max(squared, 1e-12))
 
 
 def _uv_shape(triangle: Float[np.ndarray, "3 2"]) -> float:
@@ -188,10 +189,10 @@ def _uv_shape(triangle: Float[np.ndarray, "3 2"]) -> float:
     return float(4.0 * np.sqrt(3.0) * signed_area(triangle) / max(squared, 1e-18))
 
 
-def signed_area(triangle: Float[np.ndarray, "3 2"]) -> float:
-    """Area in the plane, positive counter-clockwise."""
-    first, second = triangle[1] - triangle[0], triangle[2] - triangle[0]
-    return 0.5 * float(first[0] * second[1] - first[1] * second[0])
+def signed_area(triangles: Float[np.ndarray, "*lead 3 2"]) -> Float[np.ndarray, "*lead"]:
+    """Areas in the plane, positive counter-clockwise."""
+    first, second = triangles[..., 1, :] - triangles[..., 0, :], triangles[..., 2, :] - triangles[..., 0, :]
+    return 0.5 * (first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0])
 
 
 def _plane_quadrics(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from tools.head.decimate import signed_area
+from tools.head.decimate import normal_of, signed_area
 from tools.head.half_mesh import HalfMesh
 from tools.head.texture_lookup import TextureLookup
 
@@ -131,7 +131,7 @@ def _angle(points: Float[np.ndarray, "vertex 3"], at: int, one: int, two: int) -
 
 
 def _unit_normal(points: Float[np.ndarray, "vertex 3"], a: int, b: int, c: int) -> Float[np.ndarray, " 3"]:
-    normal = np.cross(points[b] - points[a], points[c] - points[a])
+    normal = normal_of(points[[a, b, c]])
     return normal / max(float(np.linalg.norm(normal)), 1e-12)
 
 

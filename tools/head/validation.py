@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from model.face.assets import HeadAssets
+from model.face.readers.ict import MM_PER_CM
 from tools.head.assemble import SampledHead
 
 _SHAPES_AT_ONCE = 8
@@ -73,4 +74,4 @@ def resampling_error(
 def source_expressions_mm(path: Path, count: int) -> Float[np.ndarray, "shape source 3"]:
     """The source's expressions as its file has them, in mm."""
     with np.load(path, allow_pickle=False) as archive:
-        return 10.0 * archive["expression"][:, :count].astype(np.float32)
+        return MM_PER_CM * archive["expression"][:, :count].astype(np.float32)

@@ -30,7 +30,7 @@ ORIGIN_MM = np.array([0.0, 36.158, 84.411])
 """Our origin in the source's space: the mean of its eyeballs' vertices, 5 mm before the middle of their centres."""
 
 _KEYS = ("neutral", "faces", "uv", "uv_faces", "identity", "expression", "expression_names", "landmarks68")
-_MM_PER_CM = 10.0
+MM_PER_CM = 10.0
 _EYEBALL_TILE = 4.0
 """The source lays its eyeballs over the face's own tile of the texture; here they get one of their own."""
 _MERGED = ("browInnerUp", "cheekPuff")
@@ -77,7 +77,7 @@ def read_ict_facekit(path: Path) -> HeadAssets:
 
 
 def _assets(arrays: dict[str, np.ndarray], count: int) -> HeadAssets:
-    vertices = (_MM_PER_CM * arrays["neutral"][:count].astype(np.float64) - ORIGIN_MM).astype(np.float32)
+    vertices = (MM_PER_CM * arrays["neutral"][:count].astype(np.float64) - ORIGIN_MM).astype(np.float32)
     kept = arrays["faces"][:, :3].max(1) < count
     faces = _triangles(arrays["faces"][kept], arrays["faces"][kept])
     uv_faces = _triangles(arrays["uv_faces"][kept], arrays["faces"][kept])
@@ -91,7 +91,7 @@ def _assets(arrays: dict[str, np.ndarray], count: int) -> HeadAssets:
         faces=faces,
         uv=uv,
         uv_faces=uv_faces,
-        identity_basis=_MM_PER_CM * arrays["identity"][:, :count].astype(np.float32),
+        identity_basis=MM_PER_CM * arrays["identity"][:, :count].astype(np.float32),
         expression_basis=expressions,
         expression_names=names,
         albedo_mean=np.full((count, 3), 0.4, np.float32),
@@ -124,7 +124,7 @@ def _arkit(
         merged = next((name for name in _MERGED if source_name.startswith(name)), None)
         name = merged or source_name.replace("_L", "Left").replace("_R", "Right")
         groups.setdefault(name, []).append(row)
-    shapes = [_MM_PER_CM * source[rows].astype(np.float32).sum(0) for rows in groups.values()]
+    shapes = [MM_PER_CM * source[rows].astype(np.float32).sum(0) for rows in groups.values()]
     return (*groups, "tongueOut"), np.stack([*shapes, np.zeros_like(shapes[0])])
 
 

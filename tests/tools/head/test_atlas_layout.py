@@ -134,7 +134,7 @@ def test_the_reflection_is_exact() -> None:
     np.testing.assert_array_equal(head.mirror[head.mirror], np.arange(len(head.mirror)))
     left_uv, right_uv = head.uv[head.uv_faces[:half_count]], head.uv[head.uv_faces[half_count:]]
     np.testing.assert_allclose((1.0, 0.0) + left_uv[:, [0, 2, 1]] * (-1.0, 1.0), right_uv, atol=1e-6)
-    vertices = mean_vertices(mesh, half, head)
+    vertices = mean_vertices(mesh, half)
     np.testing.assert_array_equal(vertices[head.mirror] * np.array((-1.0, 1.0, 1.0), np.float32), vertices)
     # The halves share the mid-line in space and in the texture.
     assert len(vertices) == 2 * len(mesh.corners) - mesh.middle.sum()

@@ -27,7 +27,7 @@ def placed() -> tuple[LandmarkSet, SampledHead, np.ndarray]:
     distance = np.linalg.norm(source.vertices_mm[None] - POINTS[:, None], axis=2)
     corners = np.argsort(distance, axis=1)[:, :3]
     landmarks = LandmarkTransfer(mesh, half, source.mirror).place(POINTS, corners, MIRROR)
-    return landmarks, head, mean_vertices(mesh, half, head)
+    return landmarks, head, mean_vertices(mesh, half)
 
 
 def found_mm() -> np.ndarray:
