@@ -10,7 +10,7 @@ from data.alignment import compose, transform_points, warp_image
 from data.augment import View
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from data.masks import central_mask, skin_mask
-from data.sample import LANDMARKS68, LANDMARKS478, FaceSample
+from data.sample import IDENTITY_EMBEDDING, LANDMARKS68, LANDMARKS478, FaceSample
 from data.shards import ShardSample
 
 PixelChange = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -50,6 +50,8 @@ def make_sample(
         image, mask = change(image, mask)
     if not color:
         image = _without_tint(image)
+    # Neither a mirror nor other colours make another person: the photograph's embedding stands for all its views.
+    embedding = stored.identity_embedding
     return FaceSample(
         image_srgb=np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255.0),
         color=color,
@@ -60,6 +62,8 @@ def make_sample(
         landmarks478_weight=stored.landmarks478_weight if landmarks478 is not None else 0.0,
         skin_mask=mask,
         identity=stored.identity,
+        identity_embedding=np.zeros(IDENTITY_EMBEDDING, np.float32) if embedding is None else embedding,
+        identity_embedding_weight=0.0 if embedding is None else 1.0,
         name=stored.name,
         source=stored.source,
     )

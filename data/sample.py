@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Float32, Int
 
 LANDMARKS68 = 68
 LANDMARKS478 = 478
+IDENTITY_EMBEDDING = 128
+"""Length of an absent `identity_embedding`: that of the network whose embeddings are usually there."""
 
 
 class FaceSample(TypedDict):
@@ -31,6 +33,9 @@ class FaceSample(TypedDict):
         skin_mask: (S, S) float32 in [0, 1]: where the skin of the face can be expected; 0 where the crop reaches over
             the photograph's border, and on patches that augmentation put over it.
         identity: Number of the person, -1 where unknown.
+        identity_embedding: (E,) float32, what a face-recognition network says of the photograph
+            (`tools.embed_identities`): E is 128 for dlib's, 512 for FaceNet's; `IDENTITY_EMBEDDING` zeros where absent.
+        identity_embedding_weight: 1 where there is an embedding, else 0.
         name: Name of the photograph within its source, for messages.
         source: Collection it comes from.
     """
@@ -44,6 +49,8 @@ class FaceSample(TypedDict):
     landmarks478_weight: float
     skin_mask: Float32[np.ndarray, "size size"]
     identity: int
+    identity_embedding: Float32[np.ndarray, " embedding"]
+    identity_embedding_weight: float
     name: str
     source: str
 
@@ -60,6 +67,8 @@ class FaceBatch(TypedDict):
     landmarks478_weight: Float[torch.Tensor, " batch"]
     skin_mask: Float[torch.Tensor, "batch size size"]
     identity: Int[torch.Tensor, " batch"]
+    identity_embedding: Float[torch.Tensor, "batch embedding"]
+    identity_embedding_weight: Float[torch.Tensor, " batch"]
     name: list[str]
     source: list[str]
 
@@ -70,16 +79,24 @@ _ARRAYS: dict[str, tuple[int | str, ...]] = {
     "landmarks68_px": (LANDMARKS68, 3),
     "landmarks478_px": (LANDMARKS478, 2),
     "skin_mask": ("S", "S"),
+    "identity_embedding": ("E",),
 }
 _SCALARS: dict[str, type] = {
     "color": bool,
     "landmarks68_weight": float,
     "landmarks478_weight": float,
     "identity": int,
+    "identity_embedding_weight": float,
     "name": str,
     "source": str,
 }
-_UNIT_RANGE = ("image_srgb", "skin_mask", "landmarks68_weight", "landmarks478_weight")
+_UNIT_RANGE = (
+    "image_srgb",
+    "skin_mask",
+    "landmarks68_weight",
+    "landmarks478_weight",
+    "identity_embedding_weight",
+)
 
 
 def validate_sample(sample: FaceSample) -> None:
@@ -93,10 +110,10 @@ def validate_sample(sample: FaceSample) -> None:
     if set(content) != set(_ARRAYS) | set(_SCALARS):
         difference = sorted(set(content) ^ (set(_ARRAYS) | set(_SCALARS)))
         raise ValueError(f"{title}: missing or unknown keys: {', '.join(difference)}")
-    size = content["skin_mask"].shape[-1]
+    lengths = {"S": content["skin_mask"].shape[-1], "E": np.size(content["identity_embedding"])}
     for key, pattern in _ARRAYS.items():
         value = content[key]
-        expected = tuple(size if side == "S" else side for side in pattern)
+        expected = tuple(lengths[side] if isinstance(side, str) else side for side in pattern)
         if not isinstance(value, np.ndarray) or value.dtype != np.float32 or value.shape != expected:
             found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
             raise ValueError(f"{title}: {key} is {found}, expected float32 {expected}")
@@ -118,8 +135,10 @@ def validate_sample(sample: FaceSample) -> None:
 def collate(samples: Sequence[FaceSample]) -> FaceBatch:
     """Stack samples into a batch.
 
+    Samples without an identity embedding take the length of the others' (all zeros).
+
     Raises:
-        ValueError: If there is none, or they differ in size.
+        ValueError: If there is none, or they differ in size or in the length of their embeddings.
     """
     if not samples:
         raise ValueError("collate: no samples to stack")
@@ -133,9 +152,22 @@ def collate(samples: Sequence[FaceSample]) -> FaceBatch:
         landmarks478_weight=torch.tensor([sample["landmarks478_weight"] for sample in samples]),
         skin_mask=_stack([sample["skin_mask"] for sample in samples]),
         identity=torch.tensor([sample["identity"] for sample in samples]),
+        identity_embedding=_stack(_embeddings(samples)),
+        identity_embedding_weight=torch.tensor([sample["identity_embedding_weight"] for sample in samples]),
         name=[sample["name"] for sample in samples],
         source=[sample["source"] for sample in samples],
     )
+
+
+def _embeddings(samples: Sequence[FaceSample]) -> list[np.ndarray]:
+    lengths = {len(sample["identity_embedding"]) for sample in samples if sample["identity_embedding_weight"] > 0.0}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"collate: identity embeddings of {' and '.join(map(str, sorted(lengths)))} numbers in one batch are of "
+            "different networks; embed all shards with one (python -m tools.embed_identities --force)"
+        )
+    absent = np.zeros(lengths.pop() if lengths else IDENTITY_EMBEDDING, np.float32)
+    return [s["identity_embedding"] if s["identity_embedding_weight"] > 0.0 else absent for s in samples]
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> torch.Tensor:

@@ -1,11 +1,12 @@
 """Shards: tars of samples as WebDataset reads them, written here and decoded here, so that the layout has one home.
 
-A sample is four members with a common key:
+A sample is up to five members with a common key:
 
     KEY.jpg              a patch of the photograph: the crop window and what lies around it, within the photograph
     KEY.json             window [left, top, side] in the patch's px, weights, yaw_degrees, color, identity, name, source
     KEY.landmarks68.npy  (68, 3) float32 in the patch's px      (only where there are any)
     KEY.landmarks478.npy (478, 2) float32 in the patch's px     (only where there are any)
+    KEY.identity.npy     (E,) float16, embedding by a face-recognition network (only once `tools.embed_identities` ran)
 
 The patch is cut larger than the crop and never padded, so that augmentation turns and shifts real pixels, each sample
 is resampled once, and what lies beyond the photograph's border is decided when it is read.
@@ -27,6 +28,7 @@ from common.atomic import atomic_path
 from data.alignment import CropWindow
 
 JPEG_QUALITY = 95
+IDENTITY_MEMBER = "identity.npy"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class ShardSample:
         identity: Number of the person, -1 where unknown.
         name: Name of the photograph.
         source: Its collection.
+        identity_embedding: What a face-recognition network says of the photograph; None where it was not asked.
     """
 
     patch_srgb: UInt8[np.ndarray, "height width 3"]
@@ -58,6 +61,7 @@ class ShardSample:
     identity: int
     name: str
     source: str
+    identity_embedding: Float32[np.ndarray, " embedding"] | None = None
 
 
 def encode_sample(sample: ShardSample, jpeg: bytes | None = None) -> dict[str, bytes]:
@@ -84,10 +88,22 @@ def encode_sample(sample: ShardSample, jpeg: bytes | None = None) -> dict[str, b
     members = {"jpg": jpeg, "json": json.dumps(metadata).encode()}
     for key, points in (("landmarks68.npy", sample.landmarks68_px), ("landmarks478.npy", sample.landmarks478_px)):
         if points is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, points, allow_pickle=False)
-            members[key] = buffer.getvalue()
+            members[key] = encode_array(points)
+    if sample.identity_embedding is not None:
+        members[IDENTITY_MEMBER] = encode_embedding(sample.identity_embedding)
     return members
+
+
+def encode_embedding(embedding: Float32[np.ndarray, " embedding"]) -> bytes:
+    """The member of an identity embedding: half precision keeps its distances to three digits."""
+    return encode_array(embedding.astype(np.float16))
+
+
+def encode_array(array: np.ndarray) -> bytes:
+    """An array as the bytes of an `.npy` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def decode_metadata(members: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,6 +141,7 @@ def decode_sample(members: Mapping[str, Any]) -> ShardSample:
             identity=int(metadata["identity"]),
             name=str(metadata["name"]),
             source=str(metadata["source"]),
+            identity_embedding=_embedding(members.get(IDENTITY_MEMBER)),
         )
     except (KeyError, TypeError, ValueError, EOFError, cv2.error) as error:
         raise ValueError(f"sample {members.get('__key__')!r}: {error}; prepare its shard again") from error
@@ -132,6 +149,15 @@ def decode_sample(members: Mapping[str, Any]) -> ShardSample:
 
 def _points(content: bytes | None) -> np.ndarray | None:
     return None if content is None else np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _embedding(content: bytes | None) -> np.ndarray | None:
+    if content is None:
+        return None
+    embedding = np.load(io.BytesIO(content), allow_pickle=False)
+    if embedding.ndim != 1 or embedding.dtype.kind != "f" or not np.isfinite(embedding).all():
+        raise ValueError(f"its .{IDENTITY_MEMBER} is not a row of finite numbers")
+    return embedding.astype(np.float32)
 
 
 def write_shard(path: Path, samples: Sequence[tuple[str, Mapping[str, bytes]]]) -> None:

@@ -23,6 +23,8 @@ class Observation:
         landmarks478_weight: 0 where there is no mesh or it is doubtful, up to 1.
         skin_mask: 1 where the skin of the face can be expected.
         identity: Person number, -1 where unknown.
+        identity_embedding: What a face-recognition network says of each photograph; zeros where the weight is 0.
+        identity_embedding_weight: 1 where there is an embedding, else 0.
     """
 
     image_srgb: Float[Tensor, "batch 3 size size"]
@@ -34,6 +36,8 @@ class Observation:
     landmarks478_weight: Float[Tensor, " batch"]
     skin_mask: Float[Tensor, "batch size size"]
     identity: Int[Tensor, " batch"]
+    identity_embedding: Float[Tensor, "batch embedding"]
+    identity_embedding_weight: Float[Tensor, " batch"]
 
     @classmethod
     def from_dict(cls, sample: Mapping[str, Any]) -> "Observation":
@@ -60,6 +64,8 @@ class Observation:
             landmarks478_weight=torch.ones(batch),
             skin_mask=torch.ones(batch, size, size),
             identity=torch.full((batch,), -1),
+            identity_embedding=torch.randn(batch, 128, generator=generator),
+            identity_embedding_weight=torch.ones(batch),
         )
 
     @property

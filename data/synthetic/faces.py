@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from data.alignment import CropWindow, crop_intrinsics, window_from_landmarks
-from data.sample import FaceSample
+from data.sample import IDENTITY_EMBEDDING, FaceSample
 from data.synthetic.expressions import draw_expression
 from data.synthetic.pictures import degrade, draw_background, draw_occluders
 from data.synthetic.scene import (
@@ -102,6 +102,9 @@ class SyntheticFaces:
             landmarks478_weight=1.0,
             skin_mask=skin,
             identity=index // config.pictures_per_person if config.pictures_per_person > 1 else -1,
+            # A network that knows photographs is no judge of drawings.
+            identity_embedding=np.zeros(IDENTITY_EMBEDDING, np.float32),
+            identity_embedding_weight=0.0,
             name=f"synthetic-{config.seed}-{index:08d}",
             source="synthetic",
         )

@@ -46,6 +46,7 @@ def stored_face(
     yaw_degrees: float = 0.0,
     color: bool = True,
     identity: int = -1,
+    embedding: np.ndarray | None = None,
 ) -> ShardSample:
     """A face as it lies in a shard."""
     points = face_points()
@@ -62,6 +63,7 @@ def stored_face(
         identity=identity,
         name=name,
         source="test",
+        identity_embedding=embedding,
     )
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.shards import decode_sample, encode_sample, list_shards, write_shard
+from data.shards import decode_sample, encode_array, encode_sample, list_shards, write_shard
 from tests.data.data_scenes import encoded, stored_face
 
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_sample_comes_back_as_it_was(labelled: bool) -> None:
-    stored = stored_face(labelled=labelled, yaw_degrees=-33.5, identity=12)
+    embedding = np.array([0.5, -0.25, 1.0], np.float32) if labelled else None
+    stored = stored_face(labelled=labelled, yaw_degrees=-33.5, identity=12, embedding=embedding)
     back = decode_sample(encode_sample(stored))
     for field in dataclasses.fields(stored):
         old, new = getattr(stored, field.name), getattr(back, field.name)
@@ -25,7 +26,15 @@ def test_a_sample_comes_back_as_it_was(labelled: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "content"), [("jpg", b"no picture"), ("json", b"{"), ("landmarks68.npy", b"\x93NUM")]
+    ("member", "content"),
+    [
+        ("jpg", b"no picture"),
+        ("json", b"{"),
+        ("landmarks68.npy", b"\x93NUM"),
+        ("identity.npy", b"\x93NUM"),
+        ("identity.npy", encode_array(np.zeros((2, 3), np.float16))),
+        ("identity.npy", encode_array(np.full(3, np.nan, np.float16))),
+    ],
 )
 def test_a_broken_member_is_named(member: str, content: bytes) -> None:
     members = {**encode_sample(stored_face()), "__key__": "train-7", member: content}
