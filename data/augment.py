@@ -7,6 +7,7 @@ point is a roll of the camera. The changes of the pixels are albumentations'.
 
 import math
 import os
+import random
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,8 +127,8 @@ def random_view(sample: ShardSample, size: int, config: AugmentConfig, generator
 class PixelAugmentation:
     """Random changes of a crop's pixels; patches are put over the mask as well."""
 
-    def __init__(self, config: AugmentConfig, seed: int) -> None:
-        """Build the chain; its randomness comes from `seed` alone."""
+    def __init__(self, config: AugmentConfig) -> None:
+        """Build the chain."""
         self._change = A.Compose(
             [
                 A.OneOf(
@@ -151,9 +152,13 @@ class PixelAugmentation:
                 A.GaussNoise((0.01, 0.06), p=config.noise),
                 A.ImageCompression("jpeg", (30, 90), p=config.compression),
                 A.OneOf([_patches("random_uniform"), _patches("random")], p=config.occlusion),
-            ],
-            seed=seed,
+            ]
         )
+
+    def seed(self, generator: np.random.Generator) -> None:
+        """Let all that is random in the next call come from a generator."""
+        # Not `set_random_seed`: that gives every transform the same numbers, and takes ten times as long.
+        self._change.set_random_state(generator, random.Random(int(generator.integers(2**63))))
 
     def __call__(
         self, image_srgb: UInt8[np.ndarray, "size size 3"], mask: Float32[np.ndarray, "size size"]

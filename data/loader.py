@@ -1,217 +1,140 @@
 """Shards become batches of `FaceSample`.
 
 Training is an endless stream: every epoch all shards, in a new order that depends on seed and epoch only, are divided
-among nodes and workers. Validation is one pass without any randomness.
+among nodes, ranks and workers (`data/stream.py`). Validation is one pass without any randomness.
 """
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import torch.distributed
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
-from webdataset.tariterators import group_by_keys, tar_file_expander
 
-from data.augment import AugmentConfig, PixelAugmentation, View, plain_view, random_view
+from data.augment import PixelAugmentation, View, plain_view, random_view
 from data.crops import make_sample
+from data.loader_config import LoaderConfig
 from data.sample import FaceBatch, FaceSample, collate
-from data.shards import ShardSample, decode_metadata, decode_sample, list_shards
+from data.shards import ShardSample, list_shards
+from data.stream import Position, Progress, ShardReader
 
-_LOG = logging.getLogger(__name__)
+
+class StreamBatch(FaceBatch):
+    """A batch, and how far the stream that it comes from has come with it."""
+
+    progress: Progress
 
 
 @dataclass(frozen=True)
-class LoaderConfig:
-    """Where batches come from.
+class Share:
+    """Which part of the work a process has.
 
     Attributes:
-        shards: Folder of shards.
-        training: Endless, shuffled and augmented; otherwise one pass as the photographs are.
-        size: Side of the crops in px.
-        batch_size: Samples in a batch; the last one of a pass may have fewer.
-        workers: Processes; 0 loads in the caller's own.
-        seed: Of order and augmentation.
-        shuffle_buffer: Samples among which the next one is drawn.
-        profile_repeats: How often a profile comes for each time a frontal face does; it rises from once at 30 degrees
-            of yaw to this at 60.
-        largest_skipped_fraction: Broken samples are skipped with a warning; above this part of all, loading stops.
-        augment: Augmentation of training.
+        rank: Its number among all processes that train, on all nodes.
+        world_size: How many these are.
+        first_worker: The loader worker whose turn is first; the others follow in their order.
+        start: Where the streams begin, by number of their part; a part without entry begins at `default_start`.
+        default_start: Where the other streams begin.
     """
 
-    shards: Path
-    training: bool = True
-    size: int = 112
-    batch_size: int = 32
-    workers: int = 1
-    seed: int = 0
-    shuffle_buffer: int = 2000
-    profile_repeats: float = 3.0
-    largest_skipped_fraction: float = 0.02
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    rank: int = 0
+    world_size: int = 1
+    first_worker: int = 0
+    start: Mapping[int, Position] = field(default_factory=dict)
+    default_start: Position = Position()
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        for name, least in (
-            ("size", 16),
-            ("batch_size", 1),
-            ("workers", 0),
-            ("shuffle_buffer", 1),
-            ("profile_repeats", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} {getattr(self, name)}: expected at least {least}")
+    def part(self, worker: int, workers: int) -> tuple[int, int]:
+        """Which part of the shards a worker reads, and of how many: each worker of each rank has its own."""
+        workers = max(workers, 1)
+        return self.rank * workers + (worker + self.first_worker) % workers, self.world_size * workers
 
 
-def build_loader(config: LoaderConfig) -> DataLoader[FaceBatch]:
-    """A loader of batches (dicts, see `FaceBatch`).
+def build_loader(config: LoaderConfig, share: Share | None = None) -> DataLoader[StreamBatch]:
+    """A loader of batches (dicts, see `FaceBatch` and `Progress`).
+
+    Args:
+        config: Where batches come from.
+        share: Which of them; by default all, from the beginning.
 
     Raises:
         FileNotFoundError: If the folder holds no shards.
     """
     return DataLoader(
-        FaceBatches(config),
+        FaceBatches(config, share or Share()),
         batch_size=None,
         num_workers=config.workers,
         persistent_workers=config.workers > 0 and config.training,
         prefetch_factor=4 if config.workers > 0 else None,
+        # Of its own, so that making an iterator leaves torch's global random state as it is.
+        generator=torch.Generator().manual_seed(config.seed),
     )
 
 
-class FaceBatches(IterableDataset[FaceBatch]):
+class FaceBatches(IterableDataset[StreamBatch]):
     """Batches of this process's part of the shards."""
 
-    def __init__(self, config: LoaderConfig) -> None:
+    def __init__(self, config: LoaderConfig, share: Share) -> None:
         """Find the shards.
 
         Raises:
             FileNotFoundError: If the folder holds none.
         """
         self.config = config
+        self.share = share
         self.shards = list_shards(config.shards)
 
-    def __iter__(self) -> Iterator[FaceBatch]:
-        """Start from the first epoch."""
-        if get_worker_info() is not None:
+    def __iter__(self) -> Iterator[StreamBatch]:
+        """Start where this process's share does."""
+        worker = get_worker_info()
+        if worker is not None:
             # Workers share the cores with training; OpenCV's own threads would fight for them.
             cv2.setNumThreads(0)
-        part, parts = part_of_work()
+        part, parts = self.share.part(*((0, 1) if worker is None else (worker.id, worker.num_workers)))
         reader = ShardReader(self.config, self.shards, part, parts)
-        samples = training_samples(reader) if self.config.training else validation_samples(reader)
+        if self.config.training:
+            samples = training_samples(self.config, reader, self.share.start.get(part, self.share.default_start))
+        else:
+            samples = validation_samples(self.config, reader)
         waiting: list[FaceSample] = []
-        for sample in samples:
+        position = Position()
+        for position, sample in samples:
             waiting.append(sample)
             if len(waiting) == self.config.batch_size:
-                yield collate(waiting)
+                yield _batch(waiting, reader, position)
                 waiting = []
         if waiting:
-            yield collate(waiting)
+            yield _batch(waiting, reader, position)
 
 
-def part_of_work() -> tuple[int, int]:
-    """Which part of the shards this process reads, and of how many: each worker of each node has its own."""
-    worker = get_worker_info()
-    worker_index, worker_count = (0, 1) if worker is None else (worker.id, worker.num_workers)
-    node_index, node_count = 0, 1
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        node_index, node_count = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return node_index * worker_count + worker_index, node_count * worker_count
+def _batch(samples: list[FaceSample], reader: ShardReader, position: Position) -> StreamBatch:
+    progress = Progress(part=reader.part, epoch=position.epoch, drawn=position.drawn, skipped=reader.skipped)
+    return StreamBatch(**collate(samples), progress=progress)
 
 
-class ShardReader:
-    """Reads the raw samples of this process's part of the shards, and counts broken ones."""
-
-    def __init__(self, config: LoaderConfig, shards: list[Path], part: int, parts: int) -> None:
-        """Take part `part` of `parts`."""
-        self.config = config
-        self.part = part
-        self._shards = shards
-        self._parts = parts
-        self._read = 0
-        self._skipped = 0
-
-    def epoch_shards(self, epoch: int) -> list[Path]:
-        """The shards of one pass: disjoint between parts, and all of them together."""
-        shards = list(self._shards)
-        if self.config.training:
-            np.random.default_rng((self.config.seed, epoch)).shuffle(shards)  # pyright: ignore[reportArgumentType]
-        # Going round, so that with fewer shards than processes each of them has some in some epoch.
-        return shards[(self.part + epoch) % self._parts :: self._parts]
-
-    def members(self, epoch: int) -> Iterator[dict[str, Any]]:
-        """The encoded samples of one pass, as dicts of member suffix to bytes."""
-        for shard in self.epoch_shards(epoch):
-            # A stream per shard: one that breaks off costs only what was behind the break.
-            with shard.open("rb") as stream:
-                files = tar_file_expander([{"url": str(shard), "stream": stream}], handler=self._skip)
-                for members in group_by_keys(files, handler=self._skip):
-                    self._read += 1
-                    yield members
-
-    def decode(self, members: dict[str, Any]) -> ShardSample | None:
-        """A sample, None where it is broken."""
-        try:
-            return decode_sample(members)
-        except ValueError as error:
-            self._skip(error)
-            return None
-
-    def repeats(self, members: dict[str, Any], generator: np.random.Generator) -> int:
-        """How often a sample enters an epoch: by its yaw, at random where that is no whole number."""
-        try:
-            yaw_degrees = abs(float(decode_metadata(members)["yaw_degrees"]))
-        except (ValueError, KeyError, TypeError):
-            # Once: `decode` will report it.
-            return 1
-        rise = min(max((yaw_degrees - 30.0) / 30.0, 0.0), 1.0)
-        return int(1.0 + (self.config.profile_repeats - 1.0) * rise + generator.random())
-
-    def _skip(self, error: Exception) -> bool:
-        """Note a broken sample; the answer tells WebDataset to go on.
-
-        Raises:
-            ValueError: If there are too many.
-        """
-        self._skipped += 1
-        _LOG.warning("skipped a broken sample: %s", error)
-        # A few at the very beginning are no rate yet.
-        if self._skipped > max(10, self.config.largest_skipped_fraction * self._read):
-            raise ValueError(
-                f"{self.config.shards}: {self._skipped} broken samples among {self._read}; prepare the shards again"
-            ) from error
-        return True
-
-
-def validation_samples(reader: ShardReader) -> Iterator[FaceSample]:
+def validation_samples(config: LoaderConfig, reader: ShardReader) -> Iterator[tuple[Position, FaceSample]]:
     """One pass, every sample as it is."""
-    for members in reader.members(epoch=0):
+    for number, members in enumerate(reader.members(epoch=0), start=1):
         stored = reader.decode(members)
         if stored is not None:
-            yield make_sample(stored, plain_view(stored, reader.config.size), reader.config.size)
+            yield Position(0, number), make_sample(stored, plain_view(stored, config.size), config.size)
 
 
-def training_samples(reader: ShardReader) -> Iterator[FaceSample]:
-    """An endless stream of augmented samples.
+def training_samples(
+    config: LoaderConfig, reader: ShardReader, start: Position
+) -> Iterator[tuple[Position, FaceSample]]:
+    """An endless stream of augmented samples behind a position, each with the position behind it.
 
     Raises:
-        ValueError: If the shards hold nothing.
+        ValueError: If the shards hold nothing, or too much that is broken.
     """
-    config = reader.config
-    generator = np.random.default_rng((config.seed, reader.part, 1))
-    pixels = PixelAugmentation(config.augment, seed=int(generator.integers(2**31)))
-    for members in _shuffled(_repeated(reader, generator), config.shuffle_buffer, generator):
+    pixels = PixelAugmentation(config.augment)
+    for position, members in reader.drawn(start):
         stored = reader.decode(members)
         if stored is not None:
+            generator = reader.sample_generator(position)
             view = random_view(stored, config.size, config.augment, generator)
-            yield augmented_sample(stored, view, config, pixels, generator)
+            yield position, augmented_sample(stored, view, config, pixels, generator)
 
 
 def augmented_sample(
@@ -221,39 +144,5 @@ def augmented_sample(
     augment = config.augment
     border_srgb = generator.integers(0, 256, 3) if generator.random() < augment.border else None
     grey = stored.color and generator.random() < augment.grey
+    pixels.seed(generator)
     return make_sample(stored, view, config.size, border_srgb=border_srgb, grey=grey, change=pixels)
-
-
-def _repeated(reader: ShardReader, generator: np.random.Generator) -> Iterator[dict[str, Any]]:
-    epoch = 0
-    idle = 0
-    while True:
-        found = False
-        for members in reader.members(epoch):
-            found = True
-            for _ in range(reader.repeats(members, generator)):
-                yield members
-        epoch += 1
-        # With fewer shards than processes, some have none in some epochs; for ever means that all are empty.
-        idle = 0 if found else idle + 1
-        if idle > 1000:
-            raise ValueError(f"{reader.config.shards}: no samples in its shards; prepare them again")
-
-
-def _shuffled(
-    samples: Iterator[dict[str, Any]], buffer_size: int, generator: np.random.Generator
-) -> Iterator[dict[str, Any]]:
-    """Draw each next sample from a buffer that is filled up behind it; starts when a tenth of it is full."""
-    buffer: list[dict[str, Any]] = []
-    for sample in samples:
-        buffer.append(sample)
-        if len(buffer) < max(1, buffer_size // 10):
-            continue
-        if len(buffer) < buffer_size:
-            # Grow by one for each one given out, so that training begins at once.
-            extra = next(samples, None)
-            if extra is not None:
-                buffer.append(extra)
-        index = int(generator.integers(len(buffer)))
-        buffer[index], buffer[-1] = buffer[-1], buffer[index]
-        yield buffer.pop()

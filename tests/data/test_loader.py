@@ -3,16 +3,16 @@ import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-import data.loader
-from data.loader import FaceBatches, LoaderConfig, ShardReader, build_loader, training_samples
+from data.loader import build_loader, training_samples
+from data.loader_config import LoaderConfig
 from data.sample import validate_sample
-from data.shards import write_shard
+from data.shards import list_shards, write_shard
+from data.stream import Position, ShardReader
 from model.observation import Observation
 from tests.data.data_scenes import encoded
 
@@ -53,7 +53,7 @@ def test_workers_divide_the_shards_without_loss(tmp_path: Path) -> None:
 def test_parts_are_disjoint_and_complete_in_every_epoch(tmp_path: Path, parts: int, training: bool) -> None:
     make_shards(tmp_path, [1, 1, 1, 1])
     config = LoaderConfig(tmp_path, training=training, workers=0)
-    shards = FaceBatches(config).shards
+    shards = list_shards(tmp_path)
     for epoch in range(3):
         read = [s for part in range(parts) for s in ShardReader(config, shards, part, parts).epoch_shards(epoch)]
         assert sorted(read) == shards
@@ -62,7 +62,7 @@ def test_parts_are_disjoint_and_complete_in_every_epoch(tmp_path: Path, parts: i
 def test_epochs_differ_in_order_and_repeat_with_the_seed(tmp_path: Path) -> None:
     make_shards(tmp_path, [1] * 12)
     config = LoaderConfig(tmp_path, workers=0)
-    reader = ShardReader(config, FaceBatches(config).shards, 0, 1)
+    reader = ShardReader(config, list_shards(tmp_path), 0, 1)
     assert reader.epoch_shards(0) != reader.epoch_shards(1)
     assert reader.epoch_shards(1) == reader.epoch_shards(1)
 
@@ -87,8 +87,8 @@ def test_the_stream_is_shuffled_and_even(tmp_path: Path) -> None:
 def test_fewer_shards_than_processes_leave_none_idle(tmp_path: Path, part: int) -> None:
     make_shards(tmp_path, [5])
     config = LoaderConfig(tmp_path, size=16, batch_size=2, workers=0, shuffle_buffer=4)
-    stream = training_samples(ShardReader(config, FaceBatches(config).shards, part, 3))
-    assert next(stream)["name"].startswith("shard0")
+    stream = training_samples(config, ShardReader(config, list_shards(tmp_path), part, 3), Position())
+    assert next(stream)[1]["name"].startswith("shard0")
 
 
 def test_profiles_come_more_often(tmp_path: Path) -> None:
@@ -109,7 +109,8 @@ def test_batches_are_what_the_model_observes(tmp_path: Path) -> None:
 def test_augmented_samples_keep_the_contract(tmp_path: Path) -> None:
     make_shards(tmp_path, [4])
     config = LoaderConfig(tmp_path, size=48, workers=0, shuffle_buffer=4)
-    for sample in itertools.islice(training_samples(ShardReader(config, FaceBatches(config).shards, 0, 1)), 40):
+    reader = ShardReader(config, list_shards(tmp_path), 0, 1)
+    for _, sample in itertools.islice(training_samples(config, reader, Position()), 40):
         validate_sample(sample)
 
 
@@ -141,27 +142,19 @@ def test_a_shard_that_breaks_off_costs_only_its_rest(tmp_path: Path) -> None:
     assert 2 <= len(found) - 3 < 6
 
 
-def test_too_many_broken_samples_stop_the_loader(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_too_many_broken_samples_stop_the_loader_by_the_name_of_the_shard(tmp_path: Path, workers: int) -> None:
     names = make_shards(tmp_path, [14])
     for name in names:
         break_one(tmp_path / "train-000000.tar", name)
-    with pytest.raises(ValueError, match="broken samples"):
-        names_of(LoaderConfig(tmp_path, training=False, size=16, workers=0))
+    with pytest.raises(ValueError, match=r"broken samples.*train-000000\.tar"):
+        names_of(LoaderConfig(tmp_path, training=False, size=16, workers=workers))
 
 
 def test_shards_without_samples_are_an_error_in_training(tmp_path: Path) -> None:
     write_shard(tmp_path / "train-000000.tar", [])
     with pytest.raises(ValueError, match="no samples"):
         next(iter(build_loader(LoaderConfig(tmp_path, workers=0))))
-
-
-def test_nodes_have_parts_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 2)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 4)
-    worker: Any = type("Worker", (), {"id": 1, "num_workers": 3})()
-    monkeypatch.setattr(data.loader, "get_worker_info", lambda: worker)
-    assert data.loader.part_of_work() == (7, 12)
 
 
 def test_impossible_options_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Where batches come from, and what is done to them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data.augment import AugmentConfig
+
+
+@dataclass(frozen=True)
+class LoaderConfig:
+    """Where batches come from.
+
+    Attributes:
+        shards: Folder of shards.
+        training: Endless, shuffled and augmented; otherwise one pass as the photographs are.
+        size: Side of the crops in px.
+        batch_size: Samples in a batch; the last one of a pass may have fewer.
+        workers: Processes; 0 loads in the caller's own.
+        seed: Of order and augmentation.
+        shuffle_buffer: Samples among which the next one is drawn.
+        profile_repeats: How often a profile comes for each time a frontal face does; it rises from once at 30 degrees
+            of yaw to this at 60.
+        largest_skipped_fraction: Broken samples are skipped with a warning; above this part of all, the run stops.
+        augment: Augmentation of training.
+    """
+
+    shards: Path
+    training: bool = True
+    size: int = 112
+    batch_size: int = 32
+    workers: int = 1
+    seed: int = 0
+    shuffle_buffer: int = 2000
+    profile_repeats: float = 3.0
+    largest_skipped_fraction: float = 0.02
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        for name, least in (
+            ("size", 16),
+            ("batch_size", 1),
+            ("workers", 0),
+            ("shuffle_buffer", 1),
+            ("profile_repeats", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} {getattr(self, name)}: expected at least {least}")
