@@ -1,10 +1,16 @@
 """The whole method in one forward.
 
 image (B,3,S,S) sRGB ──> backbone ──> features ──> parameter head ──> FaceParameters
-                                                      ^                    │
-intrinsics of the crop ───────────────────────────────┘      morphable model
+                                         │            ^                    │
+intrinsics of the crop ──────────────────│────────────┘      morphable model
+                                         │                                 │
+                                         └──> refinement head <──> linear Mesh
+                                                      │                    │
+                                                 Refinement ──────> Mesh (model and camera space, albedo)
                                                                            │
-Reconstruction <── landmarks, projected <── Mesh (model and camera space, albedo)
+Reconstruction <───────────────────────────────────── landmarks, projected ┘
+
+The refinement head is left out of models that have none.
 """
 
 from dataclasses import dataclass
@@ -14,8 +20,11 @@ from torch import Tensor, nn
 
 from model.encoder.backbone import Backbone, EncoderConfig
 from model.encoder.parameter_head import ParameterHead
+from model.encoder.refinement_head import RefinementConfig, RefinementHead
 from model.face.assets import HeadAssets
+from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
+from model.face.refinement import Refinement
 from model.geometry.camera import project
 from model.geometry.mesh import Mesh
 from model.parameters import FaceParameters
@@ -27,15 +36,18 @@ class Reconstruction:
 
     Attributes:
         parameters: The network's answer.
-        mesh: The heads it describes.
+        mesh: The heads it describes, with the refinement.
         landmarks68_image: iBUG's 68 points as (x_px, y_px, depth_mm), px of the image whose intrinsics were given.
         landmarks68_mm: The same points in model space.
+        refinement: What the mesh decoder added to the linear heads; None where the model has no decoder, or none was
+            asked for.
     """
 
     parameters: FaceParameters
     mesh: Mesh
     landmarks68_image: Float[Tensor, "batch 68 3"]
     landmarks68_mm: Float[Tensor, "batch 68 3"]
+    refinement: Refinement | None = None
 
 
 class Reconstructor(nn.Module):
@@ -45,15 +57,28 @@ class Reconstructor(nn.Module):
         config: The encoder it was built with.
         image_size: Side S of the crops in px.
         morphable_model: The head model; it holds no trained weight.
+        refinement_head: The mesh decoder, or None.
     """
 
-    def __init__(self, config: EncoderConfig, image_size: int, head: HeadAssets) -> None:
+    def __init__(
+        self,
+        config: EncoderConfig,
+        image_size: int,
+        head: HeadAssets,
+        refinement: RefinementConfig | None = None,
+        hierarchy: MeshHierarchy | None = None,
+    ) -> None:
         """Build an untrained reconstructor: it answers with the mean face in front of the camera.
 
         Args:
             config: Backbone and its starting weights.
             image_size: Side of the crops in px.
             head: The morphable model; it must have the landmark set `ibug68`.
+            refinement: The mesh decoder; None for a model without.
+            hierarchy: The head's levels, which the decoder needs.
+
+        Raises:
+            ValueError: If only one of refinement and hierarchy is given, or they do not fit the head.
         """
         super().__init__()
         self.config = config
@@ -67,6 +92,12 @@ class Reconstructor(nn.Module):
             self.morphable_model.albedo_count,
             self.morphable_model.landmarks(self.morphable_model.mean_mm[None])[0],
         )
+        if (refinement is None) != (hierarchy is None):
+            raise ValueError("a refinement head needs both its config and the head's hierarchy")
+        self.refinement_head: RefinementHead | None = None
+        if refinement is not None and hierarchy is not None:
+            count = self.backbone.feature_count
+            self.refinement_head = RefinementHead(refinement, count, self.morphable_model, hierarchy)
 
     def forward(
         self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
@@ -78,8 +109,20 @@ class Reconstructor(nn.Module):
             intrinsics_px: Intrinsics of the crops. A crop is a window of its photograph, so the answer stands in
                 the photograph's own camera.
         """
-        parameters = self.encode(image_srgb, intrinsics_px)
-        return self.decode(parameters, intrinsics_px)
+        features = self.features(image_srgb)
+        parameters = self.parameter_head(features, intrinsics_px, self.image_size)
+        refinement = self._refine(image_srgb, intrinsics_px, features, parameters)
+        return self.decode(parameters, intrinsics_px, refinement)
+
+    def features(self, image_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch feature"]:
+        """The backbone alone: pooled features of crops.
+
+        Raises:
+            ValueError: If the crops are not S x S.
+        """
+        if image_srgb.shape[-2:] != (self.image_size, self.image_size):
+            raise ValueError(f"crops are {tuple(image_srgb.shape[-2:])} px, this model takes {self.image_size}")
+        return self.backbone(image_srgb)
 
     def encode(
         self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
@@ -89,29 +132,71 @@ class Reconstructor(nn.Module):
         Raises:
             ValueError: If the crops are not S x S.
         """
-        if image_srgb.shape[-2:] != (self.image_size, self.image_size):
-            raise ValueError(f"crops are {tuple(image_srgb.shape[-2:])} px, this model takes {self.image_size}")
-        return self.parameter_head(self.backbone(image_srgb), intrinsics_px, self.image_size)
+        return self.parameter_head(self.features(image_srgb), intrinsics_px, self.image_size)
 
-    def decode(self, parameters: FaceParameters, intrinsics_px: Float[Tensor, "batch 3 3"]) -> Reconstruction:
-        """The head that parameters describe; works for edited parameters as well."""
+    def refine(
+        self,
+        image_srgb: Float[Tensor, "batch 3 size size"],
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+        parameters: FaceParameters,
+    ) -> Refinement | None:
+        """What the mesh decoder adds to given parameters, from crops that show the face; None without a decoder.
+
+        Raises:
+            ValueError: If the crops are not S x S.
+        """
+        if self.refinement_head is None:
+            return None
+        return self._refine(image_srgb, intrinsics_px, self.features(image_srgb), parameters)
+
+    def _refine(
+        self,
+        image_srgb: Float[Tensor, "batch 3 size size"],
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+        features: Float[Tensor, "batch feature"],
+        parameters: FaceParameters,
+    ) -> Refinement | None:
+        if self.refinement_head is None:
+            return None
+        return self.refinement_head(image_srgb, intrinsics_px, features, parameters, self.linear_mesh(parameters))
+
+    def linear_mesh(self, parameters: FaceParameters) -> Mesh:
+        """The heads of the morphable model alone."""
         vertices_mm = self.morphable_model.vertices_mm(parameters.identity, parameters.expression)
-        mesh = Mesh(
+        return Mesh(
             vertices_mm=vertices_mm,
             vertices_camera_mm=parameters.to_camera(vertices_mm),
             albedo_linear=self.morphable_model.albedo_linear(parameters.albedo),
         )
+
+    def decode(
+        self,
+        parameters: FaceParameters,
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+        refinement: Refinement | None = None,
+    ) -> Reconstruction:
+        """The head that parameters describe, refined if asked; works for edited parameters as well."""
+        mesh = self.linear_mesh(parameters)
+        if refinement is not None:
+            vertices_mm = mesh.vertices_mm + refinement.offsets_mm
+            mesh = Mesh(
+                vertices_mm=vertices_mm,
+                vertices_camera_mm=parameters.to_camera(vertices_mm),
+                albedo_linear=mesh.albedo_linear + refinement.albedo_linear,
+            )
+        vertices_mm = mesh.vertices_mm
         landmarks68_mm = self.morphable_model.landmarks(vertices_mm)
         return Reconstruction(
             parameters=parameters,
             mesh=mesh,
             landmarks68_image=project(parameters.to_camera(landmarks68_mm), intrinsics_px),
             landmarks68_mm=landmarks68_mm,
+            refinement=refinement,
         )
 
     def landmarks_image(
         self, parameters: FaceParameters, intrinsics_px: Float[Tensor, "batch 3 3"], name: str = "ibug68"
     ) -> Float[Tensor, "batch landmark 3"]:
-        """Projected landmarks (x_px, y_px, depth_mm) without the cost of every vertex."""
+        """Projected landmarks (x_px, y_px, depth_mm) of the linear head, without the cost of every vertex."""
         points_mm = self.morphable_model.landmarks_mm(parameters.identity, parameters.expression, name)
         return project(parameters.to_camera(points_mm), intrinsics_px)

@@ -1,0 +1,271 @@
+"""The mesh decoder: per-vertex refinements from what the photograph shows at each vertex of the linear head.
+
+    photograph at the vertices, linear head there ──> stem ─────────────────────────────> outputs per vertex
+                                                        │ down                      up │
+                                                     Chebyshev, level 1 ──────> Chebyshev
+                                                        │ ...                      ... │
+    pooled features of the encoder ─────────────────> coarsest level: Chebyshev
+
+A U-net on the head's hierarchy: the fine level keeps what is sharp, the coarse ones complete what is hidden. Features
+sampled where a vertex projects are those of PIFu (Saito et al., ICCV 2019), the graph layers those of Ranjan et al.
+(ECCV 2018), a decoder on the encoder's features that refines a linear model's texture that of Lin et al. ("Towards
+high-fidelity 3D face reconstruction from in-the-wild images using graph convolutional networks", CVPR 2020).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from model.encoder.mesh_convolution import ChebyshevConvolution, adjacency, downsampling, upsampling
+from model.face.hierarchy import MeshHierarchy
+from model.face.morphable_model import MorphableModel
+from model.face.refinement import Refinement, local_frames
+from model.geometry.camera import project
+from model.geometry.mesh import Mesh, vertex_normals
+from model.geometry.vertex_sampling import sample_at_vertices, vertex_visibility
+from model.parameters import FaceParameters
+from model.render.color import linear_to_srgb, luminance, srgb_to_linear
+from model.render.lighting import shade
+
+SIGMA_START_MM = 2.0
+"""What an untrained decoder says of every vertex."""
+
+_DARKEST_SHADING = 0.08
+"""Where less light falls the photograph says nothing of the albedo."""
+_GREY_DIFFERENCE = 0.012
+"""A picture whose channels differ less than this, on the mean in sRGB, has no colour to give."""
+_STILL_REGIONS = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue")
+"""They are hidden or turn by themselves, and are not moved."""
+# photograph 3, rendering 3, residual and mirrored residual 3 each, visibility and the mirrored one, normal 3, shading,
+# place on the mean head 3
+_INPUTS = 21
+# offsets 3, gate of the residual 1, added albedo 3, log of sigma 1
+_OUTPUTS = (3, 1, 3, 1)
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """The mesh decoder.
+
+    Attributes:
+        channels: Features per vertex, for the mesh itself and each level below it.
+        order: Chebyshev polynomials of each graph layer.
+        largest_normal_mm: Bound of the offsets along the normal.
+        largest_tangent_mm: Bound of the offsets along each tangent.
+        largest_albedo: Bound of what is added to the albedo beside the sampled residual.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 64, 96, 96)
+    order: int = 3
+    largest_normal_mm: float = 6.0
+    largest_tangent_mm: float = 3.0
+    largest_albedo: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        if len(self.channels) < 2 or min(self.channels) < 1:
+            raise ValueError(f"refinement.channels {self.channels}: two positive numbers at least")
+        for name in ("largest_normal_mm", "largest_tangent_mm", "largest_albedo"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"refinement.{name} {getattr(self, name)}: expected more than 0")
+
+
+@dataclass(frozen=True)
+class VertexEvidence:
+    """What a photograph says at the vertices of a head, without gradient.
+
+    Attributes:
+        inputs: Everything the decoder is fed.
+        residual_linear: Albedo that would explain the photograph, less the linear model's; 0 where it is not seen.
+        visibility: 1 where the vertex is seen.
+    """
+
+    inputs: Float[Tensor, "batch vertex input"]
+    residual_linear: Float[Tensor, "batch vertex 3"]
+    visibility: Float[Tensor, "batch vertex"]
+
+
+class RefinementHead(nn.Module):
+    """Encoder features and per-vertex evidence to `Refinement`.
+
+    Attributes:
+        config: Its sizes and bounds.
+    """
+
+    mirror: Int[Tensor, " vertex"]
+    faces: Int[Tensor, "face 3"]
+    frames: Float[Tensor, "vertex 3 3"]
+    place: Float[Tensor, "vertex 3"]
+    movable: Float[Tensor, "vertex"]
+
+    def __init__(
+        self, config: RefinementConfig, feature_count: int, model: MorphableModel, hierarchy: MeshHierarchy
+    ) -> None:
+        """Build an untrained decoder: it adds nothing.
+
+        Args:
+            config: Sizes and bounds.
+            feature_count: Width of the encoder's pooled features.
+            model: The head; only its fixed tables are kept.
+            hierarchy: Its levels.
+
+        Raises:
+            ValueError: If the hierarchy is another head's, or has another number of levels than the config.
+        """
+        super().__init__()
+        if hierarchy.vertex_count != len(model.mean_mm):
+            raise ValueError(
+                f"the hierarchy is for {hierarchy.vertex_count} vertices, this head has {len(model.mean_mm)}: "
+                "run python -m tools.build_hierarchy"
+            )
+        if len(config.channels) > len(hierarchy.levels) + 1:
+            raise ValueError(
+                f"refinement.channels: {len(config.channels)} levels, the hierarchy has {1 + len(hierarchy.levels)}"
+            )
+        self.config = config
+        self._keep_tables(model)
+        levels = hierarchy.levels[: len(config.channels) - 1]
+        graphs = [adjacency(level.edges, len(level.vertices)) for level in levels]
+        self.graphs = nn.ModuleList(graphs)
+        self.down = nn.ModuleList(downsampling(level) for level in levels)
+        self.up = nn.ModuleList(upsampling(level) for level in levels)
+        fine, *coarse = config.channels
+        self.stem = nn.Sequential(nn.Linear(_INPUTS, fine), nn.SiLU(), nn.Linear(fine, fine))
+        wider = list(zip(graphs, config.channels, coarse, strict=False))
+        self.descent = nn.ModuleList(ChebyshevConvolution(g, low, high, config.order) for g, low, high in wider)
+        narrower = list(zip(graphs[:-1], coarse[:-1], coarse[1:], strict=True))
+        self.narrow = nn.ModuleList(nn.Linear(high, low) for _, low, high in narrower)
+        self.ascent = nn.ModuleList(ChebyshevConvolution(graph, low, low, config.order) for graph, low, _ in narrower)
+        self.encoded = nn.Linear(feature_count, coarse[-1])
+        self.node = nn.Parameter(torch.zeros(len(levels[-1].vertices), 1, coarse[-1]))
+        self.bottom = ChebyshevConvolution(graphs[-1], coarse[-1], coarse[-1], config.order)
+        self.read_inputs = nn.Linear(_INPUTS, 2 * fine)
+        self.read_stem = nn.Linear(fine, 2 * fine)
+        self.read_levels = nn.Linear(coarse[0], 2 * fine)
+        self.outputs = nn.Linear(2 * fine, sum(_OUTPUTS))
+        nn.init.zeros_(self.outputs.weight)
+        nn.init.zeros_(self.outputs.bias)
+
+    def _keep_tables(self, model: MorphableModel) -> None:
+        mean = model.mean_mm
+        for name, table in (
+            ("mirror", model.mirror.clone()),
+            ("faces", model.faces.clone()),
+            ("frames", local_frames(mean, model.faces)),
+            ("place", (mean - mean.mean(0)) / mean.std()),
+            ("movable", (~_still(model)).float()),
+        ):
+            self.register_buffer(name, table, persistent=False)
+
+    def forward(
+        self,
+        image_srgb: Float[Tensor, "batch 3 height width"],
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+        features: Float[Tensor, "batch feature"],
+        parameters: FaceParameters,
+        mesh: Mesh,
+    ) -> Refinement:
+        """Refine linear heads.
+
+        Args:
+            image_srgb: Crops in [0, 1].
+            intrinsics_px: Their cameras.
+            features: The encoder's pooled features of them.
+            parameters: Its answer.
+            mesh: The linear heads of that answer.
+        """
+        evidence = self.evidence(image_srgb, intrinsics_px, parameters, mesh)
+        return self.decode(evidence, features)
+
+    @torch.no_grad()
+    def evidence(
+        self,
+        image_srgb: Float[Tensor, "batch 3 height width"],
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+        parameters: FaceParameters,
+        mesh: Mesh,
+    ) -> VertexEvidence:
+        """Look up what the photograph shows at each vertex and compare it with the linear head."""
+        vertices_image = project(mesh.vertices_camera_mm, intrinsics_px)
+        normals = vertex_normals(mesh.vertices_camera_mm, self.faces)
+        visibility = vertex_visibility(vertices_image, mesh.vertices_camera_mm, normals, *image_srgb.shape[-2:])
+        seen = visibility[..., None]
+        shading = shade(normals, parameters.lighting)
+        photograph_srgb = seen * sample_at_vertices(image_srgb, vertices_image)
+        rendering = mesh.albedo_linear * shading
+        residual = seen * _albedo_residual(image_srgb, photograph_srgb, mesh.albedo_linear, shading)
+        inputs = torch.cat(
+            (
+                photograph_srgb,
+                linear_to_srgb(rendering),
+                residual,
+                residual[:, self.mirror],
+                seen,
+                seen[:, self.mirror],
+                normals,
+                luminance(shading)[..., None],
+                self.place.expand_as(normals),
+            ),
+            dim=-1,
+        )
+        return VertexEvidence(inputs, residual, visibility)
+
+    def decode(self, evidence: VertexEvidence, features: Float[Tensor, "batch feature"]) -> Refinement:
+        """The graph layers alone."""
+        inputs = evidence.inputs.transpose(0, 1)
+        levels = [self.stem(inputs)]
+        for down, layer in zip(self.down, self.descent, strict=True):
+            levels.append(nn.functional.silu(layer(down(levels[-1]))))
+        bottom = levels.pop()
+        # Added to, not concatenated: an untrained encoding must not drown the evidence.
+        current = nn.functional.silu(self.bottom(bottom + self.encoded(features) + self.node)) + bottom
+        # Everything is made narrow before it goes up, and summed rather than stacked: a third of the time.
+        way_up = zip(reversed(self.up[1:]), reversed(self.narrow), reversed(self.ascent), strict=True)
+        for up, narrow, layer in way_up:
+            current = nn.functional.silu(layer(up(narrow(current)) + levels.pop()))
+        hidden = self.up[0](self.read_levels(current)) + self.read_stem(levels.pop()) + self.read_inputs(inputs)
+        raw = self.outputs(nn.functional.silu(hidden)).float().transpose(0, 1)
+        return self._bounded(raw, evidence)
+
+    def _bounded(self, raw: Float[Tensor, "batch vertex 8"], evidence: VertexEvidence) -> Refinement:
+        offsets, gate, added, log_sigma = raw.split(_OUTPUTS, dim=-1)
+        config = self.config
+        bounds_mm = raw.new_tensor([config.largest_tangent_mm, config.largest_tangent_mm, config.largest_normal_mm])
+        local_mm = bounds_mm * torch.tanh(offsets / bounds_mm) * self.movable[:, None]
+        albedo = gate * evidence.residual_linear + config.largest_albedo * torch.tanh(added / config.largest_albedo)
+        return Refinement(
+            offsets_mm=torch.einsum("bvk,vkx->bvx", local_mm, self.frames),
+            albedo_linear=albedo,
+            # Between a fiftieth of the start and ten times it.
+            sigma_mm=SIGMA_START_MM * log_sigma[..., 0].clamp(-4.0, 2.3).exp(),
+            visibility=evidence.visibility,
+        )
+
+
+def _albedo_residual(
+    image_srgb: Float[Tensor, "batch 3 height width"],
+    photograph_srgb: Float[Tensor, "batch vertex 3"],
+    albedo_linear: Float[Tensor, "batch vertex 3"],
+    shading: Float[Tensor, "batch vertex 3"],
+) -> Float[Tensor, "batch vertex 3"]:
+    """Albedo under which the photograph would be explained, less the given one; only its level for grey pictures."""
+    wanted = srgb_to_linear(photograph_srgb.clamp(0.0, 1.0)) / shading.clamp(min=_DARKEST_SHADING)
+    level = luminance(wanted) / luminance(albedo_linear).clamp(min=0.02)
+    grey_wanted = albedo_linear * level[..., None]
+    grey = (image_srgb.amax(1) - image_srgb.amin(1)).mean((1, 2)) < _GREY_DIFFERENCE
+    wanted = torch.where(grey[:, None, None], grey_wanted, wanted)
+    return wanted.clamp(0.0, 1.2) - albedo_linear
+
+
+def _still(model: MorphableModel) -> Bool[Tensor, " vertex"]:
+    still = torch.zeros(len(model.mean_mm), dtype=torch.bool)
+    for name in _STILL_REGIONS:
+        if name in model.region_names:
+            still = still | model.region(name)
+    return still

@@ -1,0 +1,58 @@
+"""What a picture shows at the vertices of a mesh, without a rasterizer: on any device, in a few tensor operations."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_CELL_PX = 2.0
+"""Side of the depth map's cells: about the spacing of the vertices in a training crop."""
+_HIDDEN_BEHIND_MM = 4.0
+"""A vertex farther than this behind the nearest one of its cell is hidden."""
+_GRAZING_COSINE = 0.05
+
+
+def sample_at_vertices(
+    image: Float[Tensor, "batch channel height width"], vertices_image: Float[Tensor, "batch vertex 3"]
+) -> Float[Tensor, "batch vertex channel"]:
+    """Bilinear values of an image at projected vertices; the border's beyond it.
+
+    Differentiable in both. Pixel centres lie at (0.5, 0.5), see `model.geometry.camera`.
+    """
+    height, width = image.shape[-2:]
+    place = 2.0 * vertices_image[..., :2] / vertices_image.new_tensor([width, height]) - 1.0
+    values = torch.nn.functional.grid_sample(image, place[:, :, None], align_corners=False, padding_mode="border")
+    return values[..., 0].transpose(1, 2)
+
+
+@torch.no_grad()
+def vertex_visibility(
+    vertices_image: Float[Tensor, "batch vertex 3"],
+    vertices_camera_mm: Float[Tensor, "batch vertex 3"],
+    normals: Float[Tensor, "batch vertex 3"],
+    height: int,
+    width: int,
+) -> Float[Tensor, "batch vertex"]:
+    """1 for vertices inside the picture that face the camera and lie in front, else 0.
+
+    In front: the vertices themselves are splatted into a coarse depth map. That needs a mesh whose triangles are not
+    much larger than its cells of 2 px, as our head's in training crops.
+
+    Args:
+        vertices_image: (x_px, y_px, depth_mm).
+        vertices_camera_mm: The same in camera space.
+        normals: Their unit normals in camera space.
+        height: Rows of the picture.
+        width: Columns.
+    """
+    rows, columns = -(-height // int(_CELL_PX)), -(-width // int(_CELL_PX))
+    x, y, depth_mm = vertices_image.unbind(-1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (depth_mm > 0)
+    column = (x / _CELL_PX).long().clamp(0, columns - 1)
+    row = (y / _CELL_PX).long().clamp(0, rows - 1)
+    cell = row * columns + column
+    far = torch.full_like(depth_mm, torch.inf)
+    nearest = far.new_full((len(cell), rows * columns), torch.inf)
+    nearest = nearest.scatter_reduce(1, cell, torch.where(inside, depth_mm, far), "amin")
+    towards = -torch.nn.functional.normalize(vertices_camera_mm, dim=-1)
+    facing = (normals * towards).sum(-1) > _GRAZING_COSINE
+    return (inside & facing & (depth_mm < nearest.gather(1, cell) + _HIDDEN_BEHIND_MM)).to(depth_mm.dtype)
