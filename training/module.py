@@ -8,7 +8,7 @@ from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from model.losses.objective import geometric_terms, photometric_terms, total
+from model.losses.objective import LossTables, geometric_terms, photometric_terms, total
 from model.losses.photometric import residual_srgb
 from model.observation import Observation
 from model.reconstructor import Reconstruction, Reconstructor
@@ -26,6 +26,7 @@ class TrainingModule(LightningModule):
         self.experiment = experiment
         self.reconstructor = reconstructor
         self.renderer = Renderer(build_rasterizer("auto"))
+        self.tables = LossTables(reconstructor.morphable_model)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
         """Sum of the weighted losses of a batch."""
@@ -92,12 +93,11 @@ class TrainingModule(LightningModule):
         reconstructor = self.reconstructor
         reconstruction = reconstructor(observation.image_srgb, observation.intrinsics_px)
         dense = reconstructor.landmarks_image(reconstruction.parameters, observation.intrinsics_px, "mediapipe478")
-        terms = geometric_terms(config, observation, reconstruction, dense)
+        terms = geometric_terms(config, observation, reconstruction, dense, self.tables)
         if config.renders:
             rendering = self._render(reconstruction, observation.intrinsics_px)
             mask = _comparable(observation, rendering)
-            mirror = reconstructor.morphable_model.mirror
-            terms |= photometric_terms(config, observation, reconstruction, rendering, mask, mirror)
+            terms |= photometric_terms(config, observation, reconstruction, rendering, mask, self.tables)
         return terms
 
     def _render(self, reconstruction: Reconstruction, intrinsics_px: Float[Tensor, "batch 3 3"]) -> Rendering:

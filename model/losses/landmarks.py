@@ -1,6 +1,5 @@
 """Landmark losses: the distance of projected model points from labelled ones, over the size of the face."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,7 +12,7 @@ def landmark_distance(
     target_px: Float[Tensor, "batch point dimension"],
     box_px: Float[Tensor, " batch"],
     sample_weight: Float[Tensor, " batch"],
-    point_weight: Float[Tensor, " point"] | None = None,
+    point_weight: Float[Tensor, " point"] | Float[Tensor, "batch point"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean softened distance over the face's size.
 
@@ -25,7 +24,7 @@ def landmark_distance(
         target_px: Labels.
         box_px: Size of each face.
         sample_weight: Weight of each photograph; 0 leaves it out.
-        point_weight: Weight of each point, 1 by default.
+        point_weight: Weight of each point, 1 by default; only the ratios within a face matter.
 
     Returns:
         A scalar, 0 when no photograph has a weight.
@@ -33,7 +32,7 @@ def landmark_distance(
     squared = (predicted_px - target_px).square().sum(-1) / box_px[:, None].square()
     distance = (squared + _SOFT_OVER_BOX**2).sqrt() - _SOFT_OVER_BOX
     if point_weight is not None:
-        distance = distance * (point_weight / point_weight.mean())
+        distance = distance * (point_weight / point_weight.mean(-1, keepdim=True).clamp(min=1e-6))
     return (distance.mean(1) * sample_weight).sum() / sample_weight.sum().clamp(min=1e-6)
 
 
@@ -58,27 +57,3 @@ def landmark_depth(
     towards_viewer_px = (mean_mm - depth_mm) * focal_px[:, None] / mean_mm.clamp(min=1.0)
     target = target_px[..., 2:] - target_px[..., 2:].mean(1, keepdim=True)
     return landmark_distance(towards_viewer_px[..., None], target, box_px, sample_weight)
-
-
-def relative_distance(
-    predicted_px: Float[Tensor, "batch point 2"],
-    target_px: Float[Tensor, "batch point 2"],
-    pairs: tuple[tuple[int, int], ...],
-    box_px: Float[Tensor, " batch"],
-    sample_weight: Float[Tensor, " batch"],
-) -> Float[Tensor, ""]:
-    """How far upper and lower lid, or lips, lie apart: the relative term of DECA (Feng et al. 2021, equation 6).
-
-    The absolute position of a lid is dominated by pose; whether the eye is shut is only in the difference.
-
-    Args:
-        predicted_px: Projected points.
-        target_px: Labels.
-        pairs: Indices of upper and lower points.
-        box_px: Size of each face.
-        sample_weight: Weight of each photograph.
-    """
-    upper, lower = torch.tensor(pairs, device=predicted_px.device).unbind(1)
-    predicted = predicted_px[:, upper] - predicted_px[:, lower]
-    target = target_px[:, upper] - target_px[:, lower]
-    return landmark_distance(predicted, target, box_px, sample_weight)

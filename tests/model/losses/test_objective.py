@@ -3,8 +3,24 @@ import dataclasses
 import pytest
 import torch
 
-from model.losses.objective import LIDS_AND_LIPS, LossConfig, geometric_terms, photometric_terms, total
+from model.face.refinement import Refinement
+from model.geometry.rotation import rotation_from_euler
+from model.losses.objective import (
+    LossConfig,
+    LossTables,
+    Terms,
+    geometric_terms,
+    likelihood_terms,
+    loop_back_terms,
+    multiview_terms,
+    photometric_terms,
+    refinement_terms,
+    swapped_identity_terms,
+    total,
+)
+from model.losses.swapped_identity import swap_within_person
 from model.observation import Observation
+from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
 from model.render.color import linear_to_srgb
 from model.render.rasterizer import build_rasterizer
@@ -21,6 +37,11 @@ def reconstructor() -> Reconstructor:
 def answer(reconstructor: Reconstructor) -> Reconstruction:
     with torch.no_grad():
         return reconstructor(torch.rand(2, 3, IMAGE_SIZE, IMAGE_SIZE), crop_camera(2))
+
+
+@pytest.fixture(scope="module")
+def tables(reconstructor: Reconstructor) -> LossTables:
+    return LossTables(reconstructor.morphable_model)
 
 
 def dense(reconstructor: Reconstructor, answer: Reconstruction) -> torch.Tensor:
@@ -51,12 +72,19 @@ def explained(reconstructor: Reconstructor, answer: Reconstruction, drawn: Rende
 
 
 def test_what_explains_the_photograph_costs_nothing(
-    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation, drawn: Rendering
+    reconstructor: Reconstructor,
+    answer: Reconstruction,
+    explained: Observation,
+    drawn: Rendering,
+    tables: LossTables,
 ) -> None:
-    config = LossConfig(photometric=1.0, symmetry=1.0)
-    terms = geometric_terms(config, explained, answer, dense(reconstructor, answer))
-    mirror = reconstructor.morphable_model.mirror
-    terms |= photometric_terms(config, explained, answer, drawn, drawn.mask, mirror)
+    config = LossConfig(photometric=1.0, symmetry=1.0, reflectance=1.0, multiview=1.0)
+    terms = geometric_terms(config, explained, answer, dense(reconstructor, answer), tables)
+    terms |= photometric_terms(config, explained, answer, drawn, drawn.mask, tables)
+    # The two heads are one: what either photograph shows is the same.
+    of_one = dataclasses.replace(explained, identity=torch.zeros(2, dtype=torch.long), skin_mask=drawn.mask)
+    terms |= multiview_terms(config, of_one, answer, tables)
+    assert {"photometric", "symmetry", "reflectance", "multiview", "landmarks68"} <= set(terms)
     for name, value in terms.items():
         assert value.item() == pytest.approx(0.0, abs=3e-3), name
 
@@ -64,8 +92,8 @@ def test_what_explains_the_photograph_costs_nothing(
 @pytest.mark.parametrize(
     ("wrong", "names"),
     [
-        ({"landmarks68_px": (1.0, 6.0)}, {"landmarks68", "depth68", "lids_and_lips"}),
-        ({"landmarks478_px": (1.0, 6.0)}, {"landmarks478", "lids_and_lips"}),
+        ({"landmarks68_px": (1.0, 6.0)}, {"landmarks68", "depth68", "eye_closure", "lip_distance"}),
+        ({"landmarks478_px": (1.0, 6.0)}, {"landmarks478", "eye_closure", "lip_distance", "gaze"}),
     ],
 )
 def test_each_label_pulls_through_its_own_terms(
@@ -74,20 +102,21 @@ def test_each_label_pulls_through_its_own_terms(
     explained: Observation,
     wrong: dict[str, tuple[float, float]],
     names: set[str],
+    tables: LossTables,
 ) -> None:
-    config = LossConfig(identity_prior=0.0, expression_prior=0.0)
+    config = LossConfig(identity_prior=0.0, expression_prior=0.0, gaze=1.0)
     generator = torch.Generator().manual_seed(0)
     changed = {
         key: getattr(explained, key) + spread * torch.randn(getattr(explained, key).shape, generator=generator)
         for key, (_, spread) in wrong.items()
     }
     observation = dataclasses.replace(explained, **changed)
-    terms = geometric_terms(config, observation, answer, dense(reconstructor, answer))
+    terms = geometric_terms(config, observation, answer, dense(reconstructor, answer), tables)
     assert {name for name, value in terms.items() if value > 0.01} == names
 
 
 def test_doubtful_labels_pull_nothing(
-    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation
+    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation, tables: LossTables
 ) -> None:
     nothing = dataclasses.replace(
         explained,
@@ -96,35 +125,122 @@ def test_doubtful_labels_pull_nothing(
         landmarks68_weight=torch.zeros(2),
         landmarks478_weight=torch.zeros(2),
     )
-    terms = geometric_terms(LossConfig(), nothing, answer, dense(reconstructor, answer))
+    terms = geometric_terms(LossConfig(gaze=1.0), nothing, answer, dense(reconstructor, answer), tables)
     assert total(terms) == 0.0
 
 
-def test_every_weight_of_the_config_scales_its_term(
-    reconstructor: Reconstructor, explained: Observation, drawn: Rendering
-) -> None:
+ELSEWHERE = {"identity", "identity_teacher", "shape_consistency"}
+
+
+@pytest.fixture(scope="module")
+def restless() -> Reconstruction:
+    """An answer in which every number is off."""
     generator = torch.Generator().manual_seed(0)
-    neutral = toy_reconstructor()
-    for parameter in neutral.parameter_head.parameters():
+    reconstructor = toy_reconstructor()
+    for parameter in reconstructor.parameter_head.parameters():
         torch.nn.init.normal_(parameter, std=0.3, generator=generator)
     with torch.no_grad():
-        answer = neutral(torch.rand(2, 3, IMAGE_SIZE, IMAGE_SIZE, generator=generator), crop_camera(2))
+        answer = reconstructor(torch.rand(2, 3, IMAGE_SIZE, IMAGE_SIZE, generator=generator), crop_camera(2))
+    shape = answer.mesh.albedo_linear.shape
+    lopsided = answer.mesh.albedo_linear + torch.rand(shape[1:], generator=generator)
+    return dataclasses.replace(answer, mesh=dataclasses.replace(answer.mesh, albedo_linear=lopsided))
+
+
+def all_terms(
+    config: LossConfig,
+    reconstructor: Reconstructor,
+    answer: Reconstruction,
+    observation: Observation,
+    rendering: Rendering,
+    tables: LossTables,
+) -> Terms:
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.rand(answer.mesh.vertices_mm.shape, generator=generator)
+    refinement = Refinement(noise - 0.5, 0.1 * noise.flip(1), 1.0 + noise[..., 0], noise[..., 1].round())
+    points = answer.landmarks68_image, dense(reconstructor, answer)
+    _, changed = swap_within_person(answer.parameters.identity, observation.identity)
+    neutral = FaceParameters.neutral(2, *(answer.parameters.__dict__[n].shape[1] for n in GROUPS))
+    terms = geometric_terms(config, observation, answer, points[1], tables)
+    terms |= photometric_terms(config, observation, answer, rendering, rendering.mask, tables)
+    terms |= refinement_terms(config, refinement, tables)
+    terms |= swapped_identity_terms(config, observation, changed, *points)
+    terms |= multiview_terms(config, observation, answer, tables)
+    terms |= likelihood_terms(config, 10.0 * noise, refinement.sigma_mm)
+    return terms | loop_back_terms(config, answer.parameters, neutral)
+
+
+GROUPS = ("identity", "expression", "albedo")
+
+
+def test_every_weight_of_the_config_scales_its_term(
+    reconstructor: Reconstructor,
+    explained: Observation,
+    restless: Reconstruction,
+    drawn: Rendering,
+    tables: LossTables,
+) -> None:
+    names = set(LossConfig().weights())
+    image = torch.rand(explained.image_srgb.shape, generator=torch.Generator().manual_seed(3))
+    observation = dataclasses.replace(
+        explained, identity=torch.zeros(2, dtype=torch.long), image_srgb=image, landmarks478_px=eyes_open(explained)
+    )
     dark = dataclasses.replace(drawn, shading=drawn.shading - 2.0)
-    mirror = reconstructor.morphable_model.mirror
 
-    def terms(weight: float) -> dict[str, torch.Tensor]:
-        config = LossConfig(**{field.name: weight for field in dataclasses.fields(LossConfig)})
-        result = geometric_terms(config, explained, answer, dense(reconstructor, answer))
-        lopsided = answer.mesh.albedo_linear + torch.rand(len(mirror), 3, generator=torch.Generator().manual_seed(1))
-        changed = dataclasses.replace(answer, mesh=dataclasses.replace(answer.mesh, albedo_linear=lopsided))
-        return result | photometric_terms(config, explained, changed, dark, dark.mask, mirror)
+    def terms(weight: float) -> Terms:
+        config = LossConfig(**dict.fromkeys(names, weight))
+        return all_terms(config, reconstructor, restless, observation, dark, tables)
 
-    names = {field.name for field in dataclasses.fields(LossConfig)}
     once, thrice = terms(1.0), terms(3.0)
-    assert set(once) == names
-    for name in names:
+    assert set(once) == names - ELSEWHERE
+    for name in names - ELSEWHERE:
         assert once[name] > 0.0, name
         torch.testing.assert_close(thrice[name], 3.0 * once[name], msg=name)
+    assert terms(0.0) == {}
+
+
+def eyes_open(observation: Observation) -> torch.Tensor:
+    """The toy head's mesh is a sunflower: its lids are moved apart."""
+    points_px = observation.landmarks478_px.clone()
+    points_px[:, [159, 386], 1] -= 40.0
+    return points_px
+
+
+def test_one_weight_computes_one_term(
+    reconstructor: Reconstructor,
+    explained: Observation,
+    restless: Reconstruction,
+    drawn: Rendering,
+    tables: LossTables,
+) -> None:
+    nothing = dict.fromkeys(LossConfig().weights(), 0.0)
+    observation = dataclasses.replace(explained, identity=torch.zeros(2, dtype=torch.long))
+    for name in set(nothing) - ELSEWHERE:
+        config = LossConfig(**{**nothing, name: 1.0})
+        assert set(all_terms(config, reconstructor, restless, observation, drawn, tables)) == {name}
+
+
+def test_a_model_without_refinements_has_no_terms_of_them(tables: LossTables) -> None:
+    assert refinement_terms(LossConfig(offset_prior=1.0, offset_smoothness=1.0), None, tables) == {}
+
+
+def test_points_on_the_far_side_pull_less_when_the_config_says_so(
+    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation, tables: LossTables
+) -> None:
+    profile = rotation_from_euler(torch.tensor([[1.3, 0.0, 0.0]])).repeat(2, 1, 1)
+    turned = reconstructor.decode(dataclasses.replace(answer.parameters, rotation=profile), crop_camera(2))
+    far = turned.landmarks68_image[..., :2].clone()
+    # The subject has turned to his left: his left jaw is hidden.
+    far[:, 11:17] += 10.0
+    observation = dataclasses.replace(
+        explained, landmarks68_px=torch.cat((far, explained.landmarks68_px[..., 2:]), dim=-1)
+    )
+
+    def loss(hidden: float) -> float:
+        config = LossConfig(hidden_landmarks=hidden)
+        points = dense(reconstructor, turned)
+        return geometric_terms(config, observation, turned, points, tables)["landmarks68"].item()
+
+    assert loss(0.2) < 0.4 * loss(1.0)
 
 
 def test_a_term_that_is_not_finite_is_named() -> None:
@@ -132,14 +248,28 @@ def test_a_term_that_is_not_finite_is_named() -> None:
         total({"landmarks68": torch.tensor(1.0), "depth68": torch.tensor(torch.nan)})
 
 
-def test_lids_and_lips_are_pairs_of_upper_and_lower_points(reconstructor: Reconstructor) -> None:
-    model = reconstructor.morphable_model
-    points_mm = model.landmarks(model.mean_mm[None])[0]
-    for upper, lower in LIDS_AND_LIPS:
-        assert points_mm[upper, 1] > points_mm[lower, 1]
-        assert abs(points_mm[upper, 0] - points_mm[lower, 0]) < 6.0
+def test_no_term_at_all_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no loss has a weight"):
+        total({})
 
 
 def test_a_landmark_stage_does_not_render() -> None:
     assert not LossConfig().renders
     assert LossConfig(photometric=0.1).renders
+    assert LossConfig(silhouette=0.1).renders
+    assert not LossConfig(multiview=0.1).renders
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"photometric": -1.0},
+        {"gaze": float("nan")},
+        {"hidden_landmarks": 1.5},
+        {"pyramid_levels": 0},
+        {"occlusion_smoothing": 0.5},
+    ],
+)
+def test_a_weight_that_cannot_be_is_refused_by_name(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"loss.{next(iter(wrong))}"):
+        LossConfig(**wrong)  # type: ignore[arg-type]

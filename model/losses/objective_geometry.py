@@ -1,0 +1,76 @@
+"""Terms of labels and coefficients: all that needs no rendering."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from model.losses.batch_distribution import batch_distribution
+from model.losses.config import LossConfig
+from model.losses.gaze import gaze
+from model.losses.landmark_weights import landmark_visibility, landmark_weights
+from model.losses.landmarks import landmark_depth, landmark_distance
+from model.losses.openings import EYES_68, EYES_478, LIPS_68, LIPS_478, relative_distance
+from model.losses.priors import gaussian_prior, sparse_prior
+from model.losses.tables import LossTables
+from model.losses.weighting import Terms, weighted
+from model.observation import Observation
+from model.parameters import FaceParameters
+from model.reconstructor import Reconstruction
+
+
+def geometric_terms(
+    config: LossConfig,
+    observation: Observation,
+    reconstruction: Reconstruction,
+    landmarks478_image: Float[Tensor, "batch 478 3"],
+    tables: LossTables,
+) -> Terms:
+    """Weighted terms that need no rendering.
+
+    Args:
+        config: Weights.
+        observation: The photographs and their labels.
+        reconstruction: The answer.
+        landmarks478_image: MediaPipe's points of the answer, projected.
+        tables: Of the answer's head model.
+    """
+    parameters, focal_px = reconstruction.parameters, observation.intrinsics_px[:, 0, 0]
+    box_px, weight68, weight478 = observation.box_px, observation.landmarks68_weight, observation.landmarks478_weight
+    landmarks68_image = reconstruction.landmarks68_image
+    points68 = landmarks68_image[..., :2], observation.landmarks68_px[..., :2]
+    points478 = landmarks478_image[..., :2], observation.landmarks478_px
+    count68 = landmark_weights(config.landmark_weights).to(focal_px.device)
+    count68 = count68 * _visibility(config, parameters, tables.normals68)
+    count478 = _visibility(config, parameters, tables.normals478)
+
+    def opening(pairs68: tuple[tuple[int, int], ...], pairs478: tuple[tuple[int, int], ...]) -> Float[Tensor, ""]:
+        mesh = relative_distance(*points478, pairs478, box_px, weight478)
+        return mesh + relative_distance(*points68, pairs68, box_px, weight68)
+
+    terms: dict[str, Callable[[], Float[Tensor, ""]]] = {
+        "landmarks68": lambda: landmark_distance(*points68, box_px, weight68, count68),
+        "depth68": lambda: landmark_depth(landmarks68_image, observation.landmarks68_px, focal_px, box_px, weight68),
+        "landmarks478": lambda: landmark_distance(*points478, box_px, weight478, count478),
+        "eye_closure": lambda: opening(EYES_68, EYES_478),
+        "lip_distance": lambda: opening(LIPS_68, LIPS_478),
+        "gaze": lambda: gaze(*points478, box_px, weight478),
+        "identity_prior": lambda: gaussian_prior(parameters.identity),
+        "expression_prior": lambda: sparse_prior(parameters.expression),
+        "batch_distribution": lambda: batch_distribution(_coefficients(config, parameters)),
+    }
+    return weighted(config, terms)
+
+
+def _visibility(
+    config: LossConfig, parameters: FaceParameters, normals: Float[Tensor, "point 3"]
+) -> Float[Tensor, "batch point"]:
+    return landmark_visibility(normals, parameters.rotation, parameters.translation_mm, config.hidden_landmarks)
+
+
+def _coefficients(config: LossConfig, parameters: FaceParameters) -> Float[Tensor, "batch coefficient"]:
+    """What is learned of the person: the shape, and with renderings the skin."""
+    if not config.renders:
+        return parameters.identity
+    return torch.cat((parameters.identity, parameters.albedo), dim=1)

@@ -1,0 +1,76 @@
+"""What losses need to know of a head model, computed once: who mirrors whom, who neighbours whom, what is skin."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from model.face.morphable_model import MorphableModel
+from model.geometry.mesh import uniform_laplacian, vertex_normals
+
+_NO_SKIN = ("eyes", "lips", "mouth_inner", "teeth", "tongue")
+# Half steps to the neighbours' mean: they even out the folds of lids and lips, whose normals say nothing of a turn.
+_SMOOTHING_STEPS = 20
+
+
+class LossTables(nn.Module):
+    """A module only so that it follows the model to its device; nothing in it is trained or saved.
+
+    Attributes:
+        faces: Triangles.
+        mirror: Mirror vertex of each vertex.
+        skin: Vertices of the face's bare skin, without eyes, lips and mouth.
+        normals68: Smoothed unit normals of iBUG's points on the mean head, model space.
+        normals478: The same of MediaPipe's points.
+    """
+
+    faces: Int[Tensor, "face 3"]
+    mirror: Int[Tensor, " vertex"]
+    skin: Bool[Tensor, " vertex"]
+    normals68: Float[Tensor, "68 3"]
+    normals478: Float[Tensor, "478 3"]
+
+    def __init__(self, model: MorphableModel) -> None:
+        """Compute them for a head with both landmark sets.
+
+        Raises:
+            KeyError: If the head lacks a landmark set.
+        """
+        super().__init__()
+        laplacian = uniform_laplacian(model.faces, len(model.mean_mm))
+        normals = vertex_normals(model.mean_mm[None], model.faces)[0]
+        for _ in range(_SMOOTHING_STEPS):
+            normals = normals + 0.5 * (laplacian @ normals)
+        for name, tensor in {
+            "faces": model.faces,
+            "mirror": model.mirror.long(),
+            "skin": _skin(model),
+            # Not one sparse buffer: those cannot be sent from process to process.
+            "laplacian_indices": laplacian.indices(),
+            "laplacian_values": laplacian.values(),
+            "normals68": _unit(model.landmarks(normals[None], "ibug68")[0]),
+            "normals478": _unit(model.landmarks(normals[None], "mediapipe478")[0]),
+        }.items():
+            self.register_buffer(name, tensor, persistent=False)
+
+    @property
+    def laplacian(self) -> Float[Tensor, "vertex vertex"]:
+        """The sparse uniform Laplacian (`model.geometry.mesh`)."""
+        indices, values = self.get_buffer("laplacian_indices"), self.get_buffer("laplacian_values")
+        size = (len(self.mirror), len(self.mirror))
+        return torch.sparse_coo_tensor(indices, values, size, is_coalesced=True, check_invariants=False)
+
+
+def _skin(model: MorphableModel) -> Bool[Tensor, " vertex"]:
+    names = model.region_names
+    skin = torch.ones(len(model.mean_mm), dtype=torch.bool, device=model.mean_mm.device)
+    for name in ("face", "skin"):
+        if name in names:
+            skin = skin & model.region(name)
+    for name in _NO_SKIN:
+        if name in names:
+            skin = skin & ~model.region(name)
+    return skin
+
+
+def _unit(normals: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
+    return torch.nn.functional.normalize(normals, dim=-1)
