@@ -1,0 +1,26 @@
+"""Face-recognition networks behind one Protocol: judges of whose face a picture shows."""
+
+from model.identity.alignment import align_faces, embed_faces
+from model.identity.dlib_resnet import DlibResNet
+from model.identity.facenet import FaceNet
+from model.identity.network import IdentityConfig, IdentityNetwork
+
+__all__ = ["IdentityConfig", "IdentityNetwork", "align_faces", "build_identity_network", "embed_faces"]
+
+
+def build_identity_network(config: IdentityConfig) -> IdentityNetwork:
+    """The network that a config names, frozen, on the CPU.
+
+    Raises:
+        FileNotFoundError: If its weights are missing.
+        ValueError: If they are not named, where they must be, or are another network's.
+        RuntimeError: If they cannot be downloaded.
+    """
+    if config.network == "facenet":
+        return FaceNet(config.weights)
+    if config.weights is None:
+        raise ValueError(
+            "the identity network `dlib` needs weights: name its .npz (its layout: model/identity/dlib_resnet.py), "
+            "or choose `facenet`, which can download its own"
+        )
+    return DlibResNet(config.weights)

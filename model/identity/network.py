@@ -1,0 +1,54 @@
+"""What the losses and the measures ask of a face-recognition network, and which one a config chooses."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class IdentityConfig:
+    """Which recognition network, and its weights.
+
+    Attributes:
+        network: `dlib`: dlib's ResNet (`model.identity.dlib_resnet`); `facenet`: facenet-pytorch's InceptionResnetV1
+            (`model.identity.facenet`).
+        weights: File of weights. dlib's network needs one (`.npz`); FaceNet takes `.safetensors` or `.pt`, and without
+            one lets facenet-pytorch download its own.
+    """
+
+    network: Literal["dlib", "facenet"] = "dlib"
+    weights: Path | None = None
+
+
+@runtime_checkable
+class IdentityNetwork(Protocol):
+    """A recognition network: aligned faces to vectors that are alike for one person.
+
+    It is a yardstick, never a part of what is trained: its weights are frozen, it stays in evaluation mode whatever
+    contains it, and gradients pass through it to the picture. Both members are modules, so they move by `to`.
+
+    Attributes:
+        face_size_px: Side of the aligned faces it takes.
+        template_px: Where eye centres (the subject's right one first), nose tip and mouth corners lie in them.
+    """
+
+    face_size_px: int
+    template_px: Float[Tensor, "5 2"]
+
+    def embed(self, faces_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch feature"]:
+        """Vectors of aligned faces, sRGB in [0, 1]; differentiable with respect to them."""
+        ...
+
+    def similarity(
+        self, first: Float[Tensor, "batch feature"], second: Float[Tensor, "batch feature"]
+    ) -> Float[Tensor, " batch"]:
+        """How alike two vectors are by the measure this network was trained for: 1 for the same vector."""
+        ...
+
+    def to(self, device: torch.device, /) -> "IdentityNetwork":
+        """Move it to a device."""
+        ...
