@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from facenet_pytorch import InceptionResnetV1
 from jaxtyping import Float
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -86,16 +85,18 @@ def _from_file(path: Path) -> nn.Module:
             "name no file and let facenet-pytorch do it)"
         )
     try:
-        if path.suffix == ".safetensors":
-            tensors = load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = load_file(path) if path.suffix == ".safetensors" else _load_pt(path)
         network = InceptionResnetV1(pretrained=None)
         network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith("logits.")})
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, AttributeError) as error:
+    except Exception as error:  # torch's reader raises whatever the bytes of a foreign file lead it to.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{path}: not the weights of facenet-pytorch's InceptionResnetV1, as .safetensors or as .pt of tensors "
             f"({reason})"
         ) from error
     return network
+
+
+def _load_pt(path: Path) -> dict[str, Tensor]:
+    # Tensors only: a pickle from the web may hold code.
+    return torch.load(path, map_location="cpu", weights_only=True)

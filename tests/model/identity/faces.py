@@ -1,5 +1,7 @@
 """A soft picture and a face's points in it, for the tests of recognition networks."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,3 +22,28 @@ def face_points(center_px: tuple[float, float] = (55.0, 45.0), turn_rad: float =
     cosine, sine = float(np.cos(turn_rad)), float(np.sin(turn_rad))
     turn = torch.tensor([[cosine, -sine], [sine, cosine]])
     return points @ turn.T + torch.tensor(center_px)
+
+
+def random_dlib_weights(path: Path, seed: int = 0) -> Path:
+    """A file in the layout of dlib's network, with random weights."""
+    generator = np.random.default_rng(seed)
+    arrays: dict[str, np.ndarray] = {}
+
+    def add(name: str, side: int, channels_in: int, channels_out: int) -> None:
+        spread = (2.0 / (side * side * channels_in)) ** 0.5
+        arrays[f"{name}.conv.filters"] = generator.normal(0.0, spread, (side, side, channels_in, channels_out))
+        arrays[f"{name}.conv.bias"] = generator.normal(0.0, 0.1, channels_out)
+        arrays[f"{name}.scale.weights"] = generator.uniform(0.8, 1.2, channels_out)
+        arrays[f"{name}.scale.biases"] = generator.normal(0.0, 0.1, channels_out)
+
+    add("conv32_down", 7, 3, 32)
+    channels = 32
+    for level, blocks in ((32, "123"), (64, "d123"), (128, "d12"), (256, "d12o")):
+        for block in blocks:
+            name = f"conv{level}_" + {"d": "down", "o": "down_out"}.get(block, block)
+            add(f"{name}.conv1", 3, channels, level)
+            add(f"{name}.conv2", 3, level, level)
+            channels = level
+    arrays["fc"] = generator.normal(0.0, 0.02, (256, 128))
+    np.savez(path, allow_pickle=False, **{name: array.astype(np.float16) for name, array in arrays.items()})
+    return path
