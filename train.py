@@ -1,10 +1,10 @@
 """Train a reconstructor.
 
-    python train.py --config configs/likeness_s.yaml [--schedule.max_steps 100 ...] [--resume]
+    python train.py --config configs/resnet50_224.yaml [--trainer.devices 8 --trainer.num_nodes 4 ...] [--resume]
 
 Every field of `training.config.Experiment` is an option; an unknown one is an error. The run's folder holds the
-resolved config, `metrics.csv` (`metrics-part<n>.csv` before a resume), resumable checkpoints and, at the end,
-`release/`: a checkpoint for `infer.py`.
+resolved config, `metrics.csv` (`metrics-part<n>.csv` before a resume), `sheets/`, resumable checkpoints and, at the
+end, `release/`: a checkpoint for `infer.py`.
 """
 
 import os
@@ -15,18 +15,21 @@ import lightning
 import torch
 import yaml
 from jsonargparse import ArgumentParser, Namespace
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file
 
-from data.loader import build_loader
+from common.atomic import atomic_path
 from model.checkpoint import save_checkpoint
 from model.face.assets import load_head
+from model.face.hierarchy import load_hierarchy
 from model.reconstructor import Reconstructor
 from training.config import REPOSITORY, Experiment
 from training.ema import WeightAverage
+from training.logs import keep_log
 from training.module import TrainingModule
+from training.photographs import Photographs
+from training.resume import remove_half_written
+from training.trainer import build_trainer
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,39 +68,44 @@ def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
         raise FileNotFoundError(f"{last}: nothing to resume; start without --resume")
     if not resume and last.is_file():
         raise FileExistsError(f"{last}: holds a run already; use --resume or another --output")
-    experiment.output.mkdir(parents=True, exist_ok=True)
-    _keep_log(experiment.output)
-    (experiment.output / "config.yaml").write_text(resolved_config, encoding="utf-8")
+    photographs = Photographs(experiment.train, experiment.validation)
+    _prepare_folder(experiment.output, resolved_config)
     lightning.seed_everything(experiment.seed, workers=True)
     module = TrainingModule(experiment, _reconstructor(experiment))
     average = WeightAverage(experiment.schedule.average_decay)
-    trainer = _trainer(experiment, average)
+    settings = yaml.safe_load(resolved_config)
+    trainer = build_trainer(experiment, average, photographs, settings)
     trainer.fit(
         module,
-        build_loader(experiment.train),
-        build_loader(experiment.validation),
+        datamodule=photographs,
         ckpt_path=str(last) if resume else None,
         # Our own file, written by this run: it holds the optimiser and the callbacks' plain states.
         weights_only=False,
     )
-    average.copy_to(module)
     release = experiment.output / "release"
-    # Not where this machine keeps the repository: the release is given away.
-    config = yaml.safe_load(resolved_config.replace(f"{REPOSITORY}{os.sep}", ""))
-    provenance = {"config": config, "steps": trainer.global_step}
-    save_checkpoint(module.reconstructor, experiment.head, release, provenance)
+    if trainer.is_global_zero:
+        average.copy_to(module)
+        # Not where this machine keeps the repository: the release is given away.
+        config = yaml.safe_load(resolved_config.replace(f"{REPOSITORY}{os.sep}", ""))
+        provenance = {"config": config, "steps": trainer.global_step}
+        save_checkpoint(module.reconstructor, experiment.head, release, provenance, hierarchy_path=experiment.hierarchy)
     return release
 
 
-def _keep_log(folder: Path) -> None:
-    # Lightning's logger starts metrics.csv anew; what a resumed run logged before is kept beside it.
-    log = folder / "metrics.csv"
-    if log.is_file():
-        log.rename(folder / f"metrics-part{len(list(folder.glob('metrics-part*.csv'))) + 1}.csv")
+@rank_zero_only
+def _prepare_folder(folder: Path, resolved_config: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_log(folder)
+    remove_half_written(folder)
+    with atomic_path(folder / "config.yaml") as temporary:
+        temporary.write_text(resolved_config, encoding="utf-8")
 
 
 def _reconstructor(experiment: Experiment) -> Reconstructor:
-    reconstructor = Reconstructor(experiment.encoder, experiment.image_size, load_head(experiment.head))
+    refinement = experiment.refinement
+    hierarchy = None if refinement is None else load_hierarchy(experiment.hierarchy)
+    head = load_head(experiment.head)
+    reconstructor = Reconstructor(experiment.encoder, experiment.image_size, head, refinement, hierarchy)
     if experiment.start_from is not None:
         weights = load_file(experiment.start_from / "weights.safetensors")
         state = reconstructor.state_dict()
@@ -105,42 +113,22 @@ def _reconstructor(experiment: Experiment) -> Reconstructor:
         fitting = {n: w.float() for n, w in weights.items() if n in state and w.shape == state[n].shape}
         reconstructor.load_state_dict({**state, **fitting})
     reconstructor.backbone.network.to(memory_format=torch.channels_last)
-    if experiment.schedule.compile:
+    if experiment.trainer.compile:
         # In place, so that the names of the weights stay those of an uncompiled model.
         reconstructor.backbone.network.compile()
     return reconstructor
 
 
-def _trainer(experiment: Experiment, average: WeightAverage) -> Trainer:
-    schedule = experiment.schedule
-    return Trainer(
-        max_steps=schedule.max_steps,
-        val_check_interval=schedule.validate_every_steps,
-        check_val_every_n_epoch=None,
-        log_every_n_steps=schedule.log_every_steps,
-        gradient_clip_val=experiment.optimizer.gradient_clip,
-        precision=schedule.precision,  # pyright: ignore[reportArgumentType] - checked by Lightning
-        accelerator=schedule.accelerator,
-        devices=schedule.devices,
-        logger=CSVLogger(experiment.output, name="", version=""),
-        callbacks=[
-            average,
-            LearningRateMonitor("step"),
-            ModelCheckpoint(
-                dirpath=experiment.output,
-                every_n_train_steps=schedule.validate_every_steps,
-                save_last=True,
-                save_top_k=0,
-            ),
-        ],
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-    )
+def _short(error: Exception) -> str:
+    """The message of an error, also of one that a loader's process had: that comes with the whole trace before it."""
+    message = str(error)
+    if "Original Traceback" not in message:
+        return message
+    return message.rsplit(f"{type(error).__name__}: ", 1)[-1].strip()
 
 
 if __name__ == "__main__":
     try:
         main()
     except (FileNotFoundError, FileExistsError, ValueError) as error:
-        sys.exit(f"train.py: {error}")
+        sys.exit(f"train.py: {_short(error)}")

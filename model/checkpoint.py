@@ -2,7 +2,7 @@
 
     likeness-s/
         weights.safetensors   the encoder (half precision)
-        config.json           format, encoder, image size, head file and its SHA-256, provenance
+        config.json           format, encoder, image size, head file and its SHA-256, mesh decoder, provenance
         README.md             the model card
 
 Nothing is unpickled: the weights are safetensors, the rest is JSON.
@@ -11,6 +11,7 @@ Nothing is unpickled: the weights are safetensors, the rest is JSON.
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from safetensors.torch import load_file, save_file
 
 from common.atomic import atomic_path
 from model.encoder.backbone import EncoderConfig
+from model.encoder.refinement_head import RefinementConfig
 from model.face.assets import load_head
+from model.face.hierarchy import MeshHierarchy, load_hierarchy
 from model.reconstructor import Reconstructor
 
 CHECKPOINT_FORMAT = "likeness-checkpoint-1"
@@ -34,6 +37,7 @@ def save_checkpoint(
     folder: Path,
     provenance: dict[str, Any],
     *,
+    hierarchy_path: Path | None = None,
     half: bool = True,
 ) -> None:
     """Write a checkpoint folder.
@@ -43,8 +47,15 @@ def save_checkpoint(
         head_path: The head file it was built with; the config refers to it relative to `folder`.
         folder: Made if missing.
         provenance: JSON-able facts: what it was trained on, how long, by which version.
+        hierarchy_path: The head's hierarchy, where the model has a mesh decoder.
         half: Store the weights in half precision.
+
+    Raises:
+        ValueError: If a model with a mesh decoder comes without its hierarchy.
     """
+    decoder = reconstructor.refinement_head
+    if decoder is not None and hierarchy_path is None:
+        raise ValueError("a model with a mesh decoder is saved with hierarchy_path: it cannot be built without")
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous()
@@ -53,14 +64,18 @@ def save_checkpoint(
     }
     with atomic_path(folder / _WEIGHTS) as temporary:
         save_file(weights, temporary, metadata={"format": CHECKPOINT_FORMAT})
-    config = {
+    config: dict[str, Any] = {
         "format": CHECKPOINT_FORMAT,
         "encoder": {"backbone": reconstructor.config.backbone},
         "image_size": reconstructor.image_size,
         "head": _relative(head_path, folder),
         "head_sha256": file_sha256(head_path),
-        "provenance": provenance,
     }
+    if decoder is not None and hierarchy_path is not None:
+        config["refinement"] = asdict(decoder.config)
+        config["hierarchy"] = _relative(hierarchy_path, folder)
+        config["hierarchy_sha256"] = file_sha256(hierarchy_path)
+    config["provenance"] = provenance
     with atomic_path(folder / _CONFIG) as temporary:
         temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
@@ -85,7 +100,8 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     head = load_head(head_path)
     if file_sha256(head_path) != config["head_sha256"]:
         raise ValueError(f"{head_path}: not the head file that {folder} was trained with (its SHA-256 differs)")
-    reconstructor = Reconstructor(EncoderConfig(config["encoder"]["backbone"]), config["image_size"], head)
+    encoder = EncoderConfig(config["encoder"]["backbone"])
+    reconstructor = Reconstructor(encoder, config["image_size"], head, *_decoder(config, folder))
     weights_path = folder / _WEIGHTS
     if not weights_path.is_file():
         raise FileNotFoundError(f"{weights_path}: missing; the checkpoint folder is incomplete")
@@ -102,6 +118,22 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     except RuntimeError as error:
         raise ValueError(f"{weights_path}: does not fit {folder / _CONFIG}: {error}") from error
     return reconstructor.to(torch.device(device)).eval()
+
+
+def _decoder(config: dict[str, Any], folder: Path) -> tuple[RefinementConfig | None, MeshHierarchy | None]:
+    """What the mesh decoder is built from, nothing for a model without one."""
+    if "refinement" not in config:
+        return None, None
+    path = (folder / config["hierarchy"]).resolve()
+    hierarchy = load_hierarchy(path)
+    if file_sha256(path) != config["hierarchy_sha256"] or hierarchy.head_sha256 != config["head_sha256"]:
+        raise ValueError(f"{path}: not the hierarchy that {folder} was trained with (its SHA-256 differs)")
+    settings = dict(config["refinement"])
+    try:
+        settings["channels"] = tuple(settings["channels"])
+        return RefinementConfig(**settings), hierarchy
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / _CONFIG}: refinement is not a decoder's config ({error})") from error
 
 
 def file_sha256(path: Path) -> str:
@@ -127,7 +159,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not JSON ({error})") from error
     if not isinstance(config, dict) or config.get("format") != CHECKPOINT_FORMAT:
         raise ValueError(f"{path}: not a {CHECKPOINT_FORMAT} config")
-    missing = [key for key in ("encoder", "image_size", "head", "head_sha256") if key not in config]
+    wanted = ["encoder", "image_size", "head", "head_sha256"]
+    if "refinement" in config:
+        wanted += ["hierarchy", "hierarchy_sha256"]
+    missing = [key for key in wanted if key not in config]
     if missing:
         raise ValueError(f"{path}: lacks {', '.join(missing)}")
     if not isinstance(config["encoder"], dict) or not isinstance(config["encoder"].get("backbone"), str):

@@ -15,6 +15,7 @@ The refinement head is left out of models that have none.
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -110,9 +111,10 @@ class Reconstructor(nn.Module):
                 the photograph's own camera.
         """
         features = self.features(image_srgb)
-        parameters = self.parameter_head(features, intrinsics_px, self.image_size)
-        refinement = self._refine(image_srgb, intrinsics_px, features, parameters)
-        return self.decode(parameters, intrinsics_px, refinement)
+        with _precisely(image_srgb):
+            parameters = self.parameter_head(features, intrinsics_px, self.image_size)
+            refinement = self._refine(image_srgb, intrinsics_px, features, parameters)
+            return self.decode(parameters, intrinsics_px, refinement)
 
     def features(self, image_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch feature"]:
         """The backbone alone: pooled features of crops.
@@ -122,7 +124,7 @@ class Reconstructor(nn.Module):
         """
         if image_srgb.shape[-2:] != (self.image_size, self.image_size):
             raise ValueError(f"crops are {tuple(image_srgb.shape[-2:])} px, this model takes {self.image_size}")
-        return self.backbone(image_srgb)
+        return self.backbone(image_srgb).float()
 
     def encode(
         self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
@@ -132,7 +134,9 @@ class Reconstructor(nn.Module):
         Raises:
             ValueError: If the crops are not S x S.
         """
-        return self.parameter_head(self.features(image_srgb), intrinsics_px, self.image_size)
+        features = self.features(image_srgb)
+        with _precisely(image_srgb):
+            return self.parameter_head(features, intrinsics_px, self.image_size)
 
     def refine(
         self,
@@ -147,7 +151,9 @@ class Reconstructor(nn.Module):
         """
         if self.refinement_head is None:
             return None
-        return self._refine(image_srgb, intrinsics_px, self.features(image_srgb), parameters)
+        features = self.features(image_srgb)
+        with _precisely(image_srgb):
+            return self._refine(image_srgb, intrinsics_px, features, parameters)
 
     def _refine(
         self,
@@ -200,3 +206,8 @@ class Reconstructor(nn.Module):
         """Projected landmarks (x_px, y_px, depth_mm) of the linear head, without the cost of every vertex."""
         points_mm = self.morphable_model.landmarks_mm(parameters.identity, parameters.expression, name)
         return project(parameters.to_camera(points_mm), intrinsics_px)
+
+
+def _precisely(image: Tensor) -> torch.autocast:
+    # Autocast is for the backbone: in half precision a head a metre away has steps of four millimetres.
+    return torch.autocast(image.device.type, enabled=False)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from data.loader import LoaderConfig
+from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
+from model.encoder.refinement_head import RefinementConfig
 from model.losses.objective import LossConfig
+from training.synthetic_geometry import SyntheticGeometryConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -31,27 +34,75 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How long, and what is kept on the way.
+    """How long, and what is kept on the way. Every number counts optimiser steps, however many batches make one.
 
     Attributes:
-        max_steps: Optimiser steps of the whole run; the cosine ends there.
-        validate_every_steps: Validation and a resumable checkpoint.
-        log_every_steps: CSV rows.
-        average_decay: Exponential moving average of the weights.
-        precision: Lightning's precision, `32-true` or `bf16-mixed`.
-        accelerator: Lightning's accelerator.
-        devices: How many of them.
-        compile: Compile the backbone with torch.compile (1.4 times as fast on a CPU).
+        max_steps: Of the whole run; the cosine ends there.
+        validate_every_steps: Validation.
+        checkpoint_every_steps: Resumable checkpoint; by default with each validation.
+        log_every_steps: Losses, learning rate, images per second.
+        average_decay: Exponential moving average of the weights, per step.
     """
 
     max_steps: int = 8000
     validate_every_steps: int = 500
+    checkpoint_every_steps: int | None = None
     log_every_steps: int = 20
     average_decay: float = 0.999
-    precision: str = "32-true"
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """On what it runs.
+
+    Attributes:
+        accelerator: Lightning's accelerator: `auto`, `cpu`, `gpu`.
+        devices: Processes on each node, each with its device and its own part of the shards.
+        num_nodes: Nodes; start the same command on each (Slurm and torchrun are recognised).
+        strategy: `ddp` shares the gradients of all processes after each step; `auto` does so where there are several.
+        precision: `bf16-mixed` runs the backbone, and it alone, in bfloat16: geometry, rendering and losses need the
+            digits of float32.
+        accumulate_batches: Batches of a process whose gradients make one optimiser step.
+        sync_batchnorm: Batch normalisation over all processes' batches (GPUs only); worth it for batches below 16.
+        compile: Compile the backbone with torch.compile (1.4 times as fast on a CPU).
+    """
+
     accelerator: str = "auto"
     devices: int = 1
+    num_nodes: int = 1
+    strategy: Literal["auto", "ddp"] = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    accumulate_batches: int = 1
+    sync_batchnorm: bool = False
     compile: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        for name in ("devices", "num_nodes", "accumulate_batches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"trainer.{name} {getattr(self, name)}: expected at least 1")
+
+
+@dataclass(frozen=True)
+class LoggingConfig:
+    """What is written beside `metrics.csv`.
+
+    Attributes:
+        wandb: Log to Weights & Biases too: online where its account is set up, else offline into the run's folder.
+        project: Its project.
+        sheet_every_steps: A picture of some held-out faces, as photograph, rendering, geometry, albedo and light, into
+            `sheets/`; 0 for none.
+        sheet_faces: How many.
+    """
+
+    wandb: bool = False
+    project: str = "likeness"
+    sheet_every_steps: int = 500
+    sheet_faces: int = 6
 
 
 @dataclass(frozen=True)
@@ -59,16 +110,22 @@ class Experiment:
     """A training run.
 
     Attributes:
-        output: Folder of the run: logs, resumable checkpoints, `release/`.
+        output: Folder of the run: logs, sheets, resumable checkpoints, `release/`.
         train: Training shards.
         validation: Held-out shards.
         head: Morphable-model file.
         image_size: Side of the crops in px.
         encoder: Backbone.
+        refinement: Mesh decoder; none for a model of coefficients alone.
+        freeze_encoder: Train the mesh decoder alone, as DECA trains its detail stage: backbone and coefficients stay.
+        hierarchy: Levels of the head's graph (`tools/build_hierarchy.py`), for the decoder and for relief.
+        synthetic: Drawn heads of known shape beside the photographs.
         start_from: Checkpoint folder whose weights training starts from, or none.
         loss: Weights of the losses.
         optimizer: Optimiser.
         schedule: Length and bookkeeping.
+        trainer: Devices, precision, accumulation.
+        logging: Logs and sheets.
         seed: Of everything random.
     """
 
@@ -78,19 +135,27 @@ class Experiment:
     head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors"
     image_size: int = 112
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    refinement: RefinementConfig | None = None
+    freeze_encoder: bool = False
+    hierarchy: Path = REPOSITORY / "checkpoints" / "likeness-head" / "hierarchy.safetensors"
+    synthetic: SyntheticGeometryConfig = field(default_factory=SyntheticGeometryConfig)
     start_from: Path | None = None
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a loader that cuts crops of another size than the model takes.
+        """Refuse a loader that cuts crops of another size than the model takes, and a run that trains nothing.
 
         Raises:
-            ValueError: Naming both options.
+            ValueError: Naming the options that contradict one another.
         """
         for name in ("train", "validation"):
             size = getattr(self, name).size
             if size != self.image_size:
                 raise ValueError(f"{name}.size is {size}, image_size is {self.image_size}: they must be the same")
+        if self.freeze_encoder and self.refinement is None:
+            raise ValueError("freeze_encoder leaves nothing to train without a refinement: set `refinement`")

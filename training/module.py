@@ -1,6 +1,9 @@
 """The LightningModule: one step of training, one of validation, the optimiser."""
 
+import copy
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,17 +11,46 @@ from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from model.losses.objective import LossTables, geometric_terms, photometric_terms, total
+from model.face.hierarchy import load_hierarchy
+from model.geometry.camera import project
+from model.geometry.procrustes import align_similarity
+from model.losses.objective import (
+    LossTables,
+    Terms,
+    geometric_terms,
+    loop_back_terms,
+    multiview_terms,
+    photometric_terms,
+    refinement_terms,
+    shape_terms,
+    swapped_identity_terms,
+    total,
+)
 from model.losses.photometric import residual_srgb
+from model.losses.swapped_identity import swap_within_person
 from model.observation import Observation
+from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
 from training.config import Experiment
+from training.metrics import WeightedMeans
+from training.synthetic_geometry import (
+    PARAMETERS_KEY,
+    VERTICES_KEY,
+    SyntheticGeometry,
+    geometry_weight,
+    synthetic_loader,
+)
+
+_TURNS = (("nme_0-30", 0, 30), ("nme_30-60", 30, 60), ("nme_60-90", 60, 91))
+"""Metric, and the degrees of yaw that it is about."""
 
 
 class TrainingModule(LightningModule):
-    """Trains a reconstructor by its landmarks and, when the config asks for it, by its rendering."""
+    """Trains a reconstructor by its landmarks and, when the config asks for it, by its rendering and drawn heads."""
+
+    geometry_weight: Float[Tensor, " vertex"]
 
     def __init__(self, experiment: Experiment, reconstructor: Reconstructor) -> None:
         """Take the run's description and the model it trains."""
@@ -26,12 +58,43 @@ class TrainingModule(LightningModule):
         self.experiment = experiment
         self.reconstructor = reconstructor
         self.renderer = Renderer(build_rasterizer("auto"))
+        self.validated = WeightedMeans([*(name for name, _, _ in _TURNS), "nme", "residual"])
         self.tables = LossTables(reconstructor.morphable_model)
+        self.register_buffer("geometry_weight", geometry_weight(reconstructor.morphable_model), persistent=False)
+        self._synthetic: Iterator[dict[str, Any]] | None = None
+        if experiment.freeze_encoder:
+            for part in (reconstructor.backbone, reconstructor.parameter_head):
+                part.requires_grad_(requires_grad=False)
+
+    def on_train_start(self) -> None:
+        """Start drawing heads where the run has arrived."""
+        config = self.experiment.synthetic
+        if config.batch_size:
+            model = copy.deepcopy(self.reconstructor.morphable_model).cpu()
+            hierarchy = load_hierarchy(self.experiment.hierarchy) if config.relief else None
+            first = self.global_step * self.trainer.accumulate_grad_batches
+            dataset = SyntheticGeometry(
+                config,
+                model,
+                hierarchy,
+                self.experiment.image_size,
+                first=first,
+                rank=self.global_rank,
+                ranks=self.trainer.world_size,
+            )
+            self._synthetic = iter(synthetic_loader(dataset, config.workers))
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Keep a frozen encoder as it is: batch statistics would change it without any gradient."""
+        if self.experiment.freeze_encoder:
+            self.reconstructor.backbone.eval()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
         """Sum of the weighted losses of a batch."""
         observation = Observation.from_dict(batch)
-        terms = self._terms(observation)
+        terms = self._photograph_terms(observation)
+        if self._synthetic is not None:
+            terms |= self._synthetic_terms(next(self._synthetic))
         loss = total(terms)
         # Logged as tensors: reading their value would wait for the device at each step.
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
@@ -47,16 +110,26 @@ class TrainingModule(LightningModule):
         nme_percent = 100.0 * difference_px.norm(dim=-1).mean(1) / observation.box_px
         yaw_degrees = torch.rad2deg(torch.asin(reconstruction.parameters.rotation[:, 0, 2].clamp(-1, 1))).abs()
         labelled = observation.landmarks68_weight > 0
-        for name, low, high in (("0-30", 0, 30), ("30-60", 30, 60), ("60-90", 60, 91)):
-            chosen = labelled & (yaw_degrees >= low) & (yaw_degrees < high)
-            if chosen.any():
-                self.log(f"val/nme_{name}", nme_percent[chosen].mean(), batch_size=int(chosen.sum()), on_epoch=True)
-        self.log("val/nme", nme_percent[labelled].mean(), batch_size=int(labelled.sum()), prog_bar=True)
+        for name, low, high in _TURNS:
+            self.validated.add(name, nme_percent, labelled & (yaw_degrees >= low) & (yaw_degrees < high))
+        self.validated.add("nme", nme_percent, labelled)
         if self.experiment.loss.renders:
             rendering = self._render(reconstruction, observation.intrinsics_px)
             mask = _comparable(observation, rendering)
             residual = residual_srgb(rendering.image_linear, observation.image_srgb, observation.color)
-            self.log("val/residual", (residual * mask).sum() / mask.sum().clamp(min=1.0), batch_size=len(mask))
+            self.validated.add("residual", residual.flatten(), mask.flatten())
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin the means anew."""
+        self.validated.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over all processes."""
+        strategy = self.trainer.strategy
+        means = self.validated.means(self.device, lambda sums: strategy.reduce(sums, reduce_op="sum"))  # pyright: ignore[reportArgumentType]
+        for name, value in means.items():
+            # The same on every process already: nothing is left to be synchronised.
+            self.log(f"val/{name}", value, prog_bar=name == "nme", rank_zero_only=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW, decay on matrices only, warm-up and cosine to 1 % per step."""
@@ -64,6 +137,10 @@ class TrainingModule(LightningModule):
         backbone = self._groups(self.reconstructor.backbone, config.learning_rate)
         head_rate = config.learning_rate * config.head_learning_rate_factor
         groups = backbone + self._groups(self.reconstructor.parameter_head, head_rate)
+        if self.reconstructor.refinement_head is not None:
+            groups += self._groups(self.reconstructor.refinement_head, head_rate)
+        # Lightning's checkpoints hold no group without parameters, and a frozen encoder has none to train.
+        groups = [group for group in groups if group["params"]]
         optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
         # A function of the step alone: a resumed run with another length follows the new cosine, where the chained
         # schedulers of torch would bring the old one back with their state, and rise again after its end.
@@ -88,17 +165,47 @@ class TrainingModule(LightningModule):
             {"params": vectors, "lr": rate, "weight_decay": 0.0},
         ]
 
-    def _terms(self, observation: Observation) -> dict[str, Float[Tensor, ""]]:
-        config = self.experiment.loss
-        reconstructor = self.reconstructor
+    def _photograph_terms(self, observation: Observation) -> Terms:
+        config, reconstructor = self.experiment.loss, self.reconstructor
         reconstruction = reconstructor(observation.image_srgb, observation.intrinsics_px)
-        dense = reconstructor.landmarks_image(reconstruction.parameters, observation.intrinsics_px, "mediapipe478")
-        terms = geometric_terms(config, observation, reconstruction, dense, self.tables)
-        if config.renders:
-            rendering = self._render(reconstruction, observation.intrinsics_px)
-            mask = _comparable(observation, rendering)
-            terms |= photometric_terms(config, observation, reconstruction, rendering, mask, self.tables)
+        # Losses and drawing work in single precision; autocast is for the networks.
+        with torch.autocast(self.device.type, enabled=False):
+            points_mm = reconstructor.morphable_model.landmarks(reconstruction.mesh.vertices_camera_mm, "mediapipe478")
+            dense = project(points_mm, observation.intrinsics_px)
+            terms = geometric_terms(config, observation, reconstruction, dense, self.tables)
+            terms |= self._swapped_terms(observation, reconstruction)
+            terms |= multiview_terms(config, observation, reconstruction, self.tables)
+            terms |= refinement_terms(config, reconstruction.refinement, self.tables)
+            if config.renders:
+                rendering = self._render(reconstruction, observation.intrinsics_px)
+                mask = _comparable(observation, rendering)
+                terms |= photometric_terms(config, observation, reconstruction, rendering, mask, self.tables)
         return terms
+
+    def _swapped_terms(self, observation: Observation, reconstruction: Reconstruction) -> Terms:
+        if self.experiment.loss.swapped_identity == 0.0:
+            return {}
+        parameters = reconstruction.parameters
+        identity, changed = swap_within_person(parameters.identity, observation.identity)
+        swapped = replace(parameters, identity=identity)
+        points = (
+            self.reconstructor.landmarks_image(swapped, observation.intrinsics_px, name)
+            for name in ("ibug68", "mediapipe478")
+        )
+        return swapped_identity_terms(self.experiment.loss, observation, changed, *points)
+
+    def _synthetic_terms(self, batch: dict[str, Any]) -> Terms:
+        """Terms of drawn heads: their shape, and the parameters they were drawn from."""
+        image_srgb, intrinsics_px = batch["image_srgb"].to(self.device), batch["intrinsics_px"].to(self.device)
+        reconstruction = self.reconstructor(image_srgb, intrinsics_px)
+        with torch.autocast(self.device.type, enabled=False):
+            error_mm = aligned_error_mm(reconstruction, batch[VERTICES_KEY].to(self.device), self.geometry_weight)
+            refinement = reconstruction.refinement
+            sigma_mm = None if refinement is None else refinement.sigma_mm
+            terms = shape_terms(self.experiment.loss, error_mm, self.geometry_weight, sigma_mm)
+            parameters = vars(batch[PARAMETERS_KEY])
+            true = FaceParameters(**{name: value.to(self.device) for name, value in parameters.items()})
+            return terms | loop_back_terms(self.experiment.loss, reconstruction.parameters, true)
 
     def _render(self, reconstruction: Reconstruction, intrinsics_px: Float[Tensor, "batch 3 3"]) -> Rendering:
         size = self.experiment.image_size
@@ -116,3 +223,10 @@ class TrainingModule(LightningModule):
 def _comparable(observation: Observation, rendering: Rendering) -> Float[Tensor, "batch size size"]:
     """Skin that the label expects and the rendering covers."""
     return observation.skin_mask * rendering.mask.detach()
+
+
+def aligned_error_mm(
+    reconstruction: Reconstruction, truth_mm: Float[Tensor, "batch vertex 3"], weight: Float[Tensor, " vertex"]
+) -> Float[Tensor, "batch vertex 3"]:
+    """Error of the vertices in model space, after the best similarity: size and place are pose, not shape."""
+    return align_similarity(reconstruction.mesh.vertices_mm, truth_mm, weight) - truth_mm

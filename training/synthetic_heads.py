@@ -12,6 +12,7 @@ from model.geometry.rotation import rotation_from_euler
 from model.parameters import FaceParameters
 from model.render.lighting import directional_lighting, neutral_lighting
 from model.render.renderer import Renderer
+from training.relief import Relief
 
 _DARKEST_ALBEDO = 0.005
 
@@ -19,10 +20,17 @@ _DARKEST_ALBEDO = 0.005
 class MorphableHeadArtist:
     """A `data.synthetic.HeadArtist`."""
 
-    def __init__(self, morphable_model: MorphableModel, renderer: Renderer) -> None:
-        """Take the head model, with landmark sets `ibug68` and `mediapipe478`, and what draws it."""
+    def __init__(self, morphable_model: MorphableModel, renderer: Renderer, relief: Relief | None = None) -> None:
+        """Take what heads are made of.
+
+        Args:
+            morphable_model: The head model, with landmark sets `ibug68` and `mediapipe478`.
+            renderer: What draws it.
+            relief: Shapes beyond its components; None for heads of components alone.
+        """
         self._model = morphable_model
         self._renderer = renderer
+        self._relief = relief
         self._skin_faces = _skin_faces(morphable_model)
 
     @property
@@ -36,6 +44,11 @@ class MorphableHeadArtist:
         return self._model.albedo_count
 
     @property
+    def relief_count(self) -> int:
+        """Coefficients of shapes beyond the components."""
+        return 0 if self._relief is None else self._relief.count
+
+    @property
     def expression_names(self) -> tuple[str, ...]:
         """Blendshapes."""
         return self._model.expression_names
@@ -46,16 +59,18 @@ class MorphableHeadArtist:
     ) -> Float32[np.ndarray, "landmark 3"]:
         """Points of a landmark set as (x_px, y_px, depth_mm)."""
         parameters = scene_parameters(scene)
-        points_mm = self._model.landmarks_mm(parameters.identity, parameters.expression, name)
+        if self._relief is None:
+            points_mm = self._model.landmarks_mm(parameters.identity, parameters.expression, name)
+        else:
+            points_mm = self._model.landmarks(self.vertices_mm(scene), name)
         return project(parameters.to_camera(points_mm), torch.from_numpy(intrinsics_px)[None])[0].numpy()
 
     @torch.no_grad()
     def draw(self, scene: HeadScene, intrinsics_px: Float32[np.ndarray, "3 3"], size: int) -> Drawing:
         """Draw the head into a square of `size` px."""
         parameters = scene_parameters(scene)
-        vertices_mm = self._model.vertices_mm(parameters.identity, parameters.expression)
         rendering = self._renderer.render(
-            parameters.to_camera(vertices_mm),
+            parameters.to_camera(self.vertices_mm(scene)),
             self._albedo_linear(scene, parameters),
             parameters.lighting,
             self._model.faces,
@@ -70,6 +85,13 @@ class MorphableHeadArtist:
             coverage=rendering.mask[0].clamp(0.0, 1.0).numpy(),
             skin=skin.float().numpy(),
         )
+
+    @torch.no_grad()
+    def vertices_mm(self, scene: HeadScene) -> Float[Tensor, "1 vertex 3"]:
+        """The head in model space: the truth that a reconstruction is compared with."""
+        parameters = scene_parameters(scene)
+        vertices_mm = self._model.vertices_mm(parameters.identity, parameters.expression)
+        return vertices_mm if self._relief is None else vertices_mm + self._relief.offsets_mm(scene.relief)
 
     def _albedo_linear(self, scene: HeadScene, parameters: FaceParameters) -> Float[Tensor, "1 vertex 3"]:
         albedo_linear = self._model.albedo_linear(parameters.albedo).clamp(_DARKEST_ALBEDO, 1.0)

@@ -124,6 +124,7 @@ class SyntheticFaces:
             ambient=ambient,
             lamps=lamps,
             hair_linear=draw_hair(of_person),
+            relief=of_person.standard_normal(artist.relief_count).astype(np.float32),
         )
 
     def _camera(self, generator: np.random.Generator, scene: HeadScene) -> Float32[np.ndarray, "3 3"]:

@@ -1,6 +1,6 @@
 """What a synthetic picture shows, in numbers; and who draws the head."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,6 +36,7 @@ class HeadScene:
         ambient: Light from everywhere, linear RGB.
         lamps: One to three distant lights.
         hair_linear: Colour of the scalp, linear RGB, or None for a bald head.
+        relief: Standard normal coefficients of shapes beyond the model's components; as many as the artist takes.
     """
 
     identity: Float32[np.ndarray, " identity"]
@@ -46,6 +47,7 @@ class HeadScene:
     ambient: Float32[np.ndarray, "3"]
     lamps: tuple[Lamp, ...]
     hair_linear: Float32[np.ndarray, "3"] | None
+    relief: Float32[np.ndarray, " relief"] = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class HeadArtist(Protocol):
     @property
     def albedo_count(self) -> int:
         """Albedo components."""
+        ...
+
+    @property
+    def relief_count(self) -> int:
+        """Coefficients of shapes beyond the components; 0 for a head of components alone."""
         ...
 
     @property

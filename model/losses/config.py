@@ -38,6 +38,7 @@ class LossConfig:
         albedo_range: Albedo in [0, 1].
         symmetry: Albedo against its mirror image.
         reflectance: Variance of the albedo within the skin of a face (DECA, Deep3D).
+        vertices: Error of the vertices in mm, where the truth is known.
         likelihood: Error of the vertices under the standard deviation that was answered, where the truth is known.
         offset_prior: Squared offsets of the refinement. These six are left out for a model without one.
         offset_smoothness: Laplacian of the offsets.
@@ -75,6 +76,7 @@ class LossConfig:
     albedo_range: float = 1.0
     symmetry: float = 0.0
     reflectance: float = 0.0
+    vertices: float = 0.0
     likelihood: float = 0.0
     offset_prior: float = 0.0
     offset_smoothness: float = 0.0

@@ -6,7 +6,7 @@
 | `photometric_terms` | a rendering |
 | `refinement_terms` | a reconstruction with refinements; nothing without |
 | `embedding_terms`, `swapped_identity_terms`, `multiview_terms` | several photographs of one person in the batch |
-| `likelihood_terms`, `loop_back_terms` | heads whose truth is known |
+| `shape_terms`, `loop_back_terms` | heads whose truth is known |
 
 `total` adds them up.
 """
@@ -16,7 +16,7 @@ from model.losses.objective_geometry import geometric_terms
 from model.losses.objective_people import multiview_terms, swapped_identity_terms
 from model.losses.objective_refinement import refinement_terms
 from model.losses.objective_rendering import photometric_terms
-from model.losses.objective_truth import likelihood_terms, loop_back_terms
+from model.losses.objective_truth import loop_back_terms, shape_terms
 from model.losses.tables import LossTables
 from model.losses.weighting import Terms, total
 
@@ -25,11 +25,11 @@ __all__ = [
     "LossTables",
     "Terms",
     "geometric_terms",
-    "likelihood_terms",
     "loop_back_terms",
     "multiview_terms",
     "photometric_terms",
     "refinement_terms",
+    "shape_terms",
     "swapped_identity_terms",
     "total",
 ]

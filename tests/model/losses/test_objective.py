@@ -10,11 +10,11 @@ from model.losses.objective import (
     LossTables,
     Terms,
     geometric_terms,
-    likelihood_terms,
     loop_back_terms,
     multiview_terms,
     photometric_terms,
     refinement_terms,
+    shape_terms,
     swapped_identity_terms,
     total,
 )
@@ -155,21 +155,19 @@ def all_terms(
     tables: LossTables,
 ) -> Terms:
     generator = torch.Generator().manual_seed(1)
+    counts = [getattr(answer.parameters, name).shape[1] for name in ("identity", "expression", "albedo")]
     noise = torch.rand(answer.mesh.vertices_mm.shape, generator=generator)
+    ahead = reconstructor.decode(FaceParameters.neutral(2, *counts), crop_camera(2))
     refinement = Refinement(noise - 0.5, 0.1 * noise.flip(1), 1.0 + noise[..., 0], noise[..., 1].round())
     points = answer.landmarks68_image, dense(reconstructor, answer)
     _, changed = swap_within_person(answer.parameters.identity, observation.identity)
-    neutral = FaceParameters.neutral(2, *(answer.parameters.__dict__[n].shape[1] for n in GROUPS))
     terms = geometric_terms(config, observation, answer, points[1], tables)
     terms |= photometric_terms(config, observation, answer, rendering, rendering.mask, tables)
     terms |= refinement_terms(config, refinement, tables)
     terms |= swapped_identity_terms(config, observation, changed, *points)
-    terms |= multiview_terms(config, observation, answer, tables)
-    terms |= likelihood_terms(config, 10.0 * noise, refinement.sigma_mm)
-    return terms | loop_back_terms(config, answer.parameters, neutral)
-
-
-GROUPS = ("identity", "expression", "albedo")
+    terms |= multiview_terms(config, observation, ahead, tables)
+    terms |= shape_terms(config, 10.0 * noise, torch.ones(noise.shape[1]), refinement.sigma_mm)
+    return terms | loop_back_terms(config, answer.parameters, ahead.parameters)
 
 
 def test_every_weight_of_the_config_scales_its_term(

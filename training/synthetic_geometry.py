@@ -1,0 +1,124 @@
+"""Drawn heads whose shape is known, as batches beside the photographs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from data.sample import collate
+from data.synthetic import SyntheticConfig, SyntheticFaces
+from model.face.hierarchy import MeshHierarchy
+from model.face.morphable_model import MorphableModel
+from model.parameters import FaceParameters
+from model.render.rasterizer import build_rasterizer
+from model.render.renderer import Renderer
+from training.relief import Relief
+from training.synthetic_heads import MorphableHeadArtist, scene_parameters
+
+VERTICES_KEY = "vertices_mm"
+PARAMETERS_KEY = "parameters"
+"""What a batch holds beside a `FaceBatch`: true vertices in model space, with expression, and `FaceParameters`."""
+
+
+@dataclass(frozen=True)
+class SyntheticGeometryConfig:
+    """Drawn heads in training.
+
+    Attributes:
+        batch_size: How many beside each batch of photographs; 0 for none.
+        relief: With bumps that the morphable model cannot make (`training.relief`).
+        workers: Processes that draw; 0 draws in the training process.
+        seed: Of all heads.
+    """
+
+    batch_size: int = 0
+    relief: bool = True
+    workers: int = 0
+    seed: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        for name in ("batch_size", "workers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"synthetic.{name} {getattr(self, name)}: expected 0 or more")
+
+
+class SyntheticGeometry(IterableDataset[dict[str, Any]]):
+    """Endless batches; batch i of a rank is the same whenever it is asked for."""
+
+    def __init__(
+        self,
+        config: SyntheticGeometryConfig,
+        model: MorphableModel,
+        hierarchy: MeshHierarchy | None,
+        size: int,
+        *,
+        first: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """Prepare the artist.
+
+        Args:
+            config: What to draw.
+            model: The head, on the CPU.
+            hierarchy: Its levels, which relief needs.
+            size: Side of the crops in px.
+            first: Number of the first batch, so that a resumed run goes on with new heads.
+            rank: Which of the training processes this is.
+            ranks: How many there are.
+
+        Raises:
+            ValueError: If relief is asked for without a hierarchy.
+        """
+        if config.relief and hierarchy is None:
+            raise ValueError("synthetic.relief needs the head's hierarchy: set `hierarchy`, or relief to false")
+        relief = Relief(model, hierarchy) if config.relief and hierarchy is not None else None
+        self._artist = MorphableHeadArtist(model, Renderer(build_rasterizer("cpu")), relief)
+        self._faces = SyntheticFaces(self._artist, SyntheticConfig(size=size, seed=config.seed))
+        self._config, self._first, self._rank, self._ranks = config, first, rank, ranks
+
+    def batch(self, number: int) -> dict[str, Any]:
+        """A batch by its number among those of all ranks."""
+        size = self._config.batch_size
+        faces = [self._faces.face(number * size + i) for i in range(size)]
+        batch: dict[str, Any] = dict(collate([face.sample for face in faces]))
+        batch[VERTICES_KEY] = torch.cat([self._artist.vertices_mm(face.scene) for face in faces])
+        scenes = [vars(scene_parameters(face.scene)) for face in faces]
+        batch[PARAMETERS_KEY] = FaceParameters(**{name: torch.cat([s[name] for s in scenes]) for name in scenes[0]})
+        return batch
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """This rank's batches from the first on, without end."""
+        worker = get_worker_info()
+        own, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        step = self._first + own
+        while True:
+            yield self.batch(step * self._ranks + self._rank)
+            step += workers
+
+
+def synthetic_loader(dataset: SyntheticGeometry, workers: int) -> DataLoader[dict[str, Any]]:
+    """A loader of ready batches, in order."""
+    return DataLoader(dataset, batch_size=None, num_workers=workers)
+
+
+def geometry_weight(model: MorphableModel) -> Float[Tensor, " vertex"]:
+    """Where the shape of a head is judged: the face, a fifth as much the rest of the skin, not eyes and mouth."""
+    weight = torch.ones(len(model.mean_mm), device=model.mean_mm.device)
+    if "skin" in model.region_names:
+        weight = 0.2 * model.region("skin").float()
+    if "face" in model.region_names:
+        weight = torch.where(model.region("face"), torch.ones_like(weight), weight)
+    for name in ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue"):
+        if name in model.region_names:
+            weight = weight * (~model.region(name)).float()
+    return weight
