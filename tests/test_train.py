@@ -11,7 +11,7 @@ import yaml
 
 import train
 from data.alignment import CropWindow
-from data.loader import LoaderConfig
+from data.loader_config import LoaderConfig
 from data.shards import ShardSample, encode_sample, write_shard
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model import load_reconstructor
@@ -20,7 +20,7 @@ from model.face.assets import save_head
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
-from training.config import REPOSITORY, Experiment, ScheduleConfig
+from training.config import REPOSITORY, Experiment, ScheduleConfig, TrainerConfig
 from training.synthetic_heads import MorphableHeadArtist
 
 
@@ -44,10 +44,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "validation": {"shards": str(place / "val"), "training": False, **loader},
         "optimizer": {"warmup_steps": 1},
         "loss": {"photometric": 1.0},
-        "schedule": {
-            "max_steps": 2, "validate_every_steps": 2, "log_every_steps": 1, "accelerator": "cpu", "compile": False,
-        },
-    }  # fmt: skip
+        "schedule": {"max_steps": 2, "validate_every_steps": 2, "log_every_steps": 1},
+        "trainer": {"accelerator": "cpu", "compile": False},
+    }
     (place / "tiny.yaml").write_text(yaml.safe_dump(config))
     return place
 
@@ -115,7 +114,8 @@ def test_the_release_does_not_say_where_the_repository_lies(place: Path) -> None
         head=place / "head.safetensors",
         image_size=IMAGE_SIZE,
         encoder=EncoderConfig(BACKBONE),
-        schedule=ScheduleConfig(max_steps=1, validate_every_steps=1, accelerator="cpu", compile=False),
+        schedule=ScheduleConfig(max_steps=1, validate_every_steps=1),
+        trainer=TrainerConfig(accelerator="cpu", compile=False),
     )
     release = train.run(experiment, resume=False, resolved_config=f"head: {REPOSITORY}/checkpoints/head.safetensors")
     config = json.loads((release / "config.json").read_text())["provenance"]["config"]
@@ -163,7 +163,7 @@ def test_nothing_to_resume_is_an_error(place: Path) -> None:
     [
         ("--optimizer.learnig_rate", "0.1"),
         ("--optimizer.learning_rate", "fast"),
-        ("--schedule.compile", "perhaps"),
+        ("--trainer.compile", "perhaps"),
     ],
 )
 def test_an_unknown_option_or_a_wrong_type_is_refused(
