@@ -57,7 +57,11 @@ def multiview_difference(
     own = linear_to_srgb(torch.where(both_color, albedo_linear, grey))
     other = linear_to_srgb(torch.where(both_color, albedo_linear[partner], grey[partner]))
     distance = ((own - other).square().sum(-1) + 1e-6).sqrt()
-    weight = both_seen / (1.0 + (distance.detach() / _ROBUST_SCALE).square()).square()
+    with torch.no_grad():
+        # About the pair's median: a skin that is off as a whole is no occluder.
+        level = torch.nanmedian(distance.masked_fill(both_seen < 0.5, torch.nan), dim=1, keepdim=True).values
+        scale = _ROBUST_SCALE + torch.nan_to_num(level)
+        weight = both_seen / (1.0 + (distance / scale).square()).square()
     area = both_seen.sum(1)
     counts = (area > 0).to(distance.dtype)
     mean = (weight * distance).sum(1) / area.clamp(min=1e-6)
