@@ -4,72 +4,23 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
 
 import train
-from data.alignment import CropWindow
 from data.loader_config import LoaderConfig
-from data.shards import ShardSample, encode_sample, write_shard
-from data.synthetic import SyntheticConfig, SyntheticFaces
 from model import load_reconstructor
 from model.encoder.backbone import EncoderConfig
-from model.face.assets import save_head
-from model.render.rasterizer import build_rasterizer
-from model.render.renderer import Renderer
-from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
+from tests.small_run import arguments, make_place
+from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera
 from training.config import REPOSITORY, Experiment, ScheduleConfig, TrainerConfig
-from training.synthetic_heads import MorphableHeadArtist
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a head, shards of synthetic faces and a config."""
-    place = tmp_path_factory.mktemp("train")
-    save_head(toy_head(), place / "head.safetensors")
-    model = toy_reconstructor().morphable_model
-    faces = SyntheticFaces(MorphableHeadArtist(model, Renderer(build_rasterizer())), SyntheticConfig(size=IMAGE_SIZE))
-    samples = [(f"face{index}", encode_sample(stored(faces, index))) for index in range(12)]
-    for folder, part in (("train", samples[:8]), ("val", samples[8:])):
-        (place / folder).mkdir()
-        write_shard(place / folder / "shard-000.tar", part)
-    loader = {"size": IMAGE_SIZE, "batch_size": 4, "workers": 0, "shuffle_buffer": 4}
-    config = {
-        "head": str(place / "head.safetensors"),
-        "image_size": IMAGE_SIZE,
-        "encoder": {"backbone": BACKBONE},
-        "train": {"shards": str(place / "train"), **loader},
-        "validation": {"shards": str(place / "val"), "training": False, **loader},
-        "optimizer": {"warmup_steps": 1},
-        "loss": {"photometric": 1.0},
-        "schedule": {"max_steps": 2, "validate_every_steps": 2, "log_every_steps": 1},
-        "trainer": {"accelerator": "cpu", "compile": False},
-    }
-    (place / "tiny.yaml").write_text(yaml.safe_dump(config))
-    return place
-
-
-def stored(faces: SyntheticFaces, index: int) -> ShardSample:
-    sample = faces.face(index).sample
-    return ShardSample(
-        patch_srgb=np.rint(255.0 * sample["image_srgb"].transpose(1, 2, 0)).astype(np.uint8),
-        window=CropWindow(0.0, 0.0, float(IMAGE_SIZE)),
-        landmarks68_px=sample["landmarks68_px"],
-        landmarks478_px=sample["landmarks478_px"],
-        landmarks68_weight=1.0,
-        landmarks478_weight=1.0,
-        yaw_degrees=0.0,
-        color=sample["color"],
-        identity=-1,
-        name=sample["name"],
-        source="synthetic",
-    )
-
-
-def arguments(place: Path, output: str, *more: str) -> list[str]:
-    return ["--config", str(place / "tiny.yaml"), "--output", str(place / output), *more]
+    return make_place(tmp_path_factory.mktemp("train"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,64 @@
+"""A training run in the small world: a head, shards of drawn faces and a config that takes seconds."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from data.alignment import CropWindow
+from data.shards import ShardSample, encode_sample, write_shard
+from data.synthetic import SyntheticConfig, SyntheticFaces
+from model.face.assets import save_head
+from model.render.rasterizer import build_rasterizer
+from model.render.renderer import Renderer
+from tests.small_world import BACKBONE, IMAGE_SIZE, toy_head, toy_reconstructor
+from training.synthetic_heads import MorphableHeadArtist
+
+
+def make_place(place: Path, train_shards: int = 1, val_shards: int = 1) -> Path:
+    """Write `head.safetensors`, `train/` with 8 faces, `val/` with 4 and `tiny.yaml` into a folder."""
+    save_head(toy_head(), place / "head.safetensors")
+    model = toy_reconstructor().morphable_model
+    faces = SyntheticFaces(MorphableHeadArtist(model, Renderer(build_rasterizer())), SyntheticConfig(size=IMAGE_SIZE))
+    samples = [(f"face{index}", encode_sample(stored(faces, index))) for index in range(12)]
+    for folder, part, count in (("train", samples[:8], train_shards), ("val", samples[8:], val_shards)):
+        (place / folder).mkdir()
+        for number in range(count):
+            write_shard(place / folder / f"shard-{number:03d}.tar", part[number::count])
+    loader = {"size": IMAGE_SIZE, "batch_size": 4, "workers": 0, "shuffle_buffer": 4}
+    config = {
+        "head": str(place / "head.safetensors"),
+        "image_size": IMAGE_SIZE,
+        "encoder": {"backbone": BACKBONE},
+        "train": {"shards": str(place / "train"), **loader},
+        "validation": {"shards": str(place / "val"), "training": False, **loader},
+        "optimizer": {"warmup_steps": 1},
+        "loss": {"photometric": 1.0},
+        "schedule": {"max_steps": 2, "validate_every_steps": 2, "log_every_steps": 1},
+        "trainer": {"accelerator": "cpu", "compile": False},
+    }
+    (place / "tiny.yaml").write_text(yaml.safe_dump(config))
+    return place
+
+
+def stored(faces: SyntheticFaces, index: int) -> ShardSample:
+    """A drawn face as it lies in a shard."""
+    sample = faces.face(index).sample
+    return ShardSample(
+        patch_srgb=np.rint(255.0 * sample["image_srgb"].transpose(1, 2, 0)).astype(np.uint8),
+        window=CropWindow(0.0, 0.0, float(IMAGE_SIZE)),
+        landmarks68_px=sample["landmarks68_px"],
+        landmarks478_px=sample["landmarks478_px"],
+        landmarks68_weight=1.0,
+        landmarks478_weight=1.0,
+        yaw_degrees=0.0,
+        color=sample["color"],
+        identity=-1,
+        name=sample["name"],
+        source="synthetic",
+    )
+
+
+def arguments(place: Path, output: str, *more: str) -> list[str]:
+    """The command line of a run in such a folder."""
+    return ["--config", str(place / "tiny.yaml"), "--output", str(place / output), *more]
