@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench bench-train clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: $(READY) ## make .venv with the pinned requirements (minutes, 6.5 GB)
 
@@ -43,8 +43,11 @@ test: lint ## lint, then the tests
 	@echo "== pytest"
 	$(BIN)/python -m pytest
 
-bench: $(READY) ## milliseconds per face, images per second, training throughput
+bench: $(READY) ## milliseconds per face, images per second
 	$(BIN)/python -m tools.benchmark
+
+bench-train: $(READY) ## training throughput over that of the bare backbone
+	$(BIN)/python -m tools.bench_train
 
 clean: ## remove results and caches, keep .venv
 	rm -rf results .pytest_cache .ruff_cache .import_linter_cache

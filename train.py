@@ -14,7 +14,7 @@ from pathlib import Path
 import lightning
 import torch
 import yaml
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file
 
@@ -34,6 +34,16 @@ from training.trainer import build_trainer
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and train."""
+    experiment, resolved, resume = read_experiment(arguments)
+    run(experiment, resume=resume, resolved_config=resolved)
+
+
+def read_experiment(arguments: list[str] | None = None) -> tuple[Experiment, str, bool]:
+    """Read a command line, strictly.
+
+    Returns:
+        The run, its whole config as YAML, and whether it goes on from its last checkpoint.
+    """
     parser = ArgumentParser(description=__doc__, prog="train.py")
     parser.add_argument("--config", action="config", help="YAML with differences from the defaults")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
@@ -41,11 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     namespace = parser.parse_args(arguments)
     resume, resolved = namespace.pop("resume"), parser.dump(namespace, skip_unset=False)
     namespace.pop("config", None)
-    run(_experiment(parser, namespace), resume=resume, resolved_config=resolved)
-
-
-def _experiment(parser: ArgumentParser, namespace: Namespace) -> Experiment:
-    return Experiment(**vars(parser.instantiate(namespace)))
+    return Experiment(**vars(parser.instantiate(namespace))), resolved, resume
 
 
 def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
@@ -71,7 +77,7 @@ def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
     photographs = Photographs(experiment.train, experiment.validation)
     _prepare_folder(experiment.output, resolved_config)
     lightning.seed_everything(experiment.seed, workers=True)
-    module = TrainingModule(experiment, _reconstructor(experiment))
+    module = TrainingModule(experiment, build_reconstructor(experiment))
     average = WeightAverage(experiment.schedule.average_decay)
     settings = yaml.safe_load(resolved_config)
     trainer = build_trainer(experiment, average, photographs, settings)
@@ -101,7 +107,8 @@ def _prepare_folder(folder: Path, resolved_config: str) -> None:
         temporary.write_text(resolved_config, encoding="utf-8")
 
 
-def _reconstructor(experiment: Experiment) -> Reconstructor:
+def build_reconstructor(experiment: Experiment) -> Reconstructor:
+    """An untrained model, or one that starts from the weights that the experiment names."""
     refinement = experiment.refinement
     hierarchy = None if refinement is None else load_hierarchy(experiment.hierarchy)
     head = load_head(experiment.head)

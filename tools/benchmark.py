@@ -1,4 +1,4 @@
-"""Where the time goes: milliseconds per face of each step, images per second of infer.py, cost of a training step.
+"""Where the time goes: milliseconds per face of each step, images per second of infer.py.
 
     python -m tools.benchmark [--photographs DIR] [--checkpoint DIR] [--threads N]
 
@@ -22,24 +22,17 @@ import torch
 
 from data.alignment import crop_image, window_from_detection
 from data.image_io import find_images, read_photograph
-from data.loader import LoaderConfig
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.options import ALL_FORMATS, RELEASED_CHECKPOINT, Format
 from inference.outputs import FaceWriter
 from inference.pipeline import FaceJob
 from inference.setup import Tools, load_tools
-from model.checkpoint import load_reconstructor
 from model.geometry.camera import crop_intrinsics, default_intrinsics
-from model.losses.objective import LossConfig
-from model.observation import Observation
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
-from training.config import Experiment
-from training.module import TrainingModule
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-_TRAINING_BATCH, _TRAINING_ROUNDS = 32, 5
 
 
 def milliseconds(work: Callable[[], object], repeats: int = 20) -> float:
@@ -142,38 +135,6 @@ def benchmark_program(folder: Path, count: int, checkpoint: Path) -> None:
         _row(f"infer.py over {count} photographs, all formats", count / (time.perf_counter() - started), "images/s")
 
 
-def benchmark_training(checkpoint: Path) -> None:
-    """Print a training step's time over that of the bare backbone: forward, backward and optimiser."""
-    observation = Observation.fake(_TRAINING_BATCH, load_reconstructor(checkpoint).image_size)
-    bare = load_reconstructor(checkpoint).backbone.train()
-    optimizer = torch.optim.AdamW(bare.parameters())
-
-    def bare_step() -> None:
-        optimizer.zero_grad()
-        bare(observation.image_srgb).square().mean().backward()
-        optimizer.step()
-
-    steps: dict[str, Callable[[], object]] = {f"bare backbone, step of {_TRAINING_BATCH}": bare_step}
-    for title, loss in (("landmark stage", LossConfig()), ("photometric stage", LossConfig(photometric=1.0))):
-        loader = LoaderConfig(Path())
-        experiment = Experiment(Path(), loader, loader, image_size=observation.image_srgb.shape[-1], loss=loss)
-        module = TrainingModule(experiment, load_reconstructor(checkpoint).train())
-        module_optimizer = module.configure_optimizers()["optimizer"]
-
-        def whole_step(module: TrainingModule = module, optimizer: torch.optim.Optimizer = module_optimizer) -> None:
-            optimizer.zero_grad()
-            module.training_step(vars(observation), 0).backward()
-            optimizer.step()
-
-        steps[f"training step, {title}"] = whole_step
-    # In turns, and the best of each: other work on the machine would otherwise fall on one of them alone.
-    # The first round only warms up.
-    rounds = [[_elapsed_ms(step) for step in steps.values()] for _ in range(_TRAINING_ROUNDS + 1)][1:]
-    best = [min(times) for times in zip(*rounds, strict=True)]
-    for title, elapsed in zip(steps, best, strict=True):
-        _row(title, elapsed, f"ms = {elapsed / best[0]:.2f} times the bare backbone")
-
-
 def _row(title: str, value: float, unit: str) -> None:
     print(f"{title:<52}{value:>10.2f} {unit}", flush=True)
 
@@ -198,7 +159,6 @@ def main() -> None:
         paths = sorted(folder.iterdir())
         benchmark_steps(paths, arguments.checkpoint)
         benchmark_program(folder, len(paths), arguments.checkpoint)
-    benchmark_training(arguments.checkpoint)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ the state dict.
 from typing import Any
 
 import torch
+import torch.distributed
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -28,6 +29,10 @@ class WeightAverage(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start from the weights that training starts from, unless a resumed run brought its average."""
+        self.start(pl_module)
+
+    def start(self, pl_module: LightningModule) -> None:
+        """Take the weights as they are for an average that has not begun."""
         current = _floating(pl_module)
         if not self.average:
             self.average = {name: value.clone() for name, value in current.items()}
@@ -39,15 +44,20 @@ class WeightAverage(Callback):
         """Move the average once per optimiser step, not per accumulated batch."""
         if trainer.global_step == self._steps:
             return
-        self._steps = trainer.global_step
-        decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
+        self.move(pl_module, trainer.global_step)
+
+    def move(self, pl_module: LightningModule, step: int) -> None:
+        """Move the average towards the weights after an optimiser step."""
+        self._steps = step
+        decay = min(self.decay, (1 + step) / (10 + step))
         current = _floating(pl_module)
         averaged = list(self.average.values())
         torch._foreach_lerp_(averaged, [current[n] for n in self.average], 1.0 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate the average."""
+        """Validate the average, the same one on all processes."""
         if self.average:
+            self._agree(trainer, pl_module)
             self._kept = {name: value.clone() for name, value in _floating(pl_module).items()}
             _assign(pl_module, self.average)
 
@@ -56,6 +66,13 @@ class WeightAverage(Callback):
         if self._kept:
             _assign(pl_module, self._kept)
             self._kept = {}
+
+    def _agree(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the first process's statistics of batch norm: each process has those of its own batches."""
+        if trainer.world_size > 1:
+            trained = {name for name, _ in pl_module.named_parameters()}
+            for name in sorted(self.average.keys() - trained):
+                torch.distributed.broadcast(self.average[name], src=0)
 
     def copy_to(self, pl_module: LightningModule) -> None:
         """Overwrite the module's weights with the average, for release."""
