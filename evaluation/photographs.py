@@ -18,8 +18,7 @@ from evaluation.metrics import psnr_db
 from evaluation.skin_tone import typology_angle_degrees
 from model.losses.photometric import residual_srgb
 from model.observation import Observation
-from model.parameters import FaceParameters
-from model.reconstructor import Reconstructor
+from model.reconstructor import Reconstruction, Reconstructor
 from model.render.color import luminance, srgb_to_linear
 from model.render.lighting import spherical_harmonics
 from model.render.renderer import Renderer, Rendering
@@ -35,6 +34,7 @@ class PhotographResult:
 
     Attributes:
         psnr_db: Rendering against photograph on the skin that both show.
+        linear_psnr_db: The same without the refinement; equal for a model that has none.
         relit_psnr_db: The same under the light that fits the photograph best.
         baseline_psnr_db: The mean face in the same pose under the light that fits best, on the same pixels.
         baseline_own_light_psnr_db: The mean face under the light that the model answered.
@@ -46,6 +46,7 @@ class PhotographResult:
     """
 
     psnr_db: float
+    linear_psnr_db: float
     relit_psnr_db: float
     baseline_psnr_db: float
     baseline_own_light_psnr_db: float
@@ -76,18 +77,32 @@ def evaluate_photographs(
     """
     results: list[PhotographResult] = []
     for observation in observations:
-        parameters = reconstructor.encode(observation.image_srgb, observation.intrinsics_px)
-        own = _render(reconstructor, renderer, parameters, observation)
+        reconstruction = reconstructor(observation.image_srgb, observation.intrinsics_px)
+        parameters = reconstruction.parameters
+        own = _render(reconstructor, renderer, reconstruction, observation)
+        linear = own
+        if reconstruction.refinement is not None:
+            unrefined = reconstructor.decode(parameters, observation.intrinsics_px)
+            linear = _render(reconstructor, renderer, unrefined, observation)
         mean_parameters = replace(
             parameters,
             identity=torch.zeros_like(parameters.identity),
             expression=torch.zeros_like(parameters.expression),
             albedo=torch.zeros_like(parameters.albedo),
         )
-        mean = _render(reconstructor, renderer, mean_parameters, observation)
-        mask = (observation.skin_mask > 0.5) & (own.face_index >= 0) & (mean.face_index >= 0)
-        compared = (own.image_linear, best_light(own, observation, mask), best_light(mean, observation, mask))
-        errors = [_squared_error(image, observation, mask) for image in (*compared, mean.image_linear)]
+        mean_head = reconstructor.decode(mean_parameters, observation.intrinsics_px)
+        mean = _render(reconstructor, renderer, mean_head, observation)
+        mask = (observation.skin_mask > 0.5) & (mean.face_index >= 0)
+        for drawn in (own, linear):
+            mask = mask & (drawn.face_index >= 0)
+        compared = (
+            own.image_linear,
+            linear.image_linear,
+            best_light(own, observation, mask),
+            best_light(mean, observation, mask),
+            mean.image_linear,
+        )
+        errors = [_squared_error(image, observation, mask) for image in compared]
         points_px = reconstructor.landmarks_image(parameters, observation.intrinsics_px, "ibug68")[..., :2]
         nme = 100.0 * (points_px - observation.landmarks68_px[..., :2]).norm(dim=-1).mean(1) / observation.box_px
         for i in range(len(mask)):
@@ -125,14 +140,13 @@ def _embed(network: IdentityNetwork, observation: Observation, index: int) -> Fl
 
 
 def _render(
-    reconstructor: Reconstructor, renderer: Renderer, parameters: FaceParameters, observation: Observation
+    reconstructor: Reconstructor, renderer: Renderer, reconstruction: Reconstruction, observation: Observation
 ) -> Rendering:
-    mesh = reconstructor.decode(parameters, observation.intrinsics_px).mesh
     size = observation.image_srgb.shape[-1]
     return renderer.render(
-        mesh.vertices_camera_mm,
-        mesh.albedo_linear,
-        parameters.lighting,
+        reconstruction.mesh.vertices_camera_mm,
+        reconstruction.mesh.albedo_linear,
+        reconstruction.parameters.lighting,
         reconstructor.morphable_model.faces,
         observation.intrinsics_px,
         size,

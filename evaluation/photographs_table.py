@@ -15,6 +15,7 @@ def format_photographs(results: Sequence[PhotographResult]) -> str:
     mean = np.array([result.baseline_psnr_db for result in results])
     rows = {
         f"model ({len(results)} photographs)": own,
+        "model without its refinement": np.array([result.linear_psnr_db for result in results]),
         "mean face under the model's light": np.array([result.baseline_own_light_psnr_db for result in results]),
         "model, light fitted to each photograph": np.array([result.relit_psnr_db for result in results]),
         "mean face, light fitted to each photograph": mean,

@@ -9,7 +9,9 @@ from jaxtyping import Float, UInt8
 
 from data.alignment import CropWindow, crop_image, window_from_landmarks
 from inference.mirror import ParameterMirror, mean_parameters
+from model.face.refinement import Refinement
 from model.geometry.camera import crop_intrinsics, default_intrinsics
+from model.geometry.mesh import Mesh
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
 
@@ -77,14 +79,17 @@ class FaceReconstructor:
             return []
         windows = [request.window for request in requests]
         whole = torch.stack([request.intrinsics_px for request in requests]).to(self._device)
-        parameters = self.reconstructor.encode(*self._crops(requests, windows))
+        crops = self._crops(requests, windows)
+        parameters = self.reconstructor.encode(*crops)
         for _ in range(self._looks - 1):
             landmarks = self.reconstructor.landmarks_image(parameters, whole)[..., :2].cpu().numpy()
             windows = [_next_window(old, points) for old, points in zip(windows, landmarks, strict=True)]
-            closer = [window.enlarged(_CLOSER) for window in windows]
-            answers = [self._both_sides(*self._crops(requests, chosen)) for chosen in (windows, closer)]
-            parameters = mean_parameters(answers)
-        return split_batch(self.reconstructor.decode(parameters, whole))
+            crops = self._crops(requests, windows)
+            closer = self._crops(requests, [window.enlarged(_CLOSER) for window in windows])
+            parameters = mean_parameters([self._both_sides(*crops), self._both_sides(*closer)])
+        # Once, and last: what the vertices show depends on where the head is.
+        refinement = self.reconstructor.refine(*crops, parameters)
+        return split_batch(self.reconstructor.decode(parameters, whole, refinement))
 
     def _both_sides(
         self, image_srgb: Float[torch.Tensor, "batch 3 size size"], intrinsics_px: Float[torch.Tensor, "batch 3 3"]
@@ -125,13 +130,18 @@ def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) ->
 
 def split_batch(reconstruction: Reconstruction) -> list[Reconstruction]:
     """Cut a batch into its items, each with a batch axis of 1, on the CPU."""
-    parameters, mesh = reconstruction.parameters, reconstruction.mesh
+    parameters, mesh, refinement = reconstruction.parameters, reconstruction.mesh, reconstruction.refinement
+
+    def item(group: object, i: int) -> dict[str, torch.Tensor]:
+        return {name: value[i : i + 1].cpu() for name, value in vars(group).items()}
+
     return [
         Reconstruction(
-            parameters=FaceParameters(**{name: value[i : i + 1].cpu() for name, value in vars(parameters).items()}),
-            mesh=type(mesh)(**{name: value[i : i + 1].cpu() for name, value in vars(mesh).items()}),
+            parameters=FaceParameters(**item(parameters, i)),
+            mesh=Mesh(**item(mesh, i)),
             landmarks68_image=reconstruction.landmarks68_image[i : i + 1].cpu(),
             landmarks68_mm=reconstruction.landmarks68_mm[i : i + 1].cpu(),
+            refinement=None if refinement is None else Refinement(**item(refinement, i)),
         )
         for i in range(len(reconstruction.landmarks68_image))
     ]

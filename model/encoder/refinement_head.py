@@ -237,8 +237,10 @@ class RefinementHead(nn.Module):
         offsets, gate, added, log_sigma = raw.split(_OUTPUTS, dim=-1)
         config = self.config
         bounds_mm = raw.new_tensor([config.largest_tangent_mm, config.largest_tangent_mm, config.largest_normal_mm])
-        local_mm = bounds_mm * torch.tanh(offsets / bounds_mm) * self.movable[:, None]
-        albedo = gate * evidence.residual_linear + config.largest_albedo * torch.tanh(added / config.largest_albedo)
+        # In units of the bounds: an optimiser whose steps are of one size for all weights moves millimetres and
+        # hundredths of albedo equally fast.
+        local_mm = bounds_mm * torch.tanh(offsets) * self.movable[:, None]
+        albedo = gate * evidence.residual_linear + config.largest_albedo * torch.tanh(added)
         return Refinement(
             offsets_mm=torch.einsum("bvk,vkx->bvx", local_mm, self.frames),
             albedo_linear=albedo,

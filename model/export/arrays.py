@@ -26,6 +26,8 @@ def write_arrays(result: FaceResult, path: Path) -> None:
             vertices_image=result.vertices_image,
             faces=result.faces,
             albedo_vertex=result.albedo_vertex_linear,
+            offsets_mm=result.offsets_mm,
+            sigma_mm=result.sigma_mm,
             landmarks68_image=result.landmarks68_px,
             landmarks68_model=result.landmarks68_mm,
             yaw_pitch_roll=result.yaw_pitch_roll_degrees,

@@ -26,11 +26,13 @@ class FaceResult:
         rotation: Model space to camera space.
         translation_mm: Model origin in camera space.
         intrinsics_px: Camera of the photograph.
-        vertices_mm: Model space, with expression.
+        vertices_mm: Model space, with expression and offsets.
         vertices_camera_mm: Camera space.
         vertices_image: x and y in px of the photograph, depth in mm.
         faces: Triangles.
-        albedo_vertex_linear: Linear RGB, clamped to [0, 1].
+        albedo_vertex_linear: Linear RGB with the residual, clamped to [0, 1].
+        offsets_mm: What the mesh decoder added to the linear model's vertices, model space; 0 without a decoder.
+        sigma_mm: Standard deviation of each coordinate of a vertex that it answered; NaN without a decoder.
         landmarks68_px: In the photograph.
         landmarks68_mm: In model space.
         yaw_pitch_roll_degrees: Head pose.
@@ -51,6 +53,8 @@ class FaceResult:
     vertices_image: Float[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
     albedo_vertex_linear: Float[np.ndarray, "vertex 3"]
+    offsets_mm: Float[np.ndarray, "vertex 3"]
+    sigma_mm: Float[np.ndarray, " vertex"]
     landmarks68_px: Float[np.ndarray, "68 2"]
     landmarks68_mm: Float[np.ndarray, "68 3"]
     yaw_pitch_roll_degrees: Float[np.ndarray, "3"]
@@ -71,6 +75,7 @@ def face_result(
         return value.detach().cpu().numpy().astype(np.float32)
 
     parameters, mesh = reconstruction.parameters, reconstruction.mesh
+    refinement, vertices_mm = reconstruction.refinement, plain(mesh.vertices_mm[0])
     camera = intrinsics_px.to(mesh.vertices_camera_mm)[None]
     landmarks_px = project(parameters.to_camera(reconstruction.landmarks68_mm), camera)[0, :, :2]
     return FaceResult(
@@ -82,11 +87,14 @@ def face_result(
         rotation=plain(parameters.rotation[0]),
         translation_mm=plain(parameters.translation_mm[0]),
         intrinsics_px=plain(intrinsics_px),
-        vertices_mm=plain(mesh.vertices_mm[0]),
+        vertices_mm=vertices_mm,
         vertices_camera_mm=plain(mesh.vertices_camera_mm[0]),
         vertices_image=plain(project(mesh.vertices_camera_mm, camera)[0]),
         faces=morphable_model.faces.cpu().numpy().astype(np.int32),
         albedo_vertex_linear=plain(mesh.albedo_linear[0].clamp(0.0, 1.0)),
+        offsets_mm=np.zeros_like(vertices_mm) if refinement is None else plain(refinement.offsets_mm[0]),
+        # Not 0, which would be the claim of an exact answer.
+        sigma_mm=np.full(len(vertices_mm), np.nan, np.float32) if refinement is None else plain(refinement.sigma_mm[0]),
         landmarks68_px=plain(landmarks_px),
         landmarks68_mm=plain(reconstruction.landmarks68_mm[0]),
         yaw_pitch_roll_degrees=plain(torch.rad2deg(euler_from_rotation(parameters.rotation[0]))),
