@@ -2,6 +2,7 @@
 
     python evaluate.py aflw2000 --data DIR       landmarks and pose on AFLW2000-3D
     python evaluate.py photographs --data DIR    re-rendered faces and identities on held-out photographs
+    python evaluate.py shapes                    shapes of drawn heads, which need no data
 
 Exit code 2 if the data or the checkpoint is not there.
 """
@@ -14,6 +15,7 @@ from typing import Literal
 # As in `infer.py`: threads inside small operations cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import torch
 from jsonargparse import auto_cli
 
 from data.loader import LoaderConfig, build_loader
@@ -22,11 +24,15 @@ from evaluation.aflw2000_data import read_aflw2000
 from evaluation.identity_network import IdentityNetwork
 from evaluation.photographs import evaluate_photographs, observation_on
 from evaluation.photographs_table import format_photographs
+from evaluation.shapes import evaluate_shapes, format_shapes
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor
 from inference.options import RELEASED_CHECKPOINT, CommandLineError
 from inference.setup import choose_device, load_model, load_tools
+from model.face.hierarchy import load_hierarchy
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
+from training.config import DEFAULT_HIERARCHY
+from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -75,10 +81,30 @@ def photographs(
     print(format_photographs(results))
 
 
+def shapes(
+    count: int = 512, relief: bool = True, checkpoint: Path = RELEASED_CHECKPOINT, device: Device = "auto"
+) -> None:
+    """Print how well the shapes of drawn heads are found, and whether the model knows how well.
+
+    Args:
+        count: How many heads; none of them is drawn in training.
+        relief: Heads with shapes that the morphable model cannot make.
+        checkpoint: Checkpoint folder.
+        device: Where to compute.
+    """
+    chosen = choose_device(device)
+    reconstructor = load_model(checkpoint, chosen)
+    head = load_model(checkpoint, torch.device("cpu")).morphable_model
+    hierarchy = load_hierarchy(DEFAULT_HIERARCHY) if relief else None
+    config = SyntheticGeometryConfig(batch_size=32, relief=relief, seed=HELD_OUT_SEED)
+    heads = SyntheticGeometry(config, head, hierarchy, reconstructor.image_size)
+    print(format_shapes(evaluate_shapes((heads.batch(i) for i in range(-(-count // 32))), reconstructor)))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and measure; returns the exit code."""
     try:
-        auto_cli([aflw2000, photographs], args=arguments, as_positional=False)
+        auto_cli([aflw2000, photographs, shapes], args=arguments, as_positional=False)
     except (FileNotFoundError, ValueError, CommandLineError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2

@@ -23,6 +23,9 @@ VERTICES_KEY = "vertices_mm"
 PARAMETERS_KEY = "parameters"
 """What a batch holds beside a `FaceBatch`: true vertices in model space, with expression, and `FaceParameters`."""
 
+HELD_OUT_SEED = 7_000_003
+"""Of the heads that evaluation draws; training must not."""
+
 
 @dataclass(frozen=True)
 class SyntheticGeometryConfig:
