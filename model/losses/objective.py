@@ -2,13 +2,13 @@
 
 | group | needs |
 |---|---|
-| `geometric_terms` | labels and coefficients |
+| `geometric_terms` | labels, coefficients, recognition embeddings |
 | `photometric_terms` | a rendering |
 | `refinement_terms` | a reconstruction with refinements; nothing without |
-| `embedding_terms`, `swapped_identity_terms`, `multiview_terms` | several photographs of one person in the batch |
+| `swapped_identity_terms`, `multiview_terms` | several photographs of one person in the batch |
 | `shape_terms`, `loop_back_terms` | heads whose truth is known |
 
-`total` adds them up.
+`identity` alone is not among them: it asks a recognition network. `total` adds them up.
 """
 
 from model.losses.config import LossConfig

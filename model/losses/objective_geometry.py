@@ -9,6 +9,7 @@ from torch import Tensor
 from model.losses.batch_distribution import batch_distribution
 from model.losses.config import LossConfig
 from model.losses.gaze import gaze
+from model.losses.identity_teacher import identity_teacher, shape_consistency
 from model.losses.landmark_weights import landmark_visibility, landmark_weights
 from model.losses.landmarks import landmark_depth, landmark_distance
 from model.losses.openings import EYES_68, EYES_478, LIPS_68, LIPS_478, relative_distance
@@ -58,6 +59,10 @@ def geometric_terms(
         "gaze": lambda: gaze(*points478, box_px, weight478),
         "identity_prior": lambda: gaussian_prior(parameters.identity),
         "expression_prior": lambda: sparse_prior(parameters.expression),
+        "identity_teacher": lambda: identity_teacher(
+            parameters.identity, observation.identity_embedding, observation.identity_embedding_weight
+        ),
+        "shape_consistency": lambda: shape_consistency(parameters.identity, observation.identity),
         "batch_distribution": lambda: batch_distribution(_coefficients(config, parameters)),
     }
     return weighted(config, terms)

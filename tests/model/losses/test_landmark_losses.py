@@ -56,6 +56,20 @@ def test_weighted_points_matter_more_and_equal_weights_change_nothing() -> None:
     assert landmark_distance(wrong, points(), BOX, ONES, heavy) > 2 * landmark_distance(wrong, points(), BOX, ONES)
 
 
+def test_each_face_may_have_weights_of_its_own_of_which_only_the_ratios_matter() -> None:
+    wrong = points()
+    wrong[:, 2] += 20.0
+    weights = torch.ones(2, 6, dtype=torch.float64)
+    weights[1, 2] = 0.0
+    first = landmark_distance(wrong[:1], points()[:1], BOX[:1], ONES[:1])
+    torch.testing.assert_close(landmark_distance(wrong, points(), BOX, ONES, weights), 0.5 * first)
+    scaled = weights * torch.tensor([[1.0], [9.0]], dtype=torch.float64)
+    wrong[1, 3] += 5.0
+    torch.testing.assert_close(
+        landmark_distance(wrong, points(), BOX, ONES, scaled), landmark_distance(wrong, points(), BOX, ONES, weights)
+    )
+
+
 def test_depth_prefers_the_right_order_whatever_the_distance() -> None:
     target = torch.zeros(1, 6, 3, dtype=torch.float64)
     target[0, :, 2] = torch.linspace(-30, 30, 6)
