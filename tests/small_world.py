@@ -12,8 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model.encoder.backbone import EncoderConfig
+from model.encoder.refinement_head import RefinementConfig
 from model.face.assets import HeadAssets, LandmarkSet
+from model.face.hierarchy import MeshHierarchy
 from model.reconstructor import Reconstructor
+from tools.build_hierarchy import coarser, unique_edges
 
 IMAGE_SIZE = 64
 """Crops of the small world, px."""
@@ -218,3 +221,25 @@ def _regions(unit: Float[np.ndarray, "vertex 3"]) -> dict[str, Bool[np.ndarray, 
         "teeth": nobody,
         "tongue": nobody,
     }
+
+
+@cache
+def toy_hierarchy(levels: int = 3) -> MeshHierarchy:
+    """The toy head's graph, each level with a third of the vertices of the one before."""
+    head = toy_head()
+    vertices, mirror = head.vertices_mm.astype(np.float64), head.mirror.astype(np.int64)
+    edges = unique_edges(np.concatenate([head.faces[:, [0, 1]], head.faces[:, [1, 2]], head.faces[:, [2, 0]]]))
+    built = []
+    for _ in range(levels):
+        level = coarser(vertices, edges, mirror, len(vertices) // 3)
+        built.append(level)
+        place = np.full(len(vertices), -1)
+        place[level.vertices] = np.arange(len(level.vertices))
+        vertices, mirror, edges = vertices[level.vertices], place[mirror[level.vertices]], level.edges
+    return MeshHierarchy(len(head.vertices_mm), "0" * 64, tuple(built))
+
+
+def toy_decoding_reconstructor(channels: tuple[int, ...] = (8, 8, 8)) -> Reconstructor:
+    """An untrained reconstructor of the toy head with a mesh decoder, in evaluation mode."""
+    refinement = RefinementConfig(channels=channels)
+    return Reconstructor(EncoderConfig(BACKBONE), IMAGE_SIZE, toy_head(), refinement, toy_hierarchy()).eval()
