@@ -11,6 +11,7 @@ from model.losses.objective import LossConfig
 from training.synthetic_geometry import SyntheticGeometryConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+DEFAULT_HIERARCHY = REPOSITORY / "checkpoints" / "likeness-head" / "hierarchy.safetensors"
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Experiment:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     refinement: RefinementConfig | None = None
     freeze_encoder: bool = False
-    hierarchy: Path = REPOSITORY / "checkpoints" / "likeness-head" / "hierarchy.safetensors"
+    hierarchy: Path = DEFAULT_HIERARCHY
     synthetic: SyntheticGeometryConfig = field(default_factory=SyntheticGeometryConfig)
     start_from: Path | None = None
     loss: LossConfig = field(default_factory=LossConfig)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from model.face.hierarchy import load_hierarchy
 from model.geometry.camera import project
 from model.geometry.procrustes import align_similarity
+from model.geometry.vertex_sampling import sample_at_vertices
 from model.losses.objective import (
     LossTables,
     Terms,
@@ -175,7 +176,9 @@ class TrainingModule(LightningModule):
             terms = geometric_terms(config, observation, reconstruction, dense, self.tables)
             terms |= self._swapped_terms(observation, reconstruction)
             terms |= multiview_terms(config, observation, reconstruction, self.tables)
-            terms |= refinement_terms(config, reconstruction.refinement, self.tables)
+            terms |= refinement_terms(
+                config, reconstruction.refinement, self.tables, _skin(observation, reconstruction)
+            )
             if config.renders:
                 rendering = self._render(reconstruction, observation.intrinsics_px)
                 mask = _comparable(observation, rendering)
@@ -218,6 +221,13 @@ class TrainingModule(LightningModule):
             size,
             size,
         )
+
+
+@torch.no_grad()
+def _skin(observation: Observation, reconstruction: Reconstruction) -> Float[Tensor, "batch vertex"]:
+    """Where the label expects skin at the vertices' places in the photographs."""
+    vertices_image = project(reconstruction.mesh.vertices_camera_mm, observation.intrinsics_px)
+    return sample_at_vertices(observation.skin_mask[:, None], vertices_image)[..., 0]
 
 
 def _comparable(observation: Observation, rendering: Rendering) -> Float[Tensor, "batch size size"]:

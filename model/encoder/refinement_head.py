@@ -83,7 +83,7 @@ class VertexEvidence:
     Attributes:
         inputs: Everything the decoder is fed.
         residual_linear: Albedo that would explain the photograph, less the linear model's; 0 where it is not seen.
-        visibility: 1 where the vertex is seen.
+        visibility: How well the vertex is seen, [0, 1].
     """
 
     inputs: Float[Tensor, "batch vertex input"]

@@ -17,7 +17,7 @@ class Refinement:
         offsets_mm: Added to the vertices in model space, before pose.
         albedo_linear: Added to the albedo, linear RGB.
         sigma_mm: Standard deviation of each coordinate of a vertex, of the head without place and scale.
-        visibility: 1 where the photograph shows the vertex, 0 where it does not; no gradient.
+        visibility: How well the photograph shows the vertex, [0, 1]; no gradient.
     """
 
     offsets_mm: Float[Tensor, "batch vertex 3"]

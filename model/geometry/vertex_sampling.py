@@ -7,8 +7,9 @@ from torch import Tensor
 _CELL_PX = 2.0
 """Side of the depth map's cells: about the spacing of the vertices in a training crop."""
 _HIDDEN_BEHIND_MM = 4.0
-"""A vertex farther than this behind the nearest one of its cell is hidden."""
-_GRAZING_COSINE = 0.05
+"""A vertex farther than this behind the nearest one of its cell, but for the slope of the surface, is hidden."""
+_GRAZING_COSINE, _FULL_COSINE = 0.05, 0.3
+"""Surfaces seen under less than the first are not seen, under more than the second fully."""
 
 
 def sample_at_vertices(
@@ -32,10 +33,10 @@ def vertex_visibility(
     height: int,
     width: int,
 ) -> Float[Tensor, "batch vertex"]:
-    """1 for vertices inside the picture that face the camera and lie in front, else 0.
+    """How well a picture shows each vertex, [0, 1]: inside it, facing the camera and not behind others.
 
-    In front: the vertices themselves are splatted into a coarse depth map. That needs a mesh whose triangles are not
-    much larger than its cells of 2 px, as our head's in training crops.
+    The vertices themselves are splatted into a coarse depth map. That needs a mesh whose triangles are not much larger
+    than its cells of 2 px, as our head's in training crops.
 
     Args:
         vertices_image: (x_px, y_px, depth_mm).
@@ -54,5 +55,19 @@ def vertex_visibility(
     nearest = far.new_full((len(cell), rows * columns), torch.inf)
     nearest = nearest.scatter_reduce(1, cell, torch.where(inside, depth_mm, far), "amin")
     towards = -torch.nn.functional.normalize(vertices_camera_mm, dim=-1)
-    facing = (normals * towards).sum(-1) > _GRAZING_COSINE
-    return (inside & facing & (depth_mm < nearest.gather(1, cell) + _HIDDEN_BEHIND_MM)).to(depth_mm.dtype)
+    cosine = (normals * towards).sum(-1)
+    # Within a cell a slanted surface itself reaches far in depth: by the cell's diagonal times the tangent.
+    tangent = (1.0 - cosine.square()).clamp(min=0.0).sqrt() / cosine.clamp(min=_GRAZING_COSINE)
+    slope_mm = tangent * (2.0**0.5 * _CELL_PX) * depth_mm / _focal_px(vertices_image, vertices_camera_mm)
+    in_front = depth_mm < nearest.gather(1, cell) + _HIDDEN_BEHIND_MM + slope_mm
+    facing = ((cosine - _GRAZING_COSINE) / (_FULL_COSINE - _GRAZING_COSINE)).clamp(0.0, 1.0)
+    return facing * (inside & in_front).to(facing.dtype)
+
+
+def _focal_px(
+    vertices_image: Float[Tensor, "batch vertex 3"], vertices_camera_mm: Float[Tensor, "batch vertex 3"]
+) -> Float[Tensor, "batch 1"]:
+    """The focal length of a pinhole camera, from what it made of the vertices."""
+    ray = vertices_camera_mm[..., 0] / -vertices_camera_mm[..., 2]
+    spread = ray.amax(1) - ray.amin(1)
+    return ((vertices_image[..., 0].amax(1) - vertices_image[..., 0].amin(1)) / spread.clamp(min=1e-9))[:, None]

@@ -14,17 +14,26 @@ from model.losses.tables import LossTables
 from model.losses.weighting import Terms, weighted
 
 
-def refinement_terms(config: LossConfig, refinement: Refinement | None, tables: LossTables) -> Terms:
+def refinement_terms(
+    config: LossConfig,
+    refinement: Refinement | None,
+    tables: LossTables,
+    skin: Float[Tensor, "batch vertex"] | None = None,
+) -> Terms:
     """Weighted terms of a refinement; none for a model without.
 
     Args:
         config: Weights.
         refinement: What the decoder added.
         tables: Of the head model.
+        skin: Where the label expects skin at the vertices' places in the photograph, [0, 1]; everywhere by default.
+            What lies over other vertices is hair, hands or background, and no evidence of the head.
     """
     if refinement is None:
         return {}
     offsets, residual, seen = refinement.offsets_mm, refinement.albedo_linear, refinement.visibility
+    if skin is not None:
+        seen = seen * skin
     terms: dict[str, Callable[[], Float[Tensor, ""]]] = {
         "offset_prior": lambda: offset_prior(offsets),
         "offset_smoothness": lambda: laplacian_smoothness(offsets, tables.laplacian),
