@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.identity.network import IdentityNetwork
+from model.identity.network import IdentityNetwork, at_least_single
 
 _LEAST_SPREAD = 1e-6
 
@@ -46,7 +46,7 @@ def align_faces(
     """
     # Positions in half precision would be off by pixels.
     with torch.autocast(image_srgb.device.type, enabled=False):
-        image_srgb = image_srgb if image_srgb.dtype == torch.float64 else image_srgb.float()
+        image_srgb = at_least_single(image_srgb)
         points_px, template_px = five_points(landmarks68_px.to(image_srgb)), template_px.to(image_srgb)
         matrix, shift_px = similarity(points_px, template_px.expand_as(points_px))
         # From a place in the result back to one in the picture. A matrix of this kind times its transpose is scale^2.

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from model.identity.network import at_least_single
+
 SAME_PERSON_DISTANCE = 0.6
 """Euclidean distance up to which two vectors are of one person; the network was trained around it."""
 
@@ -114,7 +116,7 @@ class DlibResNet(nn.Module):
         The vectors have nearly one length but share a large common part, so that their plain cosine is 0.87 for two
         strangers (0.95 for one person). For vectors of length 1.4 this is that cosine, spread: 1 - 5.4 (1 - cosine).
         """
-        return 1.0 - 0.5 * (first.float() - second.float()).square().sum(-1) / SAME_PERSON_DISTANCE**2
+        return 1.0 - 0.5 * (at_least_single(first) - at_least_single(second)).square().sum(-1) / SAME_PERSON_DISTANCE**2
 
 
 def _load_convolution(layer: nn.Conv2d, arrays: dict[str, np.ndarray], name: str) -> None:

@@ -52,3 +52,8 @@ class IdentityNetwork(Protocol):
     def to(self, device: torch.device, /) -> "IdentityNetwork":
         """Move it to a device."""
         ...
+
+
+def at_least_single(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Half precision as single: places in pictures and distances of vectors need more digits than it has."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
