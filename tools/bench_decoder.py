@@ -1,0 +1,76 @@
+"""How many meshes a second the mesh decoder makes, alone and batched.
+
+    python -m tools.bench_decoder [--device cuda] [--batches 1,8,32] [--checkpoint DIR]
+
+Lin et al. (CVPR 2020; Zhou et al., "Dense 3D Face Decoding over 2500FPS", CVPR 2019) count the decoder alone: features
+in, coloured mesh out. So does the first column; the second adds what ours looks up in the photograph at each vertex.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from jsonargparse import auto_cli
+
+from model.checkpoint import DEFAULT_CHECKPOINT, load_reconstructor
+from model.observation import Observation
+from model.reconstructor import Reconstructor
+
+_REPEATS = 7
+
+
+def bench(checkpoint: Path = DEFAULT_CHECKPOINT, device: str = "cpu", batches: Sequence[int] = (1, 8, 32)) -> None:
+    """Print meshes per second.
+
+    Args:
+        checkpoint: A checkpoint with a mesh decoder.
+        device: Where to compute.
+        batches: Sizes of the batches.
+
+    Raises:
+        ValueError: If the checkpoint has no decoder.
+    """
+    reconstructor = load_reconstructor(checkpoint, device)
+    print(f"{'meshes a second, ' + device:<28}{'decoder':>10}{'and lookup':>12}")
+    for batch in batches:
+        alone, together = meshes_per_second(reconstructor, batch, device)
+        print(f"{f'batch of {batch}':<28}{alone:>10.0f}{together:>12.0f}")
+
+
+@torch.inference_mode()
+def meshes_per_second(reconstructor: Reconstructor, batch: int, device: str) -> tuple[float, float]:
+    """Meshes per second of the decoder alone and with its lookup, the median of several runs.
+
+    Raises:
+        ValueError: If the model has no decoder.
+    """
+    decoder = reconstructor.refinement_head
+    if decoder is None:
+        raise ValueError("this checkpoint has no mesh decoder: train one (docs/training.md, refinement)")
+    observation = Observation.fake(batch, reconstructor.image_size)
+    image, camera = observation.image_srgb.to(device), observation.intrinsics_px.to(device)
+    features = reconstructor.features(image)
+    parameters = reconstructor.parameter_head(features, camera, reconstructor.image_size)
+    mesh = reconstructor.linear_mesh(parameters)
+    evidence = decoder.evidence(image, camera, parameters, mesh)
+    alone = _seconds(lambda: decoder.decode(evidence, features), device)
+    together = _seconds(lambda: decoder(image, camera, features, parameters, mesh), device)
+    return batch / alone, batch / together
+
+
+def _seconds(work: Callable[[], object], device: str) -> float:
+    """Median time of a run, after two that warm up."""
+    elapsed = []
+    for repeat in range(_REPEATS + 2):
+        started = time.perf_counter()
+        work()
+        if device != "cpu":
+            torch.cuda.synchronize(device)
+        if repeat >= 2:
+            elapsed.append(time.perf_counter() - started)
+    return sorted(elapsed)[len(elapsed) // 2]
+
+
+if __name__ == "__main__":
+    auto_cli(bench, as_positional=False)
