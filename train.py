@@ -137,5 +137,5 @@ def _short(error: Exception) -> str:
 if __name__ == "__main__":
     try:
         main()
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
+    except (FileNotFoundError, FileExistsError, ValueError, FloatingPointError) as error:
         sys.exit(f"train.py: {_short(error)}")

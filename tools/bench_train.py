@@ -51,8 +51,8 @@ class Ratio:
 
 def measure(experiment: Experiment, batch: dict[str, object], rounds: int) -> Ratio:
     """Time both steps in turns, after a round that warms up."""
-    bare, training = _bare_step(experiment, batch), _training_step(experiment, batch)
-    times = [(_elapsed_ms(bare), _elapsed_ms(training)) for _ in range(rounds + 1)][1:]
+    bare, training = _bare_step(experiment, batch), training_step(experiment, batch)
+    times = [(elapsed_ms(bare), elapsed_ms(training)) for _ in range(rounds + 1)][1:]
     bare_ms, training_ms = (statistics.median(column) for column in zip(*times, strict=True))
     return Ratio(bare_ms, training_ms, [bare / training for bare, training in times])
 
@@ -85,7 +85,8 @@ def _bare_step(experiment: Experiment, batch: dict[str, object]) -> Callable[[],
     return step
 
 
-def _training_step(experiment: Experiment, batch: dict[str, object]) -> Callable[[], object]:
+def training_step(experiment: Experiment, batch: dict[str, object]) -> Callable[[], object]:
+    """What `train.py` does with a batch that lies ready, as a function without arguments."""
     module = TrainingModule(experiment, build_reconstructor(experiment)).train()
     # There is no trainer to log to.
     module.log = module.log_dict = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
@@ -104,7 +105,8 @@ def _training_step(experiment: Experiment, batch: dict[str, object]) -> Callable
     return step
 
 
-def _elapsed_ms(work: Callable[[], object]) -> float:
+def elapsed_ms(work: Callable[[], object]) -> float:
+    """Time of a call."""
     started = time.perf_counter()
     work()
     return 1000.0 * (time.perf_counter() - started)

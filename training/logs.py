@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import tensor
@@ -56,6 +57,23 @@ class Throughput(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the time of a validation out."""
         self._since = None
+
+
+class LossBar(TQDMProgressBar):
+    """The progress bar, with the loss as it was logged last.
+
+    Lightning reads what is logged for its bar at every step, shown or not, and reading waits for the device.
+    """
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What stands behind the bar."""
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        if "train/loss" in trainer.logged_metrics:
+            shown["loss"] = f"{float(trainer.logged_metrics['train/loss']):.3f}"
+        return shown
 
 
 def build_loggers(experiment: Experiment, settings: dict[str, Any]) -> list[Logger]:

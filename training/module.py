@@ -96,10 +96,10 @@ class TrainingModule(LightningModule):
         terms = self._photograph_terms(observation)
         if self._synthetic is not None:
             terms |= self._synthetic_terms(next(self._synthetic))
-        loss = total(terms)
-        # Logged as tensors: reading their value would wait for the device at each step.
+        # Reading a value waits for the device: only where the losses are logged too, and that is as tensors.
+        loss = total(terms, check=self.global_step % self.experiment.schedule.log_every_steps == 0)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
-        self.log("train/loss", loss.detach(), prog_bar=True)
+        self.log("train/loss", loss.detach())
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:

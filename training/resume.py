@@ -41,7 +41,13 @@ class RunState(Callback):
         self._photographs.note(batch["progress"])
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Every process's state; all of them come here, one writes."""
+        """Every process's state; all of them come here, one writes.
+
+        Raises:
+            FloatingPointError: If the weights are lost, so that the checkpoint before is left as it is.
+        """
+        if not all(value.isfinite().all() for value in checkpoint["state_dict"].values() if value.is_floating_point()):
+            raise FloatingPointError("the weights are not finite any more; last.ckpt is left as it was before")
         own = {"position": self._photographs.position(), "random": _random_state(pl_module.device)}
         states: list[dict[str, Any]] = [own]
         if trainer.world_size > 1:

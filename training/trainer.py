@@ -3,12 +3,12 @@
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from training.config import Experiment, TrainerConfig
 from training.ema import WeightAverage
-from training.logs import Throughput, build_loggers
+from training.logs import LossBar, Throughput, build_loggers
 from training.photographs import Photographs
 from training.resume import AtomicCheckpointIO, RunState
 from training.sheet import Sheets
@@ -55,8 +55,7 @@ def build_trainer(
                 experiment.logging.sheet_faces,
             ),
             LearningRateMonitor("step"),
-            # Showing a loss reads it, and reading waits for the device.
-            TQDMProgressBar(refresh_rate=schedule.log_every_steps * config.accumulate_batches),
+            LossBar(refresh_rate=schedule.log_every_steps * config.accumulate_batches),
             ModelCheckpoint(
                 dirpath=experiment.output,
                 every_n_train_steps=schedule.checkpoint_every_steps or schedule.validate_every_steps,
