@@ -9,6 +9,7 @@ end, `release/`: a checkpoint for `infer.py`.
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import lightning
@@ -76,6 +77,9 @@ def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
         raise FileExistsError(f"{last}: holds a run already; use --resume or another --output")
     photographs = Photographs(experiment.train, experiment.validation)
     _prepare_folder(experiment.output, resolved_config)
+    # What `_prepare_folder` has taken care of, and what only Lightning's authors can change.
+    for noise in (".*Previous log files in this directory", ".*isinstance\\(treespec, LeafSpec\\)"):
+        warnings.filterwarnings("ignore", message=noise)
     lightning.seed_everything(experiment.seed, workers=True)
     module = TrainingModule(experiment, build_reconstructor(experiment))
     average = WeightAverage(experiment.schedule.average_decay)
