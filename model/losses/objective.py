@@ -4,15 +4,17 @@
 |---|---|
 | `geometric_terms` | labels, coefficients, recognition embeddings |
 | `photometric_terms` | a rendering |
+| `identity_terms` | a rendering and a recognition network |
 | `refinement_terms` | a reconstruction with refinements; nothing without |
 | `swapped_identity_terms`, `multiview_terms` | several photographs of one person in the batch |
 | `shape_terms`, `loop_back_terms` | heads whose truth is known |
 
-`identity` alone is not among them: it asks a recognition network. `total` adds them up.
+`total` adds them up.
 """
 
 from model.losses.config import LossConfig
 from model.losses.objective_geometry import geometric_terms
+from model.losses.objective_identity import identity_terms
 from model.losses.objective_people import multiview_terms, swapped_identity_terms
 from model.losses.objective_refinement import refinement_terms
 from model.losses.objective_rendering import photometric_terms
@@ -25,6 +27,7 @@ __all__ = [
     "LossTables",
     "Terms",
     "geometric_terms",
+    "identity_terms",
     "loop_back_terms",
     "multiview_terms",
     "photometric_terms",
