@@ -176,6 +176,25 @@ def write_shard(path: Path, samples: Sequence[tuple[str, Mapping[str, bytes]]]) 
                 archive.addfile(header, io.BytesIO(content))
 
 
+def read_shard(path: Path) -> dict[str, dict[str, bytes]]:
+    """The members of each sample of a shard by its key, in the order of the tar.
+
+    Raises:
+        ValueError: If the tar is broken.
+    """
+    content: dict[str, dict[str, bytes]] = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                key, _, suffix = member.name.partition(".")
+                file = archive.extractfile(member)
+                if file is not None:
+                    content.setdefault(key, {})[suffix] = file.read()
+    except tarfile.TarError as error:
+        raise ValueError(f"{path}: not a readable shard ({error}); prepare it again") from error
+    return content
+
+
 def list_shards(folder: Path) -> list[Path]:
     """The shards of a folder, sorted.
 

@@ -54,6 +54,7 @@ class DlibResNet(nn.Module):
     """An `IdentityNetwork`: aligned faces to 128 numbers, whose lengths are all near 1.4."""
 
     face_size_px: int = 150
+    feature_count: int = 128
     template_px: Float[Tensor, "5 2"]
     mean: Float[Tensor, "1 3 1 1"]
 

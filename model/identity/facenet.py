@@ -27,6 +27,7 @@ class FaceNet(nn.Module):
     """An `IdentityNetwork`: aligned faces to 512 numbers of length 1."""
 
     face_size_px: int = 160
+    feature_count: int = 512
     template_px: Float[Tensor, "5 2"]
 
     def __init__(self, weights_path: Path | None = None) -> None:

@@ -33,10 +33,12 @@ class IdentityNetwork(Protocol):
 
     Attributes:
         face_size_px: Side of the aligned faces it takes.
+        feature_count: Length of its vectors.
         template_px: Where eye centres (the subject's right one first), nose tip and mouth corners lie in them.
     """
 
     face_size_px: int
+    feature_count: int
     template_px: Float[Tensor, "5 2"]
 
     def embed(self, faces_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch feature"]:

@@ -43,6 +43,7 @@ def test_the_config_chooses_and_every_member_keeps_the_contract(
     points = torch.stack((face_points(), face_points((50.0, 42.0))))
     vectors = embed_faces(network, pictures, points)
     assert vectors.shape == (2, width)
+    assert network.feature_count == width
     torch.testing.assert_close(vectors, network.embed(align_faces(pictures, points, network.template_px, size)))
     torch.testing.assert_close(network.similarity(vectors, vectors), torch.ones(2))
     assert network.similarity(vectors[:1], vectors[1:])[0] < 1.0
