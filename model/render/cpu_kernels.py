@@ -16,7 +16,7 @@ from numba import njit
 MIN_DOUBLE_AREA_PX2 = 1e-9
 """Triangles whose doubled area is below this are seen edge-on and not drawn."""
 
-_GRADIENT_DAMPING_PX2 = 1e-3
+GRADIENT_DAMPING_PX2 = 1e-3
 """Gradients of barycentrics grow as 1 / area; those of triangles around this doubled area and below are faded out."""
 
 
@@ -184,7 +184,7 @@ def rasterize_backward(
                 grad_w[k] = grad_barycentric[row, column, k] + grad_depth[row, column] * z[k]
                 mean += grad_w[k] * a[k] / total
             squared = double_area * double_area
-            damping = squared / (squared + _GRADIENT_DAMPING_PX2 * _GRADIENT_DAMPING_PX2)
+            damping = squared / (squared + GRADIENT_DAMPING_PX2 * GRADIENT_DAMPING_PX2)
             for k in range(3):
                 grad_a = damping * (grad_w[k] - mean) / total
                 grad_e[k] = grad_a / z[k]

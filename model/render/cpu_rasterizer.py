@@ -11,10 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from model.render import cpu_blending, cpu_contours, cpu_kernels
-from model.render.rasterizer import Fragments
-
-NEAR_MM = 1.0
-"""Triangles with a vertex nearer than this are not drawn (they are not clipped)."""
+from model.render.rasterizer import NEAR_MM, Fragments
 
 
 def _for_each(count: int, task: Callable[[int], None]) -> None:

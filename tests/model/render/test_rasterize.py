@@ -4,16 +4,17 @@ import torch
 from scipy.spatial import Delaunay
 
 from model.render.cpu_rasterizer import CpuRasterizer
-from model.render.rasterizer import build_rasterizer
+from model.render.rasterizer import Rasterizer, build_rasterizer
+from model.render.torch_rasterizer import TorchRasterizer
 from tests.model.render.reference_rasterizer import rasterize as reference_rasterize
 from tests.model.render.render_scenes import random_triangles, sphere, square
 
 SIDE = 32
 
 
-@pytest.fixture
-def rasterizer() -> CpuRasterizer:
-    return CpuRasterizer()
+@pytest.fixture(params=[CpuRasterizer, TorchRasterizer])
+def rasterizer(request: pytest.FixtureRequest) -> Rasterizer:
+    return request.param()
 
 
 def sphere_in_image(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -25,9 +26,7 @@ def sphere_in_image(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, t
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("scene", ["triangles", "sphere"])
-def test_agrees_with_slow_reference(
-    rasterizer: CpuRasterizer, scene: str, dtype: torch.dtype, tolerance: float
-) -> None:
+def test_agrees_with_slow_reference(rasterizer: Rasterizer, scene: str, dtype: torch.dtype, tolerance: float) -> None:
     vertices, faces = random_triangles(12, SIDE, seed=3) if scene == "triangles" else sphere_in_image()
     # Rounded first, so that both draw the same mesh.
     vertices = vertices.to(dtype)
@@ -42,7 +41,7 @@ def test_agrees_with_slow_reference(
     np.testing.assert_allclose(fragments.depth_mm[0].numpy()[sure], depth[sure], atol=1e3 * tolerance)
 
 
-def test_barycentrics_reproduce_pixel_and_depth(rasterizer: CpuRasterizer) -> None:
+def test_barycentrics_reproduce_pixel_and_depth(rasterizer: Rasterizer) -> None:
     vertices, faces = random_triangles(6, SIDE, seed=1, batch=2)
     fragments = rasterizer.rasterize(vertices, faces, SIDE, SIDE)
     covered = fragments.face_index >= 0
@@ -57,7 +56,7 @@ def test_barycentrics_reproduce_pixel_and_depth(rasterizer: CpuRasterizer) -> No
     torch.testing.assert_close(fragments.barycentric.sum(-1), covered.double())
 
 
-def test_shared_edges_are_covered_exactly_once(rasterizer: CpuRasterizer) -> None:
+def test_shared_edges_are_covered_exactly_once(rasterizer: Rasterizer) -> None:
     """Vertices on pixel centres and borders, so that many centres lie exactly on edges and vertices."""
     generator = np.random.default_rng(0)
     inner = generator.integers(0, 2 * 16, (40, 2)) / 2.0
@@ -71,7 +70,7 @@ def test_shared_edges_are_covered_exactly_once(rasterizer: CpuRasterizer) -> Non
     assert (rasterizer.rasterize(vertices, faces, 16, 16).face_index >= 0).all()
 
 
-def test_square_covers_exactly_its_pixels(rasterizer: CpuRasterizer) -> None:
+def test_square_covers_exactly_its_pixels(rasterizer: Rasterizer) -> None:
     vertices, faces = square(0.0, 0.0, 2.0, 500.0)
     covered = rasterizer.rasterize(vertices, faces, 4, 4).face_index[0] >= 0
     expected = torch.zeros(4, 4, dtype=torch.bool)
@@ -79,7 +78,7 @@ def test_square_covers_exactly_its_pixels(rasterizer: CpuRasterizer) -> None:
     assert torch.equal(covered, expected)
 
 
-def test_closed_surface_has_no_cracks(rasterizer: CpuRasterizer) -> None:
+def test_closed_surface_has_no_cracks(rasterizer: Rasterizer) -> None:
     """A sphere of triangles far smaller than a pixel, in single precision: a full disc, only front faces seen."""
     vertices, faces = sphere(subdivisions=5)
     image = (vertices * torch.tensor([13.0, -13.0, -80.0]) + torch.tensor([16.0, 16.0, 600.0]))[None].float()
@@ -94,7 +93,7 @@ def test_closed_surface_has_no_cracks(rasterizer: CpuRasterizer) -> None:
     assert torch.equal(culled.face_index, fragments.face_index)
 
 
-def test_culling_leaves_out_what_is_seen_from_behind(rasterizer: CpuRasterizer) -> None:
+def test_culling_leaves_out_what_is_seen_from_behind(rasterizer: Rasterizer) -> None:
     vertices, faces = sphere_in_image()
     inside_out = faces.flip(1)
     seen = rasterizer.rasterize(vertices, inside_out, SIDE, SIDE)
@@ -105,7 +104,7 @@ def test_culling_leaves_out_what_is_seen_from_behind(rasterizer: CpuRasterizer) 
     assert (culled.depth_mm[covered] > 600.0).all()
 
 
-def test_mirrored_mesh_gives_mirrored_picture(rasterizer: CpuRasterizer) -> None:
+def test_mirrored_mesh_gives_mirrored_picture(rasterizer: Rasterizer) -> None:
     vertices, faces = sphere_in_image()
     mirrored = vertices.clone()
     mirrored[..., 0] = SIDE - vertices[..., 0]
@@ -115,7 +114,7 @@ def test_mirrored_mesh_gives_mirrored_picture(rasterizer: CpuRasterizer) -> None
     torch.testing.assert_close(flipped.barycentric.flip(2), plain.barycentric)
 
 
-def test_batch_elements_are_independent(rasterizer: CpuRasterizer) -> None:
+def test_batch_elements_are_independent(rasterizer: Rasterizer) -> None:
     vertices, faces = random_triangles(12, SIDE, seed=5, batch=3)
     together = rasterizer.rasterize(vertices, faces, SIDE, SIDE)
     for i in range(3):
@@ -124,7 +123,7 @@ def test_batch_elements_are_independent(rasterizer: CpuRasterizer) -> None:
         assert torch.equal(alone.barycentric[0], together.barycentric[i])
 
 
-def test_empty_pictures(rasterizer: CpuRasterizer) -> None:
+def test_empty_pictures(rasterizer: Rasterizer) -> None:
     vertices, faces = square(100.0, 100.0, 5.0, 500.0)
     for name, triangles in (("outside the picture", faces), ("no triangle", faces[:0])):
         fragments = rasterizer.rasterize(vertices, triangles, 8, 8)
@@ -137,7 +136,7 @@ def test_empty_pictures(rasterizer: CpuRasterizer) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
-def test_degenerate_triangles_are_not_drawn(rasterizer: CpuRasterizer, bad: float) -> None:
+def test_degenerate_triangles_are_not_drawn(rasterizer: Rasterizer, bad: float) -> None:
     vertices, faces = square(1.0, 1.0, 5.0, 500.0)
     broken = vertices.clone()
     broken[0, 1, 0] = bad
@@ -154,20 +153,20 @@ def test_degenerate_triangles_are_not_drawn(rasterizer: CpuRasterizer, bad: floa
     assert (flat.grad == 0).all()
 
 
-def test_triangles_behind_the_near_plane_are_not_drawn(rasterizer: CpuRasterizer) -> None:
+def test_triangles_behind_the_near_plane_are_not_drawn(rasterizer: Rasterizer) -> None:
     vertices, faces = square(1.0, 1.0, 5.0, 500.0)
     vertices[0, 1, 2] = 0.5
     fragments = rasterizer.rasterize(vertices, faces, 8, 8)
     assert set(fragments.face_index.unique().tolist()) == {-1, 1}
 
 
-def test_refuses_faces_of_another_mesh(rasterizer: CpuRasterizer) -> None:
+def test_refuses_faces_of_another_mesh(rasterizer: Rasterizer) -> None:
     vertices, faces = square(1.0, 1.0, 5.0, 500.0)
     with pytest.raises(ValueError, match="4 vertices"):
         rasterizer.rasterize(vertices, faces + 1, 8, 8)
 
 
-def test_same_to_the_bit_on_any_number_of_threads(rasterizer: CpuRasterizer) -> None:
+def test_same_to_the_bit_on_any_number_of_threads(rasterizer: Rasterizer) -> None:
     vertices, faces = random_triangles(20, SIDE, seed=8, batch=4)
     threads = torch.get_num_threads()
     pictures, gradients = [], []
@@ -185,7 +184,8 @@ def test_same_to_the_bit_on_any_number_of_threads(rasterizer: CpuRasterizer) -> 
     assert torch.equal(gradients[0], gradients[1])
 
 
-def test_unknown_backend_is_refused() -> None:
-    assert isinstance(build_rasterizer("auto"), CpuRasterizer)
+def test_choice_of_a_rasterizer() -> None:
+    assert isinstance(build_rasterizer("cpu"), CpuRasterizer)
+    assert isinstance(build_rasterizer("torch"), TorchRasterizer)
     with pytest.raises(ValueError, match="choose"):
         build_rasterizer("gpu")
