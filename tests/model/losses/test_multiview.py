@@ -82,8 +82,10 @@ def test_light_is_divided_out_of_what_the_photograph_shows() -> None:
     shading = torch.tensor([[[0.5, 0.6, 0.7], [1.5, 1.0, 2.0]]], dtype=torch.float64)
     expected = torch.stack((photograph[0, :, 3, 2], photograph[0, :, 1, 6]))[None] / shading
     torch.testing.assert_close(observed_albedo(photograph, vertices_image, shading), expected)
-    dark = observed_albedo(photograph, vertices_image, 0.0 * shading - 1.0)
-    assert torch.isfinite(dark).all()
+    for dark in (0.0, -1.0):
+        albedo = observed_albedo(photograph, vertices_image, torch.full_like(shading, dark))
+        assert torch.isfinite(albedo).all()
+        assert (albedo >= 0.0).all()
 
 
 def test_gradients() -> None:
