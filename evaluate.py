@@ -21,7 +21,6 @@ from jsonargparse import auto_cli
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
-from evaluation.identity_network import IdentityNetwork
 from evaluation.photographs import evaluate_photographs, observation_on
 from evaluation.photographs_table import format_photographs
 from evaluation.shapes import evaluate_shapes, format_shapes
@@ -29,6 +28,7 @@ from inference.faces import DEFAULT_LOOKS, FaceReconstructor
 from inference.options import RELEASED_CHECKPOINT, CommandLineError
 from inference.setup import choose_device, load_model, load_tools
 from model.face.hierarchy import load_hierarchy
+from model.identity import IdentityConfig, build_identity_network
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from training.config import DEFAULT_HIERARCHY
@@ -62,6 +62,7 @@ def photographs(
     checkpoint: Path = RELEASED_CHECKPOINT,
     device: Device = "auto",
     identity_network: Path | None = None,
+    identity_network_kind: Literal["dlib", "facenet"] = "dlib",
 ) -> None:
     """Print how well held-out photographs are re-rendered, and how well identity tells people apart.
 
@@ -70,10 +71,14 @@ def photographs(
         split: Its part; `val` holds people and photographs that training never saw.
         checkpoint: Checkpoint folder.
         device: Where to compute.
-        identity_network: Weights of dlib's face-recognition ResNet (`.npz`), as a yardstick for identity.
+        identity_network: Weights of a face-recognition network, as a yardstick for identity: dlib's ResNet as `.npz`,
+            or FaceNet as `.safetensors` or `.pt`.
+        identity_network_kind: Which of them.
     """
-    network = None if identity_network is None else IdentityNetwork(identity_network)
     chosen = choose_device(device)
+    network = None
+    if identity_network is not None:
+        network = build_identity_network(IdentityConfig(identity_network_kind, identity_network)).to(chosen)
     reconstructor = load_model(checkpoint, chosen)
     config = LoaderConfig(data / split, training=False, size=reconstructor.image_size, workers=1)
     observations = (observation_on(batch, chosen) for batch in build_loader(config))

@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from evaluation.identity_network import IdentityNetwork, align_face
 from evaluation.metrics import psnr_db
+from evaluation.rendering_identity import embed_both
 from evaluation.skin_tone import typology_angle_degrees
+from model.identity import IdentityNetwork
 from model.losses.photometric import residual_srgb
 from model.observation import Observation
 from model.reconstructor import Reconstruction, Reconstructor
@@ -43,6 +44,7 @@ class PhotographResult:
         identity: Identity coefficients.
         person: Number of the person, -1 where unknown.
         yardstick: What a face-recognition network says of the photograph, None without one.
+        rendering_yardstick: What it says of the head drawn alone.
     """
 
     psnr_db: float
@@ -55,6 +57,7 @@ class PhotographResult:
     identity: Float[np.ndarray, " component"]
     person: int
     yardstick: Float[np.ndarray, " feature"] | None = None
+    rendering_yardstick: Float[np.ndarray, " feature"] | None = None
 
 
 @torch.inference_mode()
@@ -70,7 +73,7 @@ def evaluate_photographs(
         observations: Batches of held-out crops.
         reconstructor: The model.
         renderer: Draws it.
-        network: Asked about each photograph beside the model.
+        network: Asked about each photograph and its rendering beside the model.
 
     Returns:
         One result a photograph; those that show fewer than 50 comparable pixels are left out.
@@ -105,6 +108,7 @@ def evaluate_photographs(
         errors = [_squared_error(image, observation, mask) for image in compared]
         points_px = reconstructor.landmarks_image(parameters, observation.intrinsics_px, "ibug68")[..., :2]
         nme = 100.0 * (points_px - observation.landmarks68_px[..., :2]).norm(dim=-1).mean(1) / observation.box_px
+        seen = None if network is None else embed_both(network, observation, own, points_px)
         for i in range(len(mask)):
             if int(mask[i].sum()) >= _LEAST_PIXELS:
                 results.append(
@@ -114,7 +118,8 @@ def evaluate_photographs(
                         tone_degrees=_tone(observation, mask, i),
                         identity=parameters.identity[i].cpu().numpy(),
                         person=int(observation.identity[i]),
-                        yardstick=None if network is None else _embed(network, observation, i),
+                        yardstick=None if seen is None else seen[0][i],
+                        rendering_yardstick=None if seen is None else seen[1][i],
                     )
                 )
     return results
@@ -130,13 +135,6 @@ def _tone(observation: Observation, mask: Tensor, index: int) -> float | None:
     if not bool(observation.color[index]):
         return None
     return typology_angle_degrees(observation.image_srgb[index].permute(1, 2, 0)[mask[index]].cpu().numpy())
-
-
-def _embed(network: IdentityNetwork, observation: Observation, index: int) -> Float[np.ndarray, "128"]:
-    image = (255.0 * observation.image_srgb[index]).round().byte().permute(1, 2, 0).cpu().numpy()
-    points = observation.landmarks68_px[index, :, :2].double().cpu().numpy()
-    face = torch.from_numpy(align_face(image, points)).permute(2, 0, 1)[None].float() / 255.0
-    return network(face)[0].numpy()
 
 
 def _render(

@@ -6,6 +6,7 @@ import numpy as np
 
 from evaluation.metrics import same_person_area
 from evaluation.photographs import PhotographResult
+from evaluation.rendering_identity import format_rendering_identity, rendering_identity
 from evaluation.skin_tone import TONE_GROUPS
 
 
@@ -38,9 +39,11 @@ def format_photographs(results: Sequence[PhotographResult]) -> str:
         f"{'area under the ROC curve, angle':<52}{same_person_area(identity, people, cosine=True):>8.3f}",
         f"{'mean face (its coefficients are all alike)':<52}{0.5:>8.3f}",
     ]
-    if all(result.yardstick is not None for result in known):
-        vectors = np.stack([result.yardstick for result in known if result.yardstick is not None]).astype(np.float64)
-        lines.append(f"{'face-recognition network on the same crops':<52}{same_person_area(vectors, people):>8.3f}")
+    photographs = [result.yardstick for result in known if result.yardstick is not None]
+    renderings = [result.rendering_yardstick for result in known if result.rendering_yardstick is not None]
+    if len(photographs) == len(renderings) == len(known):
+        seen = rendering_identity(np.stack(photographs), np.stack(renderings), people)
+        lines += ["", *format_rendering_identity(seen)]
     return "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,11 +7,14 @@ import torch
 
 from evaluation.photographs import PhotographResult, evaluate_photographs
 from evaluation.photographs_table import format_photographs
+from model.identity.dlib_resnet import DlibResNet
 from model.observation import Observation
 from model.reconstructor import Reconstructor
 from model.render.color import linear_to_srgb, luminance
+from model.render.lighting import neutral_lighting
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
+from tests.model.identity.faces import random_dlib_weights
 from tests.small_world import IMAGE_SIZE, crop_camera, toy_reconstructor
 
 
@@ -71,14 +75,35 @@ def test_a_crop_without_skin_is_left_out(reconstructor: Reconstructor, renderer:
     assert evaluate_photographs([observation], reconstructor, renderer) == []
 
 
+def test_a_recognition_network_is_asked_about_photograph_and_rendering(
+    reconstructor: Reconstructor, renderer: Renderer, tmp_path: Path
+) -> None:
+    network = DlibResNet(random_dlib_weights(tmp_path / "weights.npz"))
+    observation = drawn(reconstructor, renderer, neutral_lighting(1))
+    with torch.no_grad():
+        answer = reconstructor(observation.image_srgb, observation.intrinsics_px)
+    observation = replace(observation, landmarks68_px=answer.landmarks68_image)
+    (result,) = evaluate_photographs([observation], reconstructor, renderer, network)
+    assert result.yardstick is not None
+    assert result.rendering_yardstick is not None
+    # An untrained model draws this very picture.
+    close = np.linalg.norm(result.yardstick - result.rendering_yardstick)
+    assert close < 0.05 * np.linalg.norm(result.yardstick)
+
+
 def test_the_text_names_both_measures() -> None:
     rng = np.random.default_rng(0)
     results = [
-        PhotographResult(20.0 + i, 21.0 + i, 15.0, 14.0, 2.5, 20.0 * i - 50.0, rng.normal(size=4), i // 2)
+        PhotographResult(20.0 + i, 19.0 + i, 21.0 + i, 15.0, 14.0, 2.5, 20.0 * i - 50.0, rng.normal(size=4), i // 2)
         for i in range(6)
     ]
     text = format_photographs(results)
     assert "22.50" in text
     assert "15.00" in text
     assert "6 photographs, 3 people, 3 same pairs" in text
+    assert "drawn head" not in text
+    judged = [
+        replace(result, yardstick=rng.normal(size=5), rendering_yardstick=rng.normal(size=5)) for result in results
+    ]
+    assert "on the drawn heads" in format_photographs(judged)
     assert "no person appears twice" in format_photographs([replace(result, person=-1) for result in results])
