@@ -7,6 +7,7 @@ from typing import Literal
 from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
+from model.identity import IdentityConfig
 from model.losses.objective import LossConfig
 from training.synthetic_geometry import SyntheticGeometryConfig
 
@@ -107,6 +108,20 @@ class LoggingConfig:
 
 
 @dataclass(frozen=True)
+class IdentityLossConfig:
+    """The recognition network of `loss.identity`.
+
+    Attributes:
+        network: Which, and its weights.
+        stored: Compare with the embeddings that lie in the shards, which must be this network's
+            (`tools/embed_identities.py`), instead of asking it about each photograph again.
+    """
+
+    network: IdentityConfig = field(default_factory=IdentityConfig)
+    stored: bool = False
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A training run.
 
@@ -121,6 +136,7 @@ class Experiment:
         freeze_encoder: Train the mesh decoder alone, as DECA trains its detail stage: backbone and coefficients stay.
         hierarchy: Levels of the head's graph (`tools/build_hierarchy.py`), for the decoder and for relief.
         synthetic: Drawn heads of known shape beside the photographs.
+        identity_network: What `loss.identity` asks whose face a rendering shows.
         start_from: Checkpoint folder whose weights training starts from, or none.
         loss: Weights of the losses.
         optimizer: Optimiser.
@@ -140,6 +156,7 @@ class Experiment:
     freeze_encoder: bool = False
     hierarchy: Path = DEFAULT_HIERARCHY
     synthetic: SyntheticGeometryConfig = field(default_factory=SyntheticGeometryConfig)
+    identity_network: IdentityLossConfig = field(default_factory=IdentityLossConfig)
     start_from: Path | None = None
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

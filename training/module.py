@@ -15,10 +15,12 @@ from model.face.hierarchy import load_hierarchy
 from model.geometry.camera import project
 from model.geometry.procrustes import align_similarity
 from model.geometry.vertex_sampling import sample_at_vertices
+from model.identity import IdentityNetwork, build_identity_network
 from model.losses.objective import (
     LossTables,
     Terms,
     geometric_terms,
+    identity_terms,
     loop_back_terms,
     multiview_terms,
     photometric_terms,
@@ -63,6 +65,8 @@ class TrainingModule(LightningModule):
         self.tables = LossTables(reconstructor.morphable_model)
         self.register_buffer("geometry_weight", geometry_weight(reconstructor.morphable_model), persistent=False)
         self._synthetic: Iterator[dict[str, Any]] | None = None
+        # In a list, so that it is no submodule: a yardstick is neither averaged nor saved with each checkpoint.
+        self._networks: list[IdentityNetwork] = []
         if experiment.freeze_encoder:
             for part in (reconstructor.backbone, reconstructor.parameter_head):
                 part.requires_grad_(requires_grad=False)
@@ -176,14 +180,25 @@ class TrainingModule(LightningModule):
             terms = geometric_terms(config, observation, reconstruction, dense, self.tables)
             terms |= self._swapped_terms(observation, reconstruction)
             terms |= multiview_terms(config, observation, reconstruction, self.tables)
-            terms |= refinement_terms(
-                config, reconstruction.refinement, self.tables, _skin(observation, reconstruction)
-            )
+            if reconstruction.refinement is not None:
+                skin = _skin(observation, reconstruction)
+                terms |= refinement_terms(config, reconstruction.refinement, self.tables, skin)
             if config.renders:
                 rendering = self._render(reconstruction, observation.intrinsics_px)
                 mask = _comparable(observation, rendering)
                 terms |= photometric_terms(config, observation, reconstruction, rendering, mask, self.tables)
+                stored = self.experiment.identity_network.stored
+                terms |= identity_terms(config, observation, rendering, self._identity_network(), stored=stored)
         return terms
+
+    def _identity_network(self) -> IdentityNetwork | None:
+        """The recognition network on the module's device, None where no loss asks it."""
+        if self.experiment.loss.identity == 0.0:
+            return None
+        if not self._networks:
+            network = build_identity_network(self.experiment.identity_network.network)
+            self._networks.append(network.to(self.device))
+        return self._networks[0]
 
     def _swapped_terms(self, observation: Observation, reconstruction: Reconstruction) -> Terms:
         if self.experiment.loss.swapped_identity == 0.0:

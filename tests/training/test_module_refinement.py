@@ -1,0 +1,105 @@
+"""The module with a mesh decoder, drawn heads and a recognition network."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from data.loader_config import LoaderConfig
+from data.sample import collate
+from data.synthetic import SyntheticConfig, SyntheticFaces
+from model.encoder.backbone import EncoderConfig
+from model.encoder.refinement_head import RefinementConfig
+from model.losses.objective import LossConfig
+from model.render.rasterizer import build_rasterizer
+from model.render.renderer import Renderer
+from tests.small_world import IMAGE_SIZE, toy_decoding_reconstructor, toy_hierarchy, toy_reconstructor
+from training.config import Experiment
+from training.module import TrainingModule
+from training.synthetic_geometry import SyntheticGeometry, SyntheticGeometryConfig
+from training.synthetic_heads import MorphableHeadArtist
+
+
+def experiment(**changes: Any) -> Experiment:
+    nowhere = LoaderConfig(shards=Path("nowhere"), size=IMAGE_SIZE)
+    plain = Experiment(
+        output=Path("nowhere"),
+        train=nowhere,
+        validation=nowhere,
+        image_size=IMAGE_SIZE,
+        encoder=EncoderConfig("test_resnet"),
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+@pytest.fixture(scope="module")
+def batch() -> dict[str, Any]:
+    artist = MorphableHeadArtist(toy_reconstructor().morphable_model, Renderer(build_rasterizer()))
+    faces = SyntheticFaces(artist, SyntheticConfig(size=IMAGE_SIZE))
+    return dict(collate([faces.face(index).sample for index in range(3)]))
+
+
+def quiet(module: TrainingModule) -> dict[str, torch.Tensor]:
+    logged: dict[str, torch.Tensor] = {}
+    module.log = lambda name, value, **options: logged.update({name: value})  # type: ignore[method-assign]
+    module.log_dict = lambda values, **options: logged.update(values)  # type: ignore[method-assign]
+    return logged
+
+
+def with_drawn_heads(loss: LossConfig, **changes: Any) -> TrainingModule:
+    config = experiment(loss=loss, refinement=RefinementConfig((8, 8, 8)), **changes)
+    module = TrainingModule(config, toy_decoding_reconstructor())
+    model = toy_reconstructor().morphable_model
+    heads = SyntheticGeometry(SyntheticGeometryConfig(batch_size=2), model, toy_hierarchy(), IMAGE_SIZE)
+    module._synthetic = iter(heads)
+    return module
+
+
+def test_a_frozen_encoder_gets_no_gradient_and_keeps_its_statistics(batch: dict[str, Any]) -> None:
+    module = with_drawn_heads(LossConfig(photometric=1.0, vertices=1.0), freeze_encoder=True)
+    quiet(module)
+    before = {name: value.clone() for name, value in module.reconstructor.backbone.state_dict().items()}
+    module.train()
+    module.on_train_batch_start(batch, 0)
+    optimizer = module.configure_optimizers()["optimizer"]
+    for _ in range(2):
+        optimizer.zero_grad()
+        module.training_step(batch, 0).backward()
+        optimizer.step()
+    for name, value in module.reconstructor.backbone.state_dict().items():
+        torch.testing.assert_close(value, before[name], msg=name)
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    decoder = module.reconstructor.refinement_head
+    assert decoder is not None
+    assert trained == {id(p) for p in decoder.parameters()}
+    assert decoder.outputs.weight.abs().sum() > 0
+
+
+def test_without_freezing_everything_is_trained() -> None:
+    module = with_drawn_heads(LossConfig())
+    trained = {id(p) for group in module.configure_optimizers()["optimizer"].param_groups for p in group["params"]}
+    assert trained == {id(p) for p in module.reconstructor.parameters()}
+
+
+def test_drawn_heads_bring_terms_of_their_own(batch: dict[str, Any]) -> None:
+    weights = LossConfig(vertices=1.0, likelihood=1.0, loop_back=1.0, offset_prior=1.0)
+    module = with_drawn_heads(weights)
+    logged = quiet(module)
+    module.training_step(batch, 0)
+    assert {"train/vertices", "train/likelihood", "train/loop_back", "train/offset_prior"} <= logged.keys()
+    # An untrained model is the mean head, several millimetres off.
+    assert 0.5 < float(logged["train/vertices"]) < 30.0
+
+
+def test_a_weight_for_identity_without_a_network_says_what_is_missing(batch: dict[str, Any]) -> None:
+    module = TrainingModule(experiment(loss=LossConfig(photometric=1.0, identity=1.0)), toy_reconstructor())
+    quiet(module)
+    with pytest.raises(ValueError, match="needs weights"):
+        module.training_step(batch, 0)
+
+
+def test_a_contradiction_is_refused() -> None:
+    with pytest.raises(ValueError, match="freeze_encoder"):
+        experiment(freeze_encoder=True)
