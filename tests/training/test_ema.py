@@ -113,3 +113,17 @@ def test_without_memory_it_is_the_last_weights(decay: float) -> None:
     average = WeightAverage(decay=decay)
     module, _ = fit(average, 4, val_check_interval=100)
     torch.testing.assert_close(average.average["layers.2.weight"], module.state_dict()["layers.2.weight"])
+
+
+def test_processes_validate_with_the_first_ones_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are the same on all processes; statistics of batch norm are not; all send them in one order."""
+    average, module = WeightAverage(), Tiny()
+    average.start(module)
+    sent: list[int] = []
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda value, src: sent.append(id(value)) or value.fill_(7.0))
+    trainer: Any = type("Trainer", (), {"world_size": 2})()
+    average.on_validation_start(trainer, module)
+    assert module.layers[1].running_mean.eq(7.0).all()  # pyright: ignore[reportAttributeAccessIssue]
+    assert sent == [id(average.average[f"layers.1.{name}"]) for name in ("running_mean", "running_var")]
+    average.on_validation_end(trainer, module)
+    assert not module.layers[1].running_mean.eq(7.0).any()  # pyright: ignore[reportAttributeAccessIssue]
