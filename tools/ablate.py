@@ -175,13 +175,16 @@ def measure(experiment: Experiment, release: Path, photographs: int) -> dict[str
     residual = 10.0 ** (-psnr_db / 20.0)
     known = [result for result in results if result.person >= 0]
     people = np.array([result.person for result in known])
-    repeated = len(known) > len(np.unique(people)) > 1
+    same_pairs = sum(n * (n - 1) // 2 for n in np.unique(people, return_counts=True)[1].tolist())
+    repeated = same_pairs > 0 and len(np.unique(people)) > 1
     identity = np.array([result.identity for result in known], dtype=np.float64)
     return {
         "nme_percent": float(np.mean([result.nme_percent for result in results])),
         "psnr_db": float(psnr_db.mean()),
         "residual": float(residual.mean()),
         "auc": float(same_person_area(identity, people)) if repeated else None,
+        # How much the area says: that of a handful of pairs says little.
+        "same_pairs": float(same_pairs),
         "photographs": float(len(results)),
     }
 

@@ -101,6 +101,8 @@ def test_the_table_has_mean_and_spread_of_every_number(table: Path) -> None:
     ]  # fmt: skip
     errors = [result(table / f"all-losses-seed{seed}")["result"]["nme_percent"] for seed in (0, 1)]
     assert f"| all losses | {np.mean(errors):.3f} ± {np.std(errors, ddof=1):.3f} |" in lines[2]
+    measured = result(table / "all-losses-seed0")["result"]
+    assert (measured["photographs"], measured["same_pairs"]) == (6, 3)
     for line in lines[2:]:
         assert line.count("±") == 4
         assert " - " not in line
