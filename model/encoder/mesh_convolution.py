@@ -3,6 +3,7 @@
 Features are vertex-major, (vertex, batch, channel): a sparse matrix then works on the whole batch at once.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,14 @@ class SparseOperator(nn.Module):
         """Take its entries; those at the same place add up."""
         super().__init__()
         indices = torch.from_numpy(np.stack([rows, columns]).astype(np.int64))
-        matrix = torch.sparse_coo_tensor(indices, torch.from_numpy(values.astype(np.float32)), size).coalesce()
+        entries = torch.from_numpy(values.astype(np.float32))
+        matrix = torch.sparse_coo_tensor(indices, entries, size, check_invariants=True).coalesce()
         # As plain dense buffers, for modules are moved, cast and copied, and sparse ones do not survive all of it.
         for name, one in (("forward", matrix), ("backward", matrix.t().coalesce())):
-            csr = one.to_sparse_csr()
+            with warnings.catch_warnings():
+                # torch calls its CSR tensors a beta, once; nothing more than this product is asked of them.
+                warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+                csr = one.to_sparse_csr()
             self.register_buffer(f"{name}_rows", csr.crow_indices(), persistent=False)
             self.register_buffer(f"{name}_columns", csr.col_indices(), persistent=False)
             self.register_buffer(f"{name}_values", csr.values(), persistent=False)
