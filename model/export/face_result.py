@@ -31,6 +31,7 @@ class FaceResult:
         vertices_image: x and y in px of the photograph, depth in mm.
         faces: Triangles.
         albedo_vertex_linear: Linear RGB with the residual, clamped to [0, 1].
+        albedo_components_linear: The same of the model's components alone: smooth and known all around the head.
         offsets_mm: What the mesh decoder added to the linear model's vertices, model space; 0 without a decoder.
         sigma_mm: Standard deviation of each coordinate of a vertex that it answered; NaN without a decoder.
         landmarks68_px: In the photograph.
@@ -53,6 +54,7 @@ class FaceResult:
     vertices_image: Float[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
     albedo_vertex_linear: Float[np.ndarray, "vertex 3"]
+    albedo_components_linear: Float[np.ndarray, "vertex 3"]
     offsets_mm: Float[np.ndarray, "vertex 3"]
     sigma_mm: Float[np.ndarray, " vertex"]
     landmarks68_px: Float[np.ndarray, "68 2"]
@@ -92,6 +94,7 @@ def face_result(
         vertices_image=plain(project(mesh.vertices_camera_mm, camera)[0]),
         faces=morphable_model.faces.cpu().numpy().astype(np.int32),
         albedo_vertex_linear=plain(mesh.albedo_linear[0].clamp(0.0, 1.0)),
+        albedo_components_linear=plain(morphable_model.albedo_linear(parameters.albedo)[0].clamp(0.0, 1.0)),
         offsets_mm=np.zeros_like(vertices_mm) if refinement is None else plain(refinement.offsets_mm[0]),
         # Not 0, which would be the claim of an exact answer.
         sigma_mm=np.full(len(vertices_mm), np.nan, np.float32) if refinement is None else plain(refinement.sigma_mm[0]),

@@ -92,9 +92,9 @@ def unwrap(
 
 
 def _shaded(result: FaceResult, normals: Float[Tensor, "1 vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
-    """The model's answer, sRGB."""
+    """The head of the components alone, sRGB: where the photograph is to be continued the residual is a guess too."""
     shading = shade(normals, torch.from_numpy(result.lighting)[None])[0].clamp(min=0.05).numpy()
-    return linear_to_srgb(torch.from_numpy(np.clip(result.albedo_vertex_linear * shading, 0, 1))).numpy()
+    return linear_to_srgb(torch.from_numpy(np.clip(result.albedo_components_linear * shading, 0, 1))).numpy()
 
 
 def _region(morphable_model: MorphableModel, name: str) -> Bool[np.ndarray, " vertex"]:
