@@ -66,9 +66,10 @@ def test_gradients_are_those_of_the_cpu_rasterizer(rasterizer: NvdiffrastRasteri
 
 
 def test_near_and_broken_vertices_take_their_triangles_away(rasterizer: NvdiffrastRasterizer) -> None:
-    near, faces = square(2.0, 2.0, 8.0, 400.0)
+    near, faces = square(1.0, 5.0, 8.0, 400.0)
     far, _ = square(-0.3, 0.0, 20.0, 600.0)
-    for vertex in ((3.0, 3.0, 0.5), (3.0, 3.0, -20.0), (float("nan"), 3.0, 400.0), (3.0, float("inf"), 400.0)):
+    nan, infinite = float("nan"), float("inf")
+    for vertex in ((9, 5, 0.5), (9, 5, -20), (nan, 5, 400), (9, infinite, 400), (9, 5, infinite), (9, 1e30, 400)):
         vertices = torch.cat((near, far), dim=1).float()
         vertices[0, 1] = torch.tensor(vertex)
         vertices.requires_grad_()

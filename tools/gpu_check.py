@@ -1,0 +1,209 @@
+"""All that can only be checked on a GPU machine, in one command; prints a block for docs/log.md.
+
+    python -m tools.gpu_check [--config configs/resnet50_224.yaml] [--batch 128] [--device cuda] [--rounds 5]
+
+Environment; the rasterizers' parity with the CPU's and the tests that need a GPU; the time of drawing; training
+throughput over that of the bare backbone in the config's precision, by rasterizer. Builds and downloads nothing, and
+takes noise for photographs where there are no shards. Minutes.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
+from model.render.rasterizer import Rasterizer
+from model.render.renderer import Renderer
+from model.render.torch_rasterizer import TorchRasterizer
+from tools.bench_train import batch_for, without_start
+from tools.render_parity import POSES_DEGREES, SIZES, HeadScene, Parity, compare, draw, head_scene, photometric_loss
+from train import build_reconstructor
+from training.config import REPOSITORY, Experiment
+from training.module import TrainingModule
+
+GPU_TESTS = ("tests/model/render/test_nvdiffrast_parity.py",)
+"""Test files with tests that skip where there is no GPU."""
+
+_STEPS_PER_ROUND = 5
+
+
+def rasterizers(device: torch.device) -> dict[str, Rasterizer]:
+    """Those that can draw on a device, by a name for the tables."""
+    found: dict[str, Rasterizer] = {"torch": TorchRasterizer()}
+    if device.type == "cuda" and importlib.util.find_spec("nvdiffrast") is not None:
+        found["nvdiffrast"] = NvdiffrastRasterizer()
+        found["nvdiffrast, own antialiasing"] = NvdiffrastRasterizer(antialias="nvdiffrast")
+    return found
+
+
+def environment(device: torch.device) -> list[str]:
+    """Lines about machine and packages."""
+    lines = [f"- torch {torch.__version__}, CUDA {torch.version.cuda}, Python {sys.version.split()[0]}"]
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        memory_gb = properties.total_memory / 2**30
+        lines.append(
+            f"- {properties.name}, {memory_gb:.0f} GB, compute capability {properties.major}.{properties.minor}"
+        )
+    try:
+        lines.append(f"- nvdiffrast {importlib.metadata.version('nvdiffrast')}")
+    except importlib.metadata.PackageNotFoundError:
+        lines.append("- nvdiffrast is not installed: its rows are missing (docs/gpu.md)")
+    return lines
+
+
+def parity_table(device: torch.device) -> list[str]:
+    """How each rasterizer compares with the CPU's, scene by scene."""
+    names = [field.name for field in fields(Parity)]
+    lines = [f"| rasterizer | picture | yaw | {' | '.join(names)} |", "|---|---|---|" + "---|" * len(names)]
+    for name, rasterizer in rasterizers(device).items():
+        for height, width in SIZES:
+            for pose in POSES_DEGREES:
+                parity = compare(rasterizer, device, head_scene(height, width, pose))
+                values = " | ".join(f"{getattr(parity, field):.4f}" for field in names)
+                lines.append(f"| {name} | {height} x {width} | {pose[0]:.0f} | {values} |")
+    return lines
+
+
+def drawing_table(device: torch.device, size: int, batch: int, rounds: int) -> list[str]:
+    """Milliseconds to draw a batch of heads, and to carry a loss back to their vertices."""
+    lines = [f"| {batch} heads at {size} px | forward, ms | forward and backward, ms |", "|---|---|---|"]
+    one = head_scene(size, size, POSES_DEGREES[1])
+    many = {
+        name: value if value.ndim == 2 else value.expand(batch, *value.shape[1:]) for name, value in vars(one).items()
+    }
+    scene = HeadScene(**many).to(device)
+    weights = torch.ones(batch, size, size, device=device)
+    for name, rasterizer in rasterizers(device).items():
+
+        def forward(rasterizer: Rasterizer = rasterizer) -> Tensor:
+            vertices = scene.vertices_camera_mm.detach().clone().requires_grad_()
+            leaf = HeadScene(**{**vars(scene), "vertices_camera_mm": vertices})
+            return photometric_loss(draw(rasterizer, leaf), leaf, weights)
+
+        times = in_turns([forward, lambda run=forward: run().backward()], device, rounds)
+        lines.append(f"| {name} | " + " | ".join(f"{statistics.median(column):.1f}" for column in times) + " |")
+    return lines
+
+
+def training_table(experiment: Experiment, device: torch.device, batch: int, rounds: int) -> list[str]:
+    """Images per second of training with each rasterizer, and over those of the bare backbone, measured in turns."""
+    drawn = batch_for(experiment, batch)
+    samples = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in drawn.items()}
+    steps = {"bare backbone": bare_step(experiment, samples, device)}
+    for name, rasterizer in rasterizers(device).items():
+        steps[f"training, {name}"] = training_step(experiment, samples, device, rasterizer)
+    times = in_turns(list(steps.values()), device, rounds)
+    lines = [
+        f"| batch {batch}, {experiment.trainer.precision} | images/s | over the bare backbone's |",
+        "|---|---|---|",
+    ]
+    for name, column in zip(steps, times, strict=True):
+        ratio = statistics.median(bare / own for bare, own in zip(times[0], column, strict=True))
+        lines.append(f"| {name} | {1000.0 * batch / statistics.median(column):.0f} | {ratio:.2f} |")
+    return lines
+
+
+def bare_step(experiment: Experiment, samples: dict[str, object], device: torch.device) -> Callable[[], object]:
+    """Forward, backward and optimiser of the backbone alone."""
+    backbone = build_reconstructor(experiment).backbone.train().to(device)
+    optimizer = torch.optim.AdamW(backbone.parameters())
+    image_srgb = samples["image_srgb"]
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with _precision(experiment, device):
+            features = backbone(image_srgb)
+        features.float().square().mean().backward()
+        optimizer.step()
+
+    return step
+
+
+def training_step(
+    experiment: Experiment, samples: dict[str, object], device: torch.device, rasterizer: Rasterizer
+) -> Callable[[], object]:
+    """Forward, rendering, losses, backward, gradient clipping and optimiser."""
+    module = TrainingModule(experiment, build_reconstructor(experiment)).train().to(device)
+    module.renderer = Renderer(rasterizer)
+    # There is no trainer to log to.
+    module.log = module.log_dict = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
+    optimizer = module.configure_optimizers()["optimizer"]
+    weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with _precision(experiment, device):
+            loss = module.training_step(dict(samples), 0)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, experiment.optimizer.gradient_clip)
+        optimizer.step()
+
+    return step
+
+
+def in_turns(steps: list[Callable[[], object]], device: torch.device, rounds: int) -> list[list[float]]:
+    """Milliseconds of each step in each round; a first round warms up. The device is waited for around each."""
+    times: list[list[float]] = [[] for _ in steps]
+    for number in range(rounds + 1):
+        for column, step in zip(times, steps, strict=True):
+            _wait(device)
+            started = time.perf_counter()
+            for _ in range(_STEPS_PER_ROUND):
+                step()
+            _wait(device)
+            if number:
+                column.append(1000.0 * (time.perf_counter() - started) / _STEPS_PER_ROUND)
+    return times
+
+
+def run_tests() -> list[str]:
+    """The tests that need a GPU, as pytest closes them."""
+    command = [sys.executable, "-m", "pytest", "-rs", *GPU_TESTS]
+    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return [line for line in finished.stdout.splitlines() if line.strip()][-8:]
+
+
+def _precision(experiment: Experiment, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=experiment.trainer.precision == "bf16-mixed")
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line, check, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=REPOSITORY / "configs" / "resnet50_224.yaml")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--device", default="cuda", help="cpu tries the program out")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args(arguments)
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.error("torch sees no CUDA device here; --device cpu only tries the program out")
+    device, experiment = torch.device(options.device), without_start(options.config)
+    sections: dict[str, Callable[[], list[str]]] = {
+        "Environment": lambda: environment(device),
+        "Tests": lambda: ["```", *run_tests(), "```"],
+        "Parity with the CPU rasterizer": lambda: parity_table(device),
+        "Drawing": lambda: drawing_table(device, experiment.image_size, min(options.batch, 64), options.rounds),
+        f"Training, {options.config.stem}": lambda: training_table(experiment, device, options.batch, options.rounds),
+    }
+    for title, lines in sections.items():
+        print(f"\n### {title}\n\n" + "\n".join(lines()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
