@@ -152,6 +152,7 @@ class Likeness(torch.nn.Module):
     """A stand-in for a recognition network: the mean colours of a face."""
 
     face_size_px = 16
+    feature_count = 48
 
     def __init__(self) -> None:
         super().__init__()
