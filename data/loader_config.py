@@ -20,6 +20,8 @@ class LoaderConfig:
         shuffle_buffer: Samples among which the next one is drawn.
         profile_repeats: How often a profile comes for each time a frontal face does; it rises from once at 30 degrees
             of yaw to this at 60.
+        person_pairs: Chance that a photograph of a known person is followed by another one of that person, where the
+            shuffle buffer holds one: for losses that compare them. A larger buffer holds more.
         largest_skipped_fraction: Broken samples are skipped with a warning; above this part of all, the run stops.
         augment: Augmentation of training.
     """
@@ -32,6 +34,7 @@ class LoaderConfig:
     seed: int = 0
     shuffle_buffer: int = 2000
     profile_repeats: float = 3.0
+    person_pairs: float = 0.0
     largest_skipped_fraction: float = 0.02
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -50,3 +53,5 @@ class LoaderConfig:
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} {getattr(self, name)}: expected at least {least}")
+        if not 0.0 <= self.person_pairs <= 1.0:
+            raise ValueError(f"person_pairs {self.person_pairs}: a probability in [0, 1] is expected")

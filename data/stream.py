@@ -23,6 +23,8 @@ _SHARDS, _ORDER, _SAMPLE = 1, 2, 3
 """First numbers of the seeds of what is drawn at random, so that no two of them are the same."""
 _SKIPPED_IN_ANY_CASE = 10
 """A few broken samples at the very beginning are no rate yet."""
+_PERSON = "__person__"
+"""Where a raw sample keeps its person's number, beside WebDataset's `__key__` and `__url__`."""
 
 
 class Position(NamedTuple):
@@ -140,10 +142,18 @@ class ShardReader:
         samples = self._repeated(epoch, generator)
         buffer_size = self.config.shuffle_buffer
         buffer = list(itertools.islice(samples, max(1, buffer_size // 10)))
+        followed: dict[str, Any] | None = None
         while buffer:
             index = int(generator.integers(len(buffer)))
+            if followed is not None:
+                same = _others_of_person(buffer, followed)
+                index = same[index % len(same)] if same else index
             buffer[index], buffer[-1] = buffer[-1], buffer[index]
-            yield buffer.pop()
+            drawn = buffer.pop()
+            # A pair, not a row: the second of two is not followed by a third.
+            paired = followed is None and self.config.person_pairs > 0.0 and _person(drawn) >= 0
+            followed = drawn if paired and generator.random() < self.config.person_pairs else None
+            yield drawn
             # Two for each one given out until it is full, so that training begins at once.
             buffer.extend(itertools.islice(samples, 2 if len(buffer) + 1 < buffer_size else 1))
 
@@ -183,3 +193,19 @@ class ShardReader:
                 f"the last: {error}. Prepare these shards again, or raise largest_skipped_fraction"
             ) from error
         return True
+
+
+def _person(members: dict[str, Any]) -> int:
+    """Number of the person in a raw sample, -1 where unknown or broken; read once and noted in the sample."""
+    if _PERSON not in members:
+        try:
+            members[_PERSON] = int(decode_metadata(members)["identity"])
+        except (ValueError, KeyError, TypeError):
+            members[_PERSON] = -1
+    return members[_PERSON]
+
+
+def _others_of_person(buffer: list[dict[str, Any]], members: dict[str, Any]) -> list[int]:
+    """Where the buffer holds other photographs of the person."""
+    person = _person(members)
+    return [i for i, other in enumerate(buffer) if _person(other) == person and other["__key__"] != members["__key__"]]

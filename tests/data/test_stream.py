@@ -92,6 +92,16 @@ def test_another_sample_changes_nothing_for_those_behind_it(shards: Path) -> Non
     assert_same(found, expected)
 
 
+def test_every_view_of_a_face_is_drawn_anew(tmp_path: Path) -> None:
+    write_shard(tmp_path / "train-000000.tar", encoded(2, "face"))
+    views = batches(training(tmp_path, batch_size=1), 12)
+    for name in ("face-0", "face-1"):
+        cameras = {tuple(batch["intrinsics_px"].flatten().tolist()) for batch in views if batch["name"] == [name]}
+        assert len(cameras) == 6
+    # Two faces of one pass differ too.
+    assert len({tuple(batch["intrinsics_px"].flatten().tolist()) for batch in views}) == 12
+
+
 def test_an_epoch_holds_each_sample_by_its_yaw_and_is_shuffled(shards: Path) -> None:
     reader = ShardReader(training(shards), list_shards(shards), 0, 1)
     epochs: list[list[str]] = [[], [], []]
@@ -178,3 +188,19 @@ def test_a_missing_member_a_cut_and_an_unreadable_shard_are_named(
 def test_a_resumed_share_with_other_parts_begins_where_it_is_told(shards: Path) -> None:
     (batch,) = batches(training(shards), 1, Share(default_start=Position(3, 0)))
     assert batch["progress"]["epoch"] == 3
+
+
+def test_photographs_of_a_person_come_in_pairs_when_asked_for(tmp_path: Path) -> None:
+    for person in range(6):
+        write_shard(tmp_path / f"train-{person:06d}.tar", encoded(4, f"person{person}", identity=person))
+    shares = []
+    for chance in (0.0, 1.0):
+        config = training(tmp_path, shuffle_buffer=24, person_pairs=chance)
+        reader = ShardReader(config, list_shards(tmp_path), 0, 1)
+        drawn = [members for _, members in itertools.islice(reader.drawn(Position()), 24)]
+        assert len({members["__key__"] for members in drawn}) == 24
+        people = [members["__url__"] for members in drawn]
+        shares.append(sum(a == b for a, b in itertools.pairwise(people)) / 23)
+    assert shares[1] > shares[0] + 0.2
+    with pytest.raises(ValueError, match="person_pairs"):
+        training(tmp_path, person_pairs=1.5)
