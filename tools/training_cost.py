@@ -2,8 +2,9 @@
 
     python -m tools.training_cost [CONFIG] [--threads 1] [--rounds 3] [--seconds 10]
 
-The loader's rows are samples that come out of it while nothing else is done. The other rows are the training step of
-`tools.bench_train`, in turns with one another, on a batch that lies ready. Coarser heads are the released one with its
+The loader's rows are samples that come out of it while nothing else is done, by the wall's clock: measure them on a
+quiet machine. The other rows are the training step of `tools.bench_train`, in turns with one another, on a batch that
+lies ready, in CPU time. Coarser heads are the released one with its
 vertices merged along `hierarchy.safetensors`: right for time, not for faces.
 """
 
