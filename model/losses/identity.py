@@ -58,10 +58,13 @@ def rendering_identity(
         observation: The photographs.
         stored: Compare with the observation's embeddings (they must be this network's; faces without one are left out)
             instead of asking the network about the photographs.
+
+    Raises:
+        ValueError: If the stored embeddings are another network's.
     """
     weight, embedding = observation.landmarks68_weight, None
     if stored:
-        weight, embedding = weight * observation.identity_embedding_weight, observation.identity_embedding
+        weight, embedding = weight * observation.identity_embedding_weight, _stored(observation, network)
     return identity_loss(
         network,
         composite_srgb(rendering, observation.image_srgb, observation.skin_mask, observation.color),
@@ -70,6 +73,19 @@ def rendering_identity(
         weight,
         embedding,
     )
+
+
+def _stored(observation: Observation, network: IdentityNetwork) -> Float[Tensor, "batch feature"]:
+    embedding = observation.identity_embedding
+    if embedding.shape[1] == network.feature_count:
+        return embedding
+    # Where a whole batch has none, the data do not know how long they would be.
+    if bool((observation.identity_embedding_weight > 0).any()):
+        raise ValueError(
+            f"the shards hold embeddings of {embedding.shape[1]} numbers, but the identity network's have "
+            f"{network.feature_count}: embed them with the same one (python -m tools.embed_identities --force true)"
+        )
+    return embedding.new_zeros(len(embedding), network.feature_count)
 
 
 def composite_srgb(

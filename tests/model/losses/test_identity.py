@@ -107,6 +107,15 @@ def test_stored_embeddings_say_the_same_and_ask_half(observation: Observation, t
     assert network.faces == 2 * BATCH
 
 
+def test_another_networks_stored_embeddings_are_refused(network: DlibResNet, observation: Observation) -> None:
+    other = dataclasses.replace(observation, identity_embedding=torch.ones(BATCH, 512))
+    with pytest.raises(ValueError, match=r"512.*128.*tools\.embed_identities"):
+        rendering_identity(network, as_rendering(other_picture()), other, stored=True)
+    # Nobody was embedded: the length says nothing.
+    absent = dataclasses.replace(other, identity_embedding_weight=torch.zeros(BATCH))
+    assert rendering_identity(network, as_rendering(other_picture()), absent, stored=True) == 0.0
+
+
 def test_a_grey_photograph_says_nothing_about_hue(observation: Observation) -> None:
     rendering = as_rendering(other_picture())
     color = torch.tensor([True, False])
