@@ -152,6 +152,9 @@ def test_gradients_are_those_of_small_changes_and_none_reach_the_photograph(
     loss = identity_loss(network, rendered, photograph, points, weight)
     (gradient,) = torch.autograd.grad(loss, rendered, retain_graph=True)
     assert torch.autograd.grad(loss, photograph, allow_unused=True) == (None,)
+    known = torch.ones(BATCH, 128).double().requires_grad_()
+    loss_of_known = identity_loss(network, rendered, photograph, points, weight, known)
+    assert torch.autograd.grad(loss_of_known, (photograph, known), allow_unused=True) == (None, None)
     change = torch.randn(rendered.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     step = 1e-8  # Thousands of kinks lie within a larger one.
     with torch.no_grad():
