@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32, Int
 from jsonargparse import auto_cli
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from model.checkpoint import file_sha256
@@ -66,7 +66,7 @@ def coarser(
     """
     graph = _graph(vertices_mm, edges)
     kept = farthest_vertices(graph, mirror, count)
-    parents, weights = _means(graph, kept)
+    parents, weights = _means(graph, kept, len(vertices_mm))
     owner = parents[np.arange(len(vertices_mm)), weights.argmax(1)]
     return HierarchyLevel(kept, unique_edges(owner[edges]), parents, weights)
 
@@ -77,7 +77,7 @@ def unique_edges(pairs: Int[np.ndarray, "pair 2"]) -> Int[np.ndarray, "edge 2"]:
     return np.unique(pairs, axis=0)
 
 
-def _graph(vertices_mm: Float[np.ndarray, "vertex 3"], edges: Int[np.ndarray, "edge 2"]) -> csr_matrix:
+def _graph(vertices_mm: Float[np.ndarray, "vertex 3"], edges: Int[np.ndarray, "edge 2"]) -> csr_array:
     """Symmetric graph of lengths over the geometric mean of the spacing at both ends."""
     count = len(vertices_mm)
     length = np.linalg.norm(vertices_mm[edges[:, 0]] - vertices_mm[edges[:, 1]], axis=1)
@@ -88,12 +88,12 @@ def _graph(vertices_mm: Float[np.ndarray, "vertex 3"], edges: Int[np.ndarray, "e
     spacing = total / np.maximum(degree, 1.0)
     relative = length / np.sqrt(spacing[edges[:, 0]] * spacing[edges[:, 1]]).clip(1e-9)
     rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
-    return csr_matrix((np.tile(relative, 2), (rows, columns)), shape=(count, count))
+    return csr_array((np.tile(relative, 2), (rows, columns)), shape=(count, count))
 
 
-def farthest_vertices(graph: csr_matrix, mirror: Int[np.ndarray, " vertex"], count: int) -> Int[np.ndarray, " kept"]:
+def farthest_vertices(graph: csr_array, mirror: Int[np.ndarray, " vertex"], count: int) -> Int[np.ndarray, " kept"]:
     """Vertices, each the farthest from those before it, together with its mirror image; sorted."""
-    nearest = np.full(graph.shape[0], np.inf)
+    nearest = np.full(len(mirror), np.inf)
     kept: set[int] = set()
     while len(kept) < count or np.isinf(nearest).any():
         vertex = int(nearest.argmax())
@@ -106,11 +106,11 @@ def farthest_vertices(graph: csr_matrix, mirror: Int[np.ndarray, " vertex"], cou
 
 
 def _means(
-    graph: csr_matrix, kept: Int[np.ndarray, " kept"]
+    graph: csr_array, kept: Int[np.ndarray, " kept"], vertex_count: int
 ) -> tuple[Int[np.ndarray, "vertex 3"], Float32[np.ndarray, "vertex 3"]]:
     """Each vertex as a mean of the nearest kept ones; a kept vertex is nearly itself, and none has a hard edge."""
-    distance = np.full((PARENTS, graph.shape[0]), np.inf)
-    parent = np.zeros((PARENTS, graph.shape[0]), np.int64)
+    distance = np.full((PARENTS, vertex_count), np.inf)
+    parent = np.zeros((PARENTS, vertex_count), np.int64)
     # In blocks: all distances between all vertices of a fine mesh would take a gigabyte.
     for start in range(0, len(kept), 256):
         block = np.asarray(dijkstra(graph, indices=kept[start : start + 256]))
