@@ -29,6 +29,9 @@ def _run(work: Callable[..., Any], log: Path, *arguments: Any) -> None:
             stream.flush()
             os.dup2(file.fileno(), stream.fileno())
     torch.set_num_threads(1)
+    # As in a program started by hand: loader workers are children of the training process and end with it when it is
+    # killed. Those of a fork server would outlive it.
+    multiprocessing.set_start_method("fork", force=True)
     work(*arguments)
 
 
