@@ -7,6 +7,7 @@ resolved config, `metrics.csv` (`metrics-part<n>.csv` before a resume), `sheets/
 end, `release/`: a checkpoint for `infer.py`.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -31,6 +32,8 @@ from training.module import TrainingModule
 from training.photographs import Photographs
 from training.resume import remove_half_written
 from training.trainer import build_trainer
+
+_LOG = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -123,6 +126,8 @@ def build_reconstructor(experiment: Experiment) -> Reconstructor:
         # What has another size in this head (its albedo components, say) starts afresh.
         fitting = {n: w.float() for n, w in weights.items() if n in state and w.shape == state[n].shape}
         reconstructor.load_state_dict({**state, **fitting})
+        if refinement is None and any(name.startswith("refinement_head.") for name in weights):
+            _LOG.warning("%s has a mesh decoder, which is left behind: set `refinement: {}`", experiment.start_from)
     reconstructor.backbone.network.to(memory_format=torch.channels_last)
     if experiment.trainer.compile:
         # In place, so that the names of the weights stay those of an uncompiled model.
