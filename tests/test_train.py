@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ import yaml
 import train
 from data.loader_config import LoaderConfig
 from model import load_reconstructor
+from model.checkpoint import file_sha256, save_checkpoint
 from model.encoder.backbone import EncoderConfig
+from model.face.hierarchy import save_hierarchy
 from tests.small_run import arguments, make_place
-from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera
+from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera, toy_decoding_reconstructor, toy_hierarchy
 from training.config import REPOSITORY, Experiment, ScheduleConfig, TrainerConfig
 
 
@@ -102,6 +105,21 @@ def test_a_run_can_start_from_a_release(place: Path, run: Path) -> None:
     before, after = load_reconstructor(run / "release"), load_reconstructor(place / "second" / "release")
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
         torch.testing.assert_close(new, old, atol=1e-3, rtol=1e-3, msg=name)
+
+
+def test_a_decoder_is_taken_along_and_its_loss_is_told(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = replace(toy_hierarchy(), head_sha256=file_sha256(place / "head.safetensors"))
+    save_hierarchy(own, place / "hierarchy.safetensors")
+    release = place / "refined"
+    hierarchy = place / "hierarchy.safetensors"
+    save_checkpoint(toy_decoding_reconstructor(), place / "head.safetensors", release, {}, hierarchy_path=hierarchy)
+    options = ["--start_from", str(release), "--schedule.max_steps", "1", "--hierarchy", str(hierarchy)]
+    train.main(arguments(place, "kept", *options, "--refinement.channels", "[8,8,8]"))
+    assert load_reconstructor(place / "kept" / "release").refinement_head is not None
+    assert "left behind" not in caplog.text
+    train.main(arguments(place, "dropped", *options))
+    assert "left behind" in caplog.text
+    assert load_reconstructor(place / "dropped" / "release").refinement_head is None
 
 
 def test_nothing_to_resume_is_an_error(place: Path) -> None:
