@@ -1,0 +1,1 @@
+"""Test-time refinement: what a network answers about a photograph is fitted to that photograph."""
