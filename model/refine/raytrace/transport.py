@@ -1,0 +1,101 @@
+"""Transport tables of a head: what each sample of its surface sends to the camera of each basis light."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from model.refine.raytrace.light_basis import LightBasis
+from model.refine.raytrace.ray_queries import RayQueries
+from model.refine.raytrace.surface import OFFSET_MM, PixelSurface
+from model.refine.raytrace.tables import TransportTables
+from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
+
+
+@dataclass(frozen=True)
+class TransportConfig:
+    """How carefully light is traced.
+
+    Attributes:
+        directions: Distant directions of which visibility is traced at each sample (default by measurement,
+            `tools/bench_transport.py`).
+        visibility: Whether the head throws shadows on itself; False is the ablation.
+        roughness_levels: Perceptual roughness for which the GGX tables are made, ascending.
+        glossy_samples: Reflected directions traced per sample and level; 0 leaves the glossy tables at zero.
+        bounce_directions: Directions in which other places of the head are looked for at each sample.
+        offset_mm: How far above the surface rays start.
+    """
+
+    directions: int = 512
+    visibility: bool = True
+    roughness_levels: tuple[float, ...] = (0.2, 0.32, 0.45, 0.6, 0.8)
+    glossy_samples: int = 32
+    bounce_directions: int = 128
+    offset_mm: float = OFFSET_MM
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no tables.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        if self.directions < 16 or self.bounce_directions < 16:
+            raise ValueError("directions and bounce_directions must be 16 or more")
+        levels = self.roughness_levels
+        if len(levels) < 2 or list(levels) != sorted(set(levels)) or not 0.0 < levels[0] <= levels[-1] <= 1.0:
+            raise ValueError(f"roughness_levels must be two or more ascending numbers in (0, 1], not {levels}")
+        if self.glossy_samples < 0 or self.offset_mm <= 0.0:
+            raise ValueError("glossy_samples must not be negative, and offset_mm must be positive")
+
+
+def build_tables(
+    surface: PixelSurface,
+    rays: RayQueries,
+    light: LightBasis,
+    config: TransportConfig,
+    bounce_albedo: Float[Tensor, "vertex 3"] | None = None,
+    visibility: Visibility | None = None,
+) -> TransportTables:
+    """Trace the transport of a light.
+
+    Args:
+        surface: The samples.
+        rays: The whole head.
+        light: The basis.
+        config: How carefully.
+        bounce_albedo: Albedo per vertex, linear RGB, for light that is reflected from one place of the head to
+            another; none is if None.
+        visibility: What `trace_visibility` found for the same samples, to be used instead of tracing it again.
+
+    Returns:
+        The tables, on the CPU.
+    """
+    points = surface.points
+    if visibility is None:
+        visibility = trace_visibility(points, rays if config.visibility else None, config.directions, config.offset_mm)
+    levels = torch.tensor(config.roughness_levels)
+    nothing = torch.zeros(len(points), len(levels), light.count)
+    return TransportTables(diffuse_table(points, visibility, light), None, nothing, nothing, levels)
+
+
+def concatenated(*tables: TransportTables) -> TransportTables:
+    """Tables of several lights over the same samples as those of one light, in the order given.
+
+    Raises:
+        ValueError: If the tables have other samples or roughness levels, or only some have a bounce.
+    """
+    first = tables[0]
+    for other in tables[1:]:
+        if len(other.diffuse) != len(first.diffuse) or not torch.equal(other.roughness_levels, first.roughness_levels):
+            raise ValueError("only tables of the same samples and roughness levels can be joined")
+    bounces = [table.bounce for table in tables if table.bounce is not None]
+    if bounces and len(bounces) < len(tables):
+        raise ValueError("either all tables or none must have a bounce; make all with bounce_albedo")
+    return TransportTables(
+        diffuse=torch.cat([table.diffuse for table in tables], dim=1),
+        bounce=torch.cat(bounces, dim=1) if bounces else None,
+        specular=torch.cat([table.specular for table in tables], dim=2),
+        grazing=torch.cat([table.grazing for table in tables], dim=2),
+        roughness_levels=first.roughness_levels,
+    )

@@ -1,0 +1,112 @@
+"""`Visibility`: which of a shared set of distant directions each point sees, traced once and kept as bits.
+
+Every distant light basis is weighed with the same bits, so that trying another basis, or none, costs no ray.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from model.refine.raytrace.light_basis import LightBasis, fibonacci_directions
+from model.refine.raytrace.ray_queries import RayQueries
+from model.refine.raytrace.surface import OFFSET_MM, ShadingPoints, offset_origins
+
+_PAIRS_PER_BLOCK = 1 << 22
+"""Point-direction pairs handled at once: 16 MB for each float32 of a pair."""
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """What P points see of D directions.
+
+    Attributes:
+        directions: Fibonacci lattice, each direction for a solid angle of 4 pi / D.
+        bits: Set where the direction is in front of both normals and free; points packed by eights along the last
+            axis.
+    """
+
+    directions: Float[Tensor, "direction 3"]
+    bits: UInt8[np.ndarray, "direction eighth"]
+
+    def blocks(self, points: ShadingPoints) -> Iterator[tuple[slice, Float[Tensor, "block direction"]]]:
+        """The points in blocks, with max(0, n . w) x visibility x solid angle / pi for each direction."""
+        step = 8 * max(1, _PAIRS_PER_BLOCK // (8 * len(self.directions)))
+        share = 4.0 / len(self.directions)
+        for start in range(0, len(points), step):
+            block = slice(start, min(start + step, len(points)))
+            packed = self.bits[:, start // 8 : -(-block.stop // 8)]
+            seen = np.unpackbits(packed, axis=1, count=block.stop - start)
+            cosines = (self.directions @ points.normal[block].T).mul_(share)
+            yield block, (cosines * torch.from_numpy(seen)).T
+
+
+def trace_visibility(
+    points: ShadingPoints, rays: RayQueries | None, direction_count: int, offset_mm: float = OFFSET_MM
+) -> Visibility:
+    """Send a ray from each point into each direction before it.
+
+    Args:
+        points: The points.
+        rays: The head; None for the ablation in which nothing throws a shadow.
+        direction_count: D.
+        offset_mm: How far above the surface rays start.
+
+    Returns:
+        The bits.
+    """
+    directions = fibonacci_directions(direction_count)
+    origins_mm, toward = offset_origins(points, offset_mm), directions.numpy()
+    bits = np.zeros((direction_count, -(-len(points) // 8)), np.uint8)
+    step = max(1, _PAIRS_PER_BLOCK // max(1, len(points)))
+    for start in range(0, direction_count, step):
+        some = directions[start : start + step]
+        # One direction after the other: neighbouring rays then go the same way, which Embree likes.
+        free = ((some @ points.normal.T) > 0.0) & ((some @ points.geometric_normal.T) > 0.0)
+        free = free.numpy()
+        if rays is not None:
+            direction, point = np.nonzero(free)
+            free[direction, point] = ~rays.occluded(origins_mm[point], toward[start + direction])
+        bits[start : start + step] = np.packbits(free, axis=1)
+    return Visibility(directions, bits)
+
+
+def diffuse_table(points: ShadingPoints, visibility: Visibility, basis: LightBasis) -> Float[Tensor, "sample light"]:
+    """Integral of basis radiance x visibility x max(0, n . w) / pi."""
+    radiance = basis.radiance(visibility.directions)
+    table = torch.empty(len(points), basis.count)
+    for block, weights in visibility.blocks(points):
+        torch.mm(weights, radiance, out=table[block])
+    return table
+
+
+def normal_table(points: ShadingPoints, visibility: Visibility, basis: LightBasis) -> Float[Tensor, "sample light 3"]:
+    """Integral of basis radiance x visibility x w / pi, so that `diffuse_table` is its product with the normal.
+
+    For normals that are bent a little while visibility stays: shading normals as unknowns.
+    """
+    directions = visibility.directions
+    moments = (basis.radiance(directions)[:, :, None] * directions[:, None, :]).flatten(1)
+    table = torch.empty(len(points), basis.count * 3)
+    for block, weights in visibility.blocks(points):
+        cosines = points.normal[block] @ directions.T
+        share = 4.0 / len(directions)
+        torch.mm(torch.where(weights > 0.0, share, 0.0) * (cosines > 0.0), moments, out=table[block])
+    return table.view(len(points), basis.count, 3)
+
+
+def sky_share(points: ShadingPoints, visibility: Visibility) -> Float[Tensor, " sample"]:
+    """Ambient light that arrives, [0, 1]: 1 where nothing is in the way."""
+    share = torch.empty(len(points))
+    for block, weights in visibility.blocks(points):
+        share[block] = weights.sum(1)
+    return share.clamp(max=1.0) if len(points) else share
+
+
+def solid_angle(direction_count: int) -> float:
+    """Of one direction of a set."""
+    return 4.0 * math.pi / direction_count
