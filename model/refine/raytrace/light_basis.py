@@ -101,8 +101,8 @@ class HarmonicLight:
 class GaussianLight:
     """N spherical Gaussians exp(s (w . axis - 1)) on a Fibonacci lattice (Wang et al., SIGGRAPH Asia 2009).
 
-    Scaled so that coefficients of 1 make a light of mean radiance 1 that ripples by 2 per cent (standard deviation; up to
-    14 at the lattice's poles). Narrower lobes ripple more, wider ones are harder to tell apart.
+    Scaled so that coefficients of 1 make a light of mean radiance 1 that ripples by 2 % (standard deviation; up to
+    14 % at the lattice's poles). Narrower lobes ripple more, wider ones are harder to tell apart.
     """
 
     nonnegative = True

@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from model.refine.raytrace.bounce import bounce_table, seen_vertices
 from model.refine.raytrace.light_basis import LightBasis
 from model.refine.raytrace.ray_queries import RayQueries
-from model.refine.raytrace.surface import OFFSET_MM, PixelSurface
+from model.refine.raytrace.specular import glossy_tables
+from model.refine.raytrace.surface import OFFSET_MM, PixelSurface, points_at_vertices
 from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
 
@@ -71,12 +73,24 @@ def build_tables(
     Returns:
         The tables, on the CPU.
     """
-    points = surface.points
+    points, shadowing = surface.points, rays if config.visibility else None
     if visibility is None:
-        visibility = trace_visibility(points, rays if config.visibility else None, config.directions, config.offset_mm)
-    levels = torch.tensor(config.roughness_levels)
-    nothing = torch.zeros(len(points), len(levels), light.count)
-    return TransportTables(diffuse_table(points, visibility, light), None, nothing, nothing, levels)
+        visibility = trace_visibility(points, shadowing, config.directions, config.offset_mm)
+    glossy = glossy_tables(surface, shadowing, light, config.roughness_levels, config.glossy_samples, config.offset_mm)
+    bounce = None
+    if bounce_albedo is not None:
+        geometry = surface.geometry
+        seen = seen_vertices(points, geometry, rays, config.bounce_directions, config.offset_mm)
+        vertices = points_at_vertices(geometry)
+        at_vertices = trace_visibility(vertices, shadowing, config.bounce_directions, config.offset_mm)
+        bounce = bounce_table(seen, bounce_albedo, diffuse_table(vertices, at_vertices, light))
+    return TransportTables(
+        diffuse=diffuse_table(points, visibility, light),
+        bounce=bounce,
+        specular=glossy.specular,
+        grazing=glossy.grazing,
+        roughness_levels=torch.tensor(config.roughness_levels),
+    )
 
 
 def concatenated(*tables: TransportTables) -> TransportTables:
