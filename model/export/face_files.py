@@ -9,10 +9,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from common.atomic import atomic_path
+from model.export.appearance import Appearance
 from model.export.arrays import write_arrays
 from model.export.atlas import Atlas, build_atlas
 from model.export.face_result import FaceResult
 from model.export.glb import write_glb
+from model.export.glb_material import PhotographMaterial, SkinMaterial
+from model.export.light_files import write_environment, write_lights
+from model.export.maps import quantize, write_maps
 from model.export.obj import write_obj
 from model.export.overlay import write_overlay
 from model.export.texture import unwrap
@@ -41,18 +45,26 @@ class FaceFiles:
         photograph_srgb: UInt8[np.ndarray, "height width 3"],
         folder: Path,
         formats: Sequence[str],
+        appearance: Appearance | None = None,
     ) -> None:
-        """Write the files of the chosen formats, `glb`, `obj`, `npz` and `overlay`, into an existing folder.
+        """Write the files of the chosen formats, `glb`, `obj`, `npz`, `overlay` and `maps`, into an existing folder.
 
-        `glb` includes the head that `index.html` shows.
+        `glb` includes the head that `index.html` shows. With an appearance the GLB's material is lit skin; `maps` are
+        written only then.
         """
         if "npz" in formats:
-            write_arrays(result, folder / "face.npz")
+            write_arrays(result, folder / "face.npz", appearance)
+        if appearance is not None and "maps" in formats:
+            write_maps(quantize(appearance), folder)
+            write_environment(appearance.environment_linear, folder / "environment.exr")
+            write_lights(appearance, folder / "lights.json")
         if not {"glb", "obj", "overlay"} & set(formats):
             return
         texture = unwrap(result, photograph_srgb, self.morphable_model, self.atlas)
         if "glb" in formats:
-            write_glb(result, texture.image_srgb, self.morphable_model, self.atlas, folder / "mesh.glb")
+            photograph = PhotographMaterial(texture.image_srgb)
+            material = photograph if appearance is None else SkinMaterial(quantize(appearance))
+            write_glb(result, material, self.morphable_model, self.atlas, folder / "mesh.glb")
             write_face_script(result, texture.image_srgb, folder / FACE_SCRIPT)
         if "obj" in formats:
             write_obj(result, self.morphable_model, folder)

@@ -1,0 +1,87 @@
+"""The binary part of a GLB."""
+
+import io
+
+import numpy as np
+import pygltflib as gltf
+from jaxtyping import UInt8
+from PIL import Image
+
+_STILL_M = 1e-5
+"""A vertex that an expression moves by less does not count as moved."""
+
+
+class GlbBuffer:
+    """The binary part of a GLB and the accessors into it."""
+
+    def __init__(self, document: gltf.GLTF2) -> None:
+        """Begin the binary part of a document."""
+        self._document = document
+        self.data = bytearray()
+
+    def view(self, content: bytes, target: int | None = None) -> int:
+        """Append bytes, aligned to four; returns the buffer view."""
+        self.data.extend(b"\0" * (-len(self.data) % 4))
+        view = gltf.BufferView(buffer=0, byteOffset=len(self.data), byteLength=len(content), target=target)
+        self.data.extend(content)
+        self._document.bufferViews.append(view)
+        return len(self._document.bufferViews) - 1
+
+    def accessor(self, values: np.ndarray, kind: str, target: int) -> int:
+        """Append an array; returns the accessor."""
+        component = gltf.UNSIGNED_INT if values.dtype == np.uint32 else gltf.FLOAT
+        accessor = gltf.Accessor(
+            bufferView=self.view(np.ascontiguousarray(values).tobytes(), target),
+            componentType=component,
+            count=len(values),
+            type=kind,
+        )
+        if kind == gltf.VEC3:
+            accessor.min, accessor.max = values.min(0).tolist(), values.max(0).tolist()
+        self._document.accessors.append(accessor)
+        return len(self._document.accessors) - 1
+
+    def sparse_accessor(self, displacements: np.ndarray, still: float = _STILL_M) -> int:
+        """Append only the rows that move by more than `still`; returns the accessor.
+
+        Most expressions move a small part of the head.
+        """
+        moved = np.flatnonzero(np.abs(displacements).max(1) > still)
+        # glTF wants at least one entry.
+        rows = moved if len(moved) else np.array([0])
+        values = displacements[rows].astype(np.float32)
+        resting = len(rows) < len(displacements)
+        bounds = np.concatenate([values, np.zeros((int(resting), 3), np.float32)])
+        self._document.accessors.append(
+            gltf.Accessor(
+                byteOffset=None,
+                componentType=gltf.FLOAT,
+                count=len(displacements),
+                type=gltf.VEC3,
+                min=bounds.min(0).tolist(),
+                max=bounds.max(0).tolist(),
+                sparse=gltf.Sparse(
+                    count=len(rows),
+                    indices=gltf.AccessorSparseIndices(
+                        bufferView=self.view(rows.astype(np.uint32).tobytes()), componentType=gltf.UNSIGNED_INT
+                    ),
+                    values=gltf.AccessorSparseValues(bufferView=self.view(values.tobytes())),
+                ),
+            )
+        )
+        return len(self._document.accessors) - 1
+
+    def texture(self, encoded: bytes, mime_type: str) -> int:
+        """Append a picture file; returns the texture."""
+        document = self._document
+        document.images.append(gltf.Image(bufferView=self.view(encoded), mimeType=mime_type))
+        if not document.samplers:
+            document.samplers.append(gltf.Sampler(magFilter=gltf.LINEAR, minFilter=gltf.LINEAR_MIPMAP_LINEAR))
+        document.textures.append(gltf.Texture(source=len(document.images) - 1, sampler=0))
+        return len(document.textures) - 1
+
+    def exact_texture(self, values: UInt8[np.ndarray, "size size 3"]) -> int:
+        """Append a picture without loss; returns the texture."""
+        encoded = io.BytesIO()
+        Image.fromarray(values).save(encoded, "PNG", compress_level=3)
+        return self.texture(encoded.getvalue(), "image/png")

@@ -1,0 +1,126 @@
+"""What covers a head in a GLB: the photograph's texture, which holds its own light, or skin that is to be lit."""
+
+import io
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import pygltflib as gltf
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from model.export.glb_buffer import GlbBuffer
+from model.export.maps import LARGEST_F0, Maps
+from model.render.color import linear_to_srgb
+
+_DIELECTRIC_F0 = 0.04
+"""Reflectance at normal incidence that glTF gives whatever is not metal (index of refraction 1.5)."""
+_FLAT_NORMAL = np.array([128, 128, 255])
+
+
+@runtime_checkable
+class GlbMaterial(Protocol):
+    """The one material of a GLB."""
+
+    @property
+    def lit(self) -> bool:
+        """Whether the viewer lights it, so that normals matter."""
+        ...
+
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
+        """Put the material and its textures into a document."""
+        ...
+
+
+@dataclass(frozen=True)
+class PhotographMaterial:
+    """The photograph on the head.
+
+    Attributes:
+        texture_srgb: `Texture.image_srgb`.
+    """
+
+    texture_srgb: UInt8[np.ndarray, "size size 3"]
+
+    @property
+    def lit(self) -> bool:
+        """Not: the light is in the texture."""
+        return False
+
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
+        """Put the material and its textures into a document."""
+        encoded = io.BytesIO()
+        Image.fromarray(self.texture_srgb).save(encoded, "JPEG", quality=92)
+        texture = buffer.texture(encoded.getvalue(), "image/jpeg")
+        document.extensionsUsed = ["KHR_materials_unlit"]
+        document.materials = [
+            gltf.Material(
+                name="skin",
+                # The texture holds the photograph's own light; lit once more it would be too dark on one side.
+                extensions={"KHR_materials_unlit": {}},
+                # The neck is open below.
+                doubleSided=True,
+                pbrMetallicRoughness=gltf.PbrMetallicRoughness(
+                    baseColorTexture=gltf.TextureInfo(index=texture), metallicFactor=0.0, roughnessFactor=0.6
+                ),
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class SkinMaterial:
+    """Skin without light: diffuse albedo, reflectance, roughness and normals. Maps of one value become factors.
+
+    The mesh has no tangents: glTF then prescribes those of MikkTSpace from positions, normals and texture coordinates,
+    which every viewer makes alike, also for the morphed head.
+
+    Attributes:
+        maps: The maps.
+    """
+
+    maps: Maps
+
+    @property
+    def lit(self) -> bool:
+        """By the viewer's light."""
+        return True
+
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
+        """Put the material and its textures into a document."""
+        maps = self.maps
+        surface = gltf.PbrMetallicRoughness(
+            baseColorTexture=gltf.TextureInfo(index=buffer.exact_texture(maps.diffuse_srgb)), metallicFactor=0.0
+        )
+        if np.ptp(maps.roughness) == 0:
+            surface.roughnessFactor = float(maps.roughness.flat[0]) / 255.0
+        else:
+            surface.roughnessFactor = 1.0
+            surface.metallicRoughnessTexture = gltf.TextureInfo(index=buffer.exact_texture(_in_green(maps.roughness)))
+        material = gltf.Material(name="skin", doubleSided=True, pbrMetallicRoughness=surface)
+        if (np.abs(maps.normal - _FLAT_NORMAL) > 1).any():
+            material.normalTexture = gltf.NormalMaterialTexture(index=buffer.exact_texture(maps.normal), scale=1.0)
+        material.extensions = {"KHR_materials_specular": _reflectance(maps.specular, buffer)}
+        document.extensionsUsed = ["KHR_materials_specular"]
+        document.materials = [material]
+
+
+def _in_green(roughness: UInt8[np.ndarray, "size size"]) -> UInt8[np.ndarray, "size size 3"]:
+    # glTF reads roughness from green and metalness from blue; red is free.
+    return np.stack((np.full_like(roughness, 255), roughness, np.zeros_like(roughness)), axis=-1)
+
+
+def _reflectance(specular: UInt8[np.ndarray, "size size"], buffer: GlbBuffer) -> dict[str, object]:
+    """KHR_materials_specular: F0 = 0.04 * specularColorFactor * specularColorTexture, which is sRGB.
+
+    The colour, not `specularFactor`: that would lessen the reflection at grazing angles as well, which is whole for
+    every F0 in Schlick's formula.
+    """
+    f0 = LARGEST_F0 * specular.astype(np.float32) / 255.0
+    largest = float(f0.max())
+    factor = {"specularColorFactor": [largest / _DIELECTRIC_F0] * 3}
+    if largest == 0.0 or np.ptp(specular) == 0:
+        return dict(factor)
+    encoded = np.rint(255.0 * linear_to_srgb(torch.from_numpy(f0 / largest)).numpy()).astype(np.uint8)
+    texture = buffer.exact_texture(np.repeat(encoded[..., None], 3, axis=-1))
+    return {**factor, "specularColorTexture": {"index": texture}}
