@@ -1,0 +1,184 @@
+"""The skin's maps, the light's files and the lit GLB hold the appearance they were given."""
+
+import io
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.export.appearance import Appearance, Lamp
+from model.export.face_files import FaceFiles
+from model.export.light_files import read_environment, write_environment
+from model.export.maps import LARGEST_F0, quantize
+from tests.small_gallery import toy_face
+from tests.small_world import toy_reconstructor
+
+SIDE = 32
+PHOTOGRAPH = np.full((240, 200, 3), (200, 120, 40), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def appearance() -> Appearance:
+    """Every map with a value of its own in each texel."""
+    random = np.random.default_rng(3)
+    normal = random.normal(0.0, 0.2, (SIDE, SIDE, 3)) + (0.0, 0.0, 1.0)
+    return Appearance(
+        diffuse_linear=random.uniform(0.02, 0.8, (SIDE, SIDE, 3)).astype(np.float32),
+        specular_f0=random.uniform(0.02, 0.06, (SIDE, SIDE)).astype(np.float32),
+        roughness=random.uniform(0.2, 0.8, (SIDE, SIDE)).astype(np.float32),
+        normal=(normal / np.linalg.norm(normal, axis=-1, keepdims=True)).astype(np.float32),
+        known=random.uniform(0.0, 1.0, (SIDE, SIDE)).astype(np.float32),
+        environment_linear=random.uniform(0.0, 50.0, (8, 16, 3)).astype(np.float32),
+        lamps=(Lamp(np.array([100.0, 200.0, -300.0]), 50.0, np.array([1.0, 2.0, 3.0])),),
+        tone_sd=0.25,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(appearance: Appearance, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("face")
+    reconstructor = toy_reconstructor()
+    files = FaceFiles(reconstructor.morphable_model, SIDE)
+    files.write(toy_face(reconstructor), PHOTOGRAPH, place, ("npz", "glb", "maps"), appearance)
+    return place
+
+
+def decoded(srgb: np.ndarray) -> np.ndarray:
+    """The definition of sRGB (IEC 61966-2-1), written once more."""
+    values = srgb / 255.0
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def read_glb(path: Path) -> tuple[dict, bytes]:
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<I", content, 12)
+    return json.loads(content[20 : 20 + length]), content[28 + length :]
+
+
+def picture(document: dict, blob: bytes, texture: int) -> np.ndarray:
+    view = document["bufferViews"][document["images"][document["textures"][texture]["source"]]["bufferView"]]
+    return np.asarray(Image.open(io.BytesIO(blob[view["byteOffset"] :][: view["byteLength"]])))
+
+
+def test_the_pictures_decode_to_the_maps(folder: Path, appearance: Appearance) -> None:
+    maps = {path.stem: np.asarray(Image.open(path)).astype(float) for path in folder.glob("*.png")}
+    assert set(maps) == {"diffuse", "specular", "roughness", "normal"}
+    np.testing.assert_allclose(decoded(maps["diffuse"]), appearance.diffuse_linear, atol=0.006)
+    assert maps["specular"].shape == maps["roughness"].shape == (SIDE, SIDE)
+    np.testing.assert_allclose(LARGEST_F0 * maps["specular"] / 255.0, appearance.specular_f0, atol=0.0002)
+    np.testing.assert_allclose(maps["roughness"] / 255.0, appearance.roughness, atol=0.0021)
+    np.testing.assert_allclose(2.0 * maps["normal"] / 255.0 - 1.0, appearance.normal, atol=0.0042)
+
+
+def test_the_light_reads_back(folder: Path, appearance: Appearance) -> None:
+    environment = read_environment(folder / "environment.exr")
+    np.testing.assert_allclose(environment, appearance.environment_linear, rtol=1e-3)
+    lights = json.loads((folder / "lights.json").read_text(encoding="utf-8"))
+    (lamp,) = lights["lamps"]
+    assert lamp == {"position_mm": [100.0, 200.0, -300.0], "radius_mm": 50.0, "radiance_linear": [1.0, 2.0, 3.0]}
+    assert lights["tone_sd"] == 0.25
+    assert lights["units"]["radius_mm"] == "mm"
+
+
+def test_radiance_beyond_half_precision_stays_finite(tmp_path: Path) -> None:
+    write_environment(np.full((2, 4, 3), 1e6, np.float32), tmp_path / "a.exr")
+    assert np.isfinite(read_environment(tmp_path / "a.exr")).all()
+
+
+def test_what_is_no_number_is_refused(appearance: Appearance, tmp_path: Path) -> None:
+    broken = appearance.roughness.copy()
+    broken[0, 0] = np.nan
+    with pytest.raises(ValueError, match="roughness"):
+        quantize(replace(appearance, roughness=broken))
+    with pytest.raises(ValueError, match=r"a\.exr"):
+        write_environment(np.full((2, 4, 3), np.inf, np.float32), tmp_path / "a.exr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_no_environment_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.exr").write_text("no picture")
+    with pytest.raises(ValueError, match=r"a\.exr"):
+        read_environment(tmp_path / "a.exr")
+
+
+def test_the_glb_shades_as_the_maps_say(folder: Path, appearance: Appearance) -> None:
+    document, blob = read_glb(folder / "mesh.glb")
+    (material,) = document["materials"]
+    assert document["extensionsUsed"] == ["KHR_materials_specular"]
+    surface = material["pbrMetallicRoughness"]
+    assert surface["metallicFactor"] == 0.0
+    base = picture(document, blob, surface["baseColorTexture"]["index"])
+    np.testing.assert_allclose(decoded(base), appearance.diffuse_linear, atol=0.006)
+    rough = picture(document, blob, surface["metallicRoughnessTexture"]["index"])[..., 1] * surface["roughnessFactor"]
+    np.testing.assert_allclose(rough / 255.0, appearance.roughness, atol=0.0021)
+    normal = picture(document, blob, material["normalTexture"]["index"]) * 2.0 / 255.0 - 1.0
+    np.testing.assert_allclose(normal, appearance.normal, atol=0.0042)
+    reflectance = material["extensions"]["KHR_materials_specular"]
+    # The specification: F0 = 0.04 * specularColorFactor * specularColorTexture (sRGB) * specularFactor, 1 by default.
+    assert "specularFactor" not in reflectance
+    color = decoded(picture(document, blob, reflectance["specularColorTexture"]["index"]))
+    f0 = 0.04 * np.array(reflectance["specularColorFactor"]) * color
+    np.testing.assert_allclose(f0, np.repeat(appearance.specular_f0[..., None], 3, axis=-1), atol=0.0006)
+
+
+def test_maps_of_one_value_are_factors(appearance: Appearance, tmp_path: Path) -> None:
+    plain = replace(
+        appearance,
+        specular_f0=np.full((SIDE, SIDE), 0.048, np.float32),
+        roughness=np.full((SIDE, SIDE), 0.4, np.float32),
+        normal=np.tile(np.array([0.0, 0.0, 1.0], np.float32), (SIDE, SIDE, 1)),
+    )
+    reconstructor = toy_reconstructor()
+    FaceFiles(reconstructor.morphable_model, SIDE).write(toy_face(reconstructor), PHOTOGRAPH, tmp_path, ("glb",), plain)
+    document, _ = read_glb(tmp_path / "mesh.glb")
+    (material,) = document["materials"]
+    assert len(document["images"]) == 1
+    assert "normalTexture" not in material
+    assert material["pbrMetallicRoughness"]["roughnessFactor"] == pytest.approx(0.4, abs=0.002)
+    assert material["extensions"]["KHR_materials_specular"] == {
+        "specularColorFactor": pytest.approx([1.2] * 3, abs=0.01)
+    }
+    assert {path.name for path in tmp_path.iterdir()} == {"mesh.glb", "viewer.js"}
+
+
+def test_the_lit_heads_expressions_turn_its_normals(folder: Path) -> None:
+    document, blob = read_glb(folder / "mesh.glb")
+
+    def read(view_index: int, kind: type) -> np.ndarray:
+        view = document["bufferViews"][view_index]
+        return np.frombuffer(blob[view["byteOffset"] :][: view["byteLength"]], kind)
+
+    primitive = document["meshes"][0]["primitives"][0]
+    accessors = document["accessors"]
+    names = document["meshes"][0]["extras"]["targetNames"]
+    sparse = accessors[primitive["targets"][names.index("jawOpen")]["NORMAL"]]["sparse"]
+    rows = read(sparse["indices"]["bufferView"], np.uint32)
+    turned = read(sparse["values"]["bufferView"], np.float32).reshape(-1, 3)
+    normals = read(accessors[primitive["attributes"]["NORMAL"]]["bufferView"], np.float32).reshape(-1, 3)
+    assert np.abs(turned).max() > 0.05
+    np.testing.assert_allclose(np.linalg.norm(normals[rows] + turned, axis=1), 1.0, atol=1e-4)
+
+
+def test_without_an_appearance_there_is_the_photograph_unlit(tmp_path: Path) -> None:
+    reconstructor = toy_reconstructor()
+    FaceFiles(reconstructor.morphable_model, SIDE).write(
+        toy_face(reconstructor), PHOTOGRAPH, tmp_path, ("glb", "maps", "npz")
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"mesh.glb", "viewer.js", "face.npz"}
+    document, _ = read_glb(tmp_path / "mesh.glb")
+    assert document["extensionsUsed"] == ["KHR_materials_unlit"]
+    assert "NORMAL" not in document["meshes"][0]["primitives"][0]["targets"][0]
+    with np.load(tmp_path / "face.npz") as face:
+        assert "lamp_position" not in face.files
+
+
+def test_the_arrays_hold_the_lamps(folder: Path, appearance: Appearance) -> None:
+    with np.load(folder / "face.npz", allow_pickle=False) as face:
+        np.testing.assert_allclose(face["lamp_position"], [[100.0, 200.0, -300.0]])
+        np.testing.assert_allclose(face["lamp_radiance"], [[1.0, 2.0, 3.0]])
+        np.testing.assert_allclose(face["albedo_known"], appearance.known, atol=0.001)
+        assert {"identity", "vertices", "albedo_vertex"} <= set(face.files)
