@@ -1,0 +1,119 @@
+"""A linear head at a few points, its projection and the derivatives, in float64 on the CPU.
+
+Unknowns in this order: rotation vector (3, rad, turned in camera space about the head's origin), translation (3),
+identity (K), expression (E), logarithm of the focal length (1).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+POSE_COUNT = 6
+TRANSLATION_UNIT_MM = 10.0
+"""The translation's unknowns count in cm, so that all unknowns are of one order of size."""
+
+_NEAREST_MM = 10.0
+
+
+@dataclass(frozen=True)
+class PointHead:
+    """The head at P points.
+
+    Attributes:
+        mean_mm: Points of the mean head, with what a refinement adds there.
+        identity_basis: mm per standard deviation.
+        expression_basis: mm at weight 1.
+    """
+
+    mean_mm: Float[Tensor, "point 3"]
+    identity_basis: Float[Tensor, "identity point 3"]
+    expression_basis: Float[Tensor, "expression point 3"]
+
+    def rows(self, index: Tensor) -> "PointHead":
+        """Some of the points."""
+        return PointHead(self.mean_mm[index], self.identity_basis[:, index], self.expression_basis[:, index])
+
+    def points_mm(self, state: "HeadState") -> Float[Tensor, "point 3"]:
+        """The points in model space."""
+        moved = torch.tensordot(state.identity, self.identity_basis, 1)
+        return self.mean_mm + moved + torch.tensordot(state.expression, self.expression_basis, 1)
+
+
+@dataclass(frozen=True)
+class HeadState:
+    """A head before a camera.
+
+    Attributes:
+        rotation: Model to camera space.
+        translation_mm: Model origin in camera space.
+        identity: Standard deviations.
+        expression: Weights in [0, 1].
+        log_focal: Natural logarithm of the focal length over the given one.
+    """
+
+    rotation: Float[Tensor, "3 3"]
+    translation_mm: Float[Tensor, "3"]
+    identity: Float[Tensor, " identity"]
+    expression: Float[Tensor, " expression"]
+    log_focal: Float[Tensor, ""]
+
+    def moved(self, step: Float[Tensor, " unknown"]) -> "HeadState":
+        """The state after a step of the unknowns; expression weights stop at 0 and 1."""
+        first = POSE_COUNT + len(self.identity)
+        return HeadState(
+            rotation=rotation_from_vector(step[:3]) @ self.rotation,
+            translation_mm=self.translation_mm + TRANSLATION_UNIT_MM * step[3:POSE_COUNT],
+            identity=self.identity + step[POSE_COUNT:first],
+            expression=(self.expression + step[first:-1]).clamp(0.0, 1.0),
+            log_focal=self.log_focal + step[-1],
+        )
+
+
+def project_points(
+    head: PointHead, state: HeadState, intrinsics_px: Float[Tensor, "3 3"]
+) -> tuple[Float[Tensor, "point 2"], Float[Tensor, "point 2 unknown"]]:
+    """Where the points lie in the picture, and the derivatives by all unknowns.
+
+    Points behind the camera are projected as if they were 10 mm before it.
+    """
+    turned = head.points_mm(state) @ state.rotation.T
+    x, y, z = (turned + state.translation_mm).unbind(-1)
+    inverse = (-z).clamp(min=_NEAREST_MM).reciprocal()
+    scale = state.log_focal.exp()
+    fx, fy = intrinsics_px[0, 0] * scale, intrinsics_px[1, 1] * scale
+    across, up = fx * x * inverse, fy * y * inverse
+    projected = torch.stack((across + intrinsics_px[0, 2], intrinsics_px[1, 2] - up), -1)
+    zero = torch.zeros_like(x)
+    # Rows x_px and y_px by camera-space X, Y, Z.
+    by_point = torch.stack(
+        (
+            torch.stack((fx * inverse, zero, across * inverse), -1),
+            torch.stack((zero, -fy * inverse, -up * inverse), -1),
+        ),
+        dim=1,
+    )
+    a, b, c = turned.unbind(-1)
+    # A turn w moves a point p by w x p.
+    by_turn = torch.stack(
+        (torch.stack((zero, c, -b), -1), torch.stack((-c, zero, a), -1), torch.stack((b, -a, zero), -1)), dim=1
+    )
+    identity = (head.identity_basis @ state.rotation.T).permute(1, 2, 0)
+    expression = (head.expression_basis @ state.rotation.T).permute(1, 2, 0)
+    columns = (
+        by_point @ by_turn,
+        TRANSLATION_UNIT_MM * by_point,
+        by_point @ identity,
+        by_point @ expression,
+        torch.stack((across, -up), -1)[..., None],
+    )
+    return projected, torch.cat(columns, dim=-1)
+
+
+def rotation_from_vector(vector_rad: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
+    """The rotation about a vector by its length (Rodrigues)."""
+    x, y, z = vector_rad.unbind()
+    zero = torch.zeros_like(x)
+    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero)).view(3, 3)
+    return torch.linalg.matrix_exp(skew)
