@@ -67,7 +67,7 @@ def glossy_tables(
     step = max(1, _RAYS_PER_BLOCK // sample_count)
     for start in range(0, len(surface), step):
         block = slice(start, min(start + step, len(surface)))
-        points, view = _part(surface.points, block), surface.view[block]
+        points, view = surface.points.part(block), surface.view[block]
         for level, roughness in enumerate(roughness_levels):
             directions, weight, fresnel = reflected(points.normal, view, roughness**2, pattern)
             weight = weight * unblocked(points, directions, rays, offset_mm) / sample_count
@@ -104,25 +104,17 @@ def reflected(
     return directions, weight * (up > 0.0), (1.0 - view_half).clamp(0.0, 1.0) ** 5
 
 
-def ggx(
-    normal: Float[Tensor, "*#shape 3"],
-    view: Float[Tensor, "*#shape 3"],
-    direction: Float[Tensor, "*#shape 3"],
-    alpha: Float[Tensor, "*#shape"] | float,
-) -> tuple[Tensor, Tensor]:
-    """D V, to be multiplied with F, n . w and the light, and Schlick's c; 0 below the surface."""
-    half = normalize(view + direction, dim=-1)
-    n_v, n_w = (normal * view).sum(-1), (normal * direction).sum(-1)
+def ggx_of_cosines(n_v: Tensor, n_w: Tensor, n_h: Tensor, alpha: Tensor | float) -> Tensor:
+    """D V at given cosines, to be multiplied with F, n . w and the light; 0 below the surface. Shapes broadcast."""
     above = (n_v > 0.0) & (n_w > 0.0)
     n_v, n_w = n_v.clamp(min=1e-4), n_w.clamp(min=1e-4)
     squared = alpha * alpha
-    spread = (normal * half).sum(-1) ** 2 * (squared - 1.0) + 1.0
+    spread = n_h**2 * (squared - 1.0) + 1.0
     masking = 4.0 * n_v * n_w * (1.0 + smith_lambda(n_v, alpha) + smith_lambda(n_w, alpha))
-    value = squared / (math.pi * spread**2 * masking)
-    return value * above, (1.0 - (view * half).sum(-1)).clamp(0.0, 1.0) ** 5
+    return squared / (math.pi * spread**2 * masking) * above
 
 
-def smith_lambda(cosine: Float[Tensor, "*#shape"], alpha: Float[Tensor, "*#shape"] | float) -> Tensor:
+def smith_lambda(cosine: Tensor, alpha: Tensor | float) -> Tensor:
     """Smith's auxiliary function of GGX."""
     squared = cosine**2
     return 0.5 * ((1.0 + alpha**2 * (1.0 - squared).clamp(min=0.0) / squared).sqrt() - 1.0)
@@ -205,7 +197,3 @@ def _visible_half_vectors(
     x = second * across[:, None, 0] + third * stretched[:, None, 0]
     z = second * across[:, None, 2] + third * stretched[:, None, 2]
     return normalize(torch.stack((alpha * x, alpha * first.expand_as(x), z.clamp(min=1e-6)), dim=-1), dim=-1)
-
-
-def _part(points: ShadingPoints, block: slice) -> ShadingPoints:
-    return ShadingPoints(points.position_mm[block], points.normal[block], points.geometric_normal[block])

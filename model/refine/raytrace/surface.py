@@ -50,6 +50,10 @@ class ShadingPoints:
         """Number of points."""
         return len(self.position_mm)
 
+    def part(self, which: slice | Bool[Tensor, " sample"]) -> "ShadingPoints":
+        """Some of the points."""
+        return ShadingPoints(self.position_mm[which], self.normal[which], self.geometric_normal[which])
+
 
 @dataclass(frozen=True)
 class PixelSurface:
@@ -192,9 +196,8 @@ def _camera_rays(
 
 
 def _selected(surface: PixelSurface, keep: Bool[Tensor, " sample"]) -> PixelSurface:
-    points = surface.points
     return PixelSurface(
-        points=ShadingPoints(points.position_mm[keep], points.normal[keep], points.geometric_normal[keep]),
+        points=surface.points.part(keep),
         view=surface.view[keep],
         pixel_index=surface.pixel_index[keep],
         face_index=surface.face_index[keep],

@@ -1,6 +1,6 @@
 """Transport tables of a head: what each sample of its surface sends to the camera of each basis light."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -8,9 +8,10 @@ from torch import Tensor
 
 from model.refine.raytrace.bounce import bounce_table, seen_vertices
 from model.refine.raytrace.light_basis import LightBasis
+from model.refine.raytrace.light_stage import LightStage, stage_tables
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import glossy_tables
-from model.refine.raytrace.surface import OFFSET_MM, PixelSurface, points_at_vertices
+from model.refine.raytrace.surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
 from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
 
@@ -24,7 +25,8 @@ class TransportConfig:
             `tools/bench_transport.py`).
         visibility: Whether the head throws shadows on itself; False is the ablation.
         roughness_levels: Perceptual roughness for which the GGX tables are made, ascending.
-        glossy_samples: Reflected directions traced per sample and level; 0 leaves the glossy tables at zero.
+        glossy_samples: Reflected directions traced per sample and level; 0 leaves the glossy tables at zero. A light
+            stage needs none: its lamps are looked at.
         bounce_directions: Directions in which other places of the head are looked for at each sample.
         offset_mm: How far above the surface rays start.
     """
@@ -54,7 +56,7 @@ class TransportConfig:
 def build_tables(
     surface: PixelSurface,
     rays: RayQueries,
-    light: LightBasis,
+    light: LightBasis | LightStage,
     config: TransportConfig,
     bounce_albedo: Float[Tensor, "vertex 3"] | None = None,
     visibility: Visibility | None = None,
@@ -64,33 +66,58 @@ def build_tables(
     Args:
         surface: The samples.
         rays: The whole head.
-        light: The basis.
+        light: A distant basis, or a light stage.
         config: How carefully.
         bounce_albedo: Albedo per vertex, linear RGB, for light that is reflected from one place of the head to
             another; none is if None.
-        visibility: What `trace_visibility` found for the same samples, to be used instead of tracing it again.
+        visibility: What `trace_visibility` found for the same samples and distant light, to be used instead of
+            tracing it again. A light stage has no use for it.
 
     Returns:
         The tables, on the CPU.
     """
-    points, shadowing = surface.points, rays if config.visibility else None
+    shadowing = rays if config.visibility else None
+    if isinstance(light, LightStage):
+        view = surface.view if config.glossy_samples else None
+        diffuse, glossy = stage_tables(
+            surface.points, shadowing, light, view, config.roughness_levels, config.offset_mm
+        )
+    else:
+        diffuse = _distant(surface.points, shadowing, light, config, visibility)
+        glossy = glossy_tables(
+            surface, shadowing, light, config.roughness_levels, config.glossy_samples, config.offset_mm
+        )
+    bounce = None if bounce_albedo is None else _bounce(surface, rays, light, config, bounce_albedo)
+    return TransportTables(diffuse, bounce, *glossy, torch.tensor(config.roughness_levels))
+
+
+def _distant(
+    points: ShadingPoints,
+    rays: RayQueries | None,
+    light: LightBasis,
+    config: TransportConfig,
+    visibility: Visibility | None,
+) -> Float[Tensor, "sample light"]:
     if visibility is None:
-        visibility = trace_visibility(points, shadowing, config.directions, config.offset_mm)
-    glossy = glossy_tables(surface, shadowing, light, config.roughness_levels, config.glossy_samples, config.offset_mm)
-    bounce = None
-    if bounce_albedo is not None:
-        geometry = surface.geometry
-        seen = seen_vertices(points, geometry, rays, config.bounce_directions, config.offset_mm)
-        vertices = points_at_vertices(geometry)
-        at_vertices = trace_visibility(vertices, shadowing, config.bounce_directions, config.offset_mm)
-        bounce = bounce_table(seen, bounce_albedo, diffuse_table(vertices, at_vertices, light))
-    return TransportTables(
-        diffuse=diffuse_table(points, visibility, light),
-        bounce=bounce,
-        specular=glossy.specular,
-        grazing=glossy.grazing,
-        roughness_levels=torch.tensor(config.roughness_levels),
-    )
+        visibility = trace_visibility(points, rays, config.directions, config.offset_mm)
+    return diffuse_table(points, visibility, light)
+
+
+def _bounce(
+    surface: PixelSurface,
+    rays: RayQueries,
+    light: LightBasis | LightStage,
+    config: TransportConfig,
+    albedo_linear: Float[Tensor, "vertex 3"],
+) -> Float[Tensor, "sample light 3"]:
+    """One reflection at the vertices, whose own light is traced with the bounce's directions."""
+    seen = seen_vertices(surface.points, surface.geometry, rays, config.bounce_directions, config.offset_mm)
+    vertices, shadowing = points_at_vertices(surface.geometry), rays if config.visibility else None
+    if isinstance(light, LightStage):
+        arriving, _ = stage_tables(vertices, shadowing, light, offset_mm=config.offset_mm)
+    else:
+        arriving = _distant(vertices, shadowing, light, replace(config, directions=config.bounce_directions), None)
+    return bounce_table(seen, albedo_linear, arriving)
 
 
 def concatenated(*tables: TransportTables) -> TransportTables:
