@@ -42,7 +42,7 @@ class LightStage:
         """Place the lamps.
 
         Args:
-            centre_mm: Middle of the head, camera space; the lamps face it.
+            centre_mm: Middle of the head, camera space (`HeadGeometry.middle_mm`); the lamps face it.
             lamps: N.
             distance_mm: From the middle of the head to each lamp.
             radius_mm: Of the discs.
@@ -87,13 +87,21 @@ class LightStage:
         )
 
     def disc_points(self) -> Float[Tensor, "light point 3"]:
-        """Evenly spread points of the discs (Vogel's spiral), as the lamps' shadow rays meet them."""
-        index = torch.arange(self.samples, dtype=torch.float32)
-        radius, angle = ((index + 0.5) / self.samples).sqrt(), index * (math.pi * (3.0 - math.sqrt(5.0)))
-        across = normalize(torch.linalg.cross(self.axes, _least_axis(self.axes), dim=-1), dim=-1)
-        up = torch.linalg.cross(self.axes, across, dim=-1)
-        flat = (radius * angle.cos())[:, None] * across[:, None] + (radius * angle.sin())[:, None] * up[:, None]
-        return self.positions_mm[:, None] + self.radius_mm * flat
+        """Points of the discs that shadow rays are sent to."""
+        radii_mm = torch.full((self.count,), self.radius_mm)
+        return disc_points(self.positions_mm, self.axes, radii_mm, self.samples)
+
+
+def disc_points(
+    centres_mm: Float[Tensor, "light 3"], axes: Float[Tensor, "light 3"], radii_mm: Float[Tensor, " light"], count: int
+) -> Float[Tensor, "light point 3"]:
+    """Evenly spread points of discs (Vogel's spiral), each for the same area."""
+    index = torch.arange(count, dtype=torch.float32)
+    radius, angle = ((index + 0.5) / count).sqrt(), index * (math.pi * (3.0 - math.sqrt(5.0)))
+    across = normalize(torch.linalg.cross(axes, _least_axis(axes), dim=-1), dim=-1)
+    up = torch.linalg.cross(axes, across, dim=-1)
+    flat = (radius * angle.cos())[:, None] * across[:, None] + (radius * angle.sin())[:, None] * up[:, None]
+    return centres_mm[:, None] + radii_mm[:, None, None] * flat
 
 
 def stage_tables(

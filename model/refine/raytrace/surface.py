@@ -31,6 +31,11 @@ class HeadGeometry:
     uv: Float[Tensor, "texture 2"]
     uv_faces: Int[Tensor, "face 3"]
 
+    @property
+    def middle_mm(self) -> Float[Tensor, "3"]:
+        """Mean of the vertices: what lamps face (`model.export.appearance.Lamp`)."""
+        return self.vertices_mm.detach().float().cpu().mean(0)
+
 
 @dataclass(frozen=True)
 class ShadingPoints:

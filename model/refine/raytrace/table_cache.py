@@ -1,0 +1,112 @@
+"""Transport tables on disk, so that unchanged inputs are not traced twice."""
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from common.atomic import atomic_path
+from model.refine.raytrace.light_basis import LightBasis, fibonacci_directions
+from model.refine.raytrace.light_stage import LightStage
+from model.refine.raytrace.surface import PixelSurface
+from model.refine.raytrace.tables import TransportTables
+from model.refine.raytrace.transport import TransportConfig
+
+TABLES_FORMAT = "likeness-transport-1"
+
+
+def trace_key(
+    surface: PixelSurface,
+    light: LightBasis | LightStage,
+    config: TransportConfig,
+    bounce_albedo: Float[Tensor, "vertex 3"] | None = None,
+) -> str:
+    """A name for what `build_tables` would answer: other geometry, camera, mask, light or care, another name."""
+    digest = hashlib.sha256(repr((TABLES_FORMAT, light.count, surface.size_px, astuple(config))).encode())
+    lights = light.disc_points() if isinstance(light, LightStage) else light.radiance(fibonacci_directions(97))
+    geometry, points = surface.geometry, surface.points
+    for tensor in (
+        geometry.vertices_mm,
+        geometry.faces,
+        points.position_mm,
+        points.normal,
+        surface.view,
+        surface.pixel_index,
+        lights,
+        torch.empty(0) if bounce_albedo is None else bounce_albedo,
+    ):
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def cached_tables(folder: Path, key: str, build: Callable[[], TransportTables], half: bool = True) -> TransportTables:
+    """The tables of a key: read if they are there, else built and written.
+
+    Args:
+        folder: Where tables are kept; made if missing.
+        key: From `trace_key`.
+        build: Traces them. Called too, with a warning, when the file is damaged.
+        half: Write half precision, which changes a picture by less than one of 255 levels.
+    """
+    path = folder / f"{key}.safetensors"
+    if path.is_file():
+        try:
+            return load_tables(path)
+        except ValueError as error:
+            warnings.warn(f"{error}; traced again", stacklevel=2)
+    tables = build()
+    folder.mkdir(parents=True, exist_ok=True)
+    save_tables(tables, path, half)
+    return tables
+
+
+def save_tables(tables: TransportTables, path: Path, half: bool = True) -> None:
+    """Write tables, atomically.
+
+    Args:
+        tables: The tables.
+        path: A `.safetensors` file in a folder that exists.
+        half: Half instead of single precision.
+    """
+    kept = {name: tensor for name, tensor in vars(tables).items() if tensor is not None}
+    stored = torch.float16 if half else torch.float32
+    arrays = {
+        name: tensor.detach().cpu().to(torch.float32 if name == "roughness_levels" else stored).contiguous()
+        for name, tensor in kept.items()
+    }
+    with atomic_path(path) as temporary:
+        save_file(arrays, temporary, metadata={"format": TABLES_FORMAT})
+
+
+def load_tables(path: Path) -> TransportTables:
+    """Read tables as float32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or something else; the message names the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of transport tables")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged transport tables ({error}); delete the file") from error
+    if metadata.get("format") != TABLES_FORMAT:
+        raise ValueError(f"{path}: format is {metadata.get('format')!r}, expected {TABLES_FORMAT!r}; delete the file")
+    missing = {"diffuse", "specular", "grazing", "roughness_levels"} - set(tensors)
+    if missing:
+        raise ValueError(f"{path}: holds no {', '.join(sorted(missing))}; delete the file")
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{path}: {name} holds values that are not finite; delete the file")
+    return TransportTables(**{"bounce": None, **tensors})
