@@ -1,6 +1,7 @@
 """Turn photographs into textured 3D heads.
 
     python infer.py --images photo.jpg folder/ --output results/
+    python infer.py --images photo.jpg --refine raytrace        (docs/refinement.md)
 
 Each face gets a folder `results/<image>/face<k>/`; `results/index.html` shows them all, `results/report.json` says
 what became of each file. Exit code: 0 if at least one image gave a face, 1 if none did, 2 for a wrong command line.
@@ -18,6 +19,7 @@ from jsonargparse import ArgumentParser
 
 from inference.inputs import list_inputs
 from inference.options import ALL_FORMATS, CommandLineError, InferenceOptions
+from inference.refine_request import LEVELS, RefineRequest
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,11 +66,53 @@ def parse_options(arguments: list[str] | None = None) -> InferenceOptions:
         "--formats", nargs="+", choices=ALL_FORMATS, default=list(defaults.formats), help="what to write for each face"
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
+    _add_refinement(parser)
     values = vars(parser.parse_args(arguments))
+    asked = {name: values.pop(option) for option, name in _REFINEMENT.items()}
     try:
-        return InferenceOptions(**{**values, "formats": tuple(values["formats"])})
+        refinement = RefineRequest(**asked)
+        return InferenceOptions(**{**values, "formats": tuple(values["formats"]), "refinement": refinement})
     except ValueError as error:
         parser.error(str(error))
+
+
+_REFINEMENT = {
+    "refine": "level",
+    "refine_config": "config",
+    "network": "network",
+    "landmarks": "landmarks",
+    "refine_shape": "shape",
+    "path_trace": "path_trace",
+}
+"""Options that make the `RefineRequest`, and its fields."""
+
+
+def _add_refinement(parser: ArgumentParser) -> None:
+    defaults = RefineRequest()
+    parser.add_argument(
+        "--refine", choices=LEVELS, default=defaults.level, help="fit each answer to its photograph up to this stage"
+    )
+    parser.add_argument("--refine-config", type=Path, default=defaults.config, help="YAML with the stages' settings")
+    parser.add_argument(
+        "--no-network",
+        dest="network",
+        action="store_false",
+        help="start from the mean head; --landmarks must come from elsewhere",
+    )
+    parser.add_argument(
+        "--landmarks",
+        default=defaults.landmarks,
+        help="what the landmark fit goes by: network, mediapipe, face-alignment, or a file or folder of landmarks",
+    )
+    parser.add_argument(
+        "--refine-shape", action="store_true", help="experimental: move vertices in the ray-traced stage"
+    )
+    parser.add_argument(
+        "--path-trace",
+        choices=["auto", "yes", "no"],
+        default=defaults.path_trace,
+        help="final pictures by Mitsuba; auto: where it can be used",
+    )
 
 
 if __name__ == "__main__":

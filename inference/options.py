@@ -1,14 +1,19 @@
 """What a run of `infer.py` is asked to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from inference.refine_request import RefineRequest
 
 # As `model.checkpoint.DEFAULT_CHECKPOINT`; importing that would load torch before --help can answer.
 RELEASED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
 
-Format = Literal["glb", "obj", "npz", "overlay"]
-ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay")
+Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
+ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay", "maps", "pictures")
+
+_LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
+"""Where a format is written only for refined faces: of which levels."""
 
 
 class CommandLineError(Exception):
@@ -26,8 +31,10 @@ class InferenceOptions:
         device: Where detector and network run; `auto` is CUDA where there is one.
         batch_size: Faces the network takes at once.
         largest_face: Reconstruct only the largest face of each photograph.
-        formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`.
+        formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`. `maps`
+            is written for ray-traced faces, `pictures` for refined ones.
         resume: Keep what an earlier run with the same options finished, do the rest.
+        refinement: What is done to the network's answer.
     """
 
     images: list[Path]
@@ -38,6 +45,7 @@ class InferenceOptions:
     largest_face: bool = False
     formats: tuple[Format, ...] = ALL_FORMATS
     resume: bool = False
+    refinement: RefineRequest = field(default_factory=RefineRequest)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -51,3 +59,8 @@ class InferenceOptions:
             raise ValueError(f"--batch-size must be at least 1, not {self.batch_size}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
+        level = self.refinement.level
+        empty = [name for name in self.formats if level not in _LEVELS.get(name, (level,))]
+        if len(empty) == len(self.formats):
+            needed = ", ".join(f"{name} needs --refine {' or '.join(_LEVELS[name])}" for name in empty)
+            raise ValueError(f"--formats {' '.join(empty)} would write nothing: {needed}")

@@ -12,13 +12,15 @@ import torch
 
 from inference.options import Format
 from inference.pipeline import FaceJob
-from inference.report import FaceEntry, ImageEntry
+from inference.refined_files import write_refined
+from inference.report import FaceEntry, ImageEntry, StageEntry
 from inference.resume import RECORD_NAME
 from model.export.face_files import FaceFiles
 from model.export.face_result import face_result
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
 from model.face.morphable_model import MorphableModel
+from model.refine.face import StageRecord
 
 _FACE_FOLDER = re.compile(r"face(\d+)")
 _HALF_WRITTEN = ".writing-"
@@ -45,12 +47,21 @@ class FaceWriter:
             job.reconstruction, self._model, job.request.intrinsics_px, detection.box_px, detection.score
         )
         folder = f"{job.item.key}/face{job.index}"
+        refined = job.refined
+        appearance = refined.raytraced.appearance if refined is not None and refined.raytraced is not None else None
         with torch.inference_mode(), atomic_folder(self._output / folder) as temporary:
-            self._files.write(result, job.image_srgb, temporary, self._formats)
+            self._files.write(result, job.image_srgb, temporary, self._formats, appearance)
+            if refined is not None:
+                write_refined(refined, self._model, temporary, self._formats)
             files = {path.name: (path.stat().st_size, zlib.crc32(path.read_bytes())) for path in temporary.iterdir()}
         left, top, right, bottom = (float(edge) for edge in result.box_px)
         yaw, pitch, roll = (float(angle) for angle in result.yaw_pitch_roll_degrees)
-        return FaceEntry(folder, (left, top, right, bottom), result.score, (yaw, pitch, roll), files)
+        stages = () if refined is None else tuple(map(_stage_entry, refined.records))
+        return FaceEntry(folder, (left, top, right, bottom), result.score, (yaw, pitch, roll), files, stages)
+
+
+def _stage_entry(record: StageRecord) -> StageEntry:
+    return StageEntry(record.name, record.accepted, record.reason, round(record.seconds, 3))
 
 
 def write_gallery_page(output: Path, entries: Sequence[ImageEntry]) -> None:

@@ -1,8 +1,9 @@
 """The run: reading and detection, the network, and writing overlap; faces are batched across photographs.
 
     reader threads: decode, detect ──> events ──> this thread: batches, network ──> writer threads ──> events
+                                                                     └──> one refining thread ──┘
 
-Memory is bounded: so many photographs are under way at once, and so many pixels.
+Memory is bounded: so many photographs are under way at once, and so many pixels; one face is refined at a time.
 """
 
 import queue
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,8 +22,9 @@ from data.detection import Detection
 from data.detector import FaceDetector
 from data.image_io import UnreadableImageError, read_photograph
 from inference.budget import PixelBudget
-from inference.faces import FaceReconstructor, FaceRequest
+from inference.faces import FaceRequest
 from inference.inputs import InputImage
+from inference.refined import RefinedFace
 from inference.report import FaceEntry, ImageEntry, Status
 from model.reconstructor import Reconstruction
 
@@ -40,6 +43,7 @@ class FaceJob:
         detection: Where it was found.
         request: What was reconstructed.
         reconstruction: The head, batch axis 1.
+        refined: What a refinement says of it, None where it was not refined.
     """
 
     item: InputImage
@@ -48,6 +52,7 @@ class FaceJob:
     detection: Detection
     request: FaceRequest
     reconstruction: Reconstruction
+    refined: RefinedFace | None = None
 
 
 @dataclass
@@ -83,18 +88,48 @@ class _Written:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class _Pools:
+    """The threads of one run."""
+
+    readers: ThreadPoolExecutor
+    refiner: ThreadPoolExecutor
+    writers: ThreadPoolExecutor
+
+
+class FaceRefining(Protocol):
+    """Refines faces, one at a time, and can be stopped."""
+
+    def refine(self, job: FaceJob) -> FaceJob:
+        """The job with a better reconstruction; it may raise."""
+        ...
+
+    def stop(self) -> None:
+        """Let a refinement that is under way end soon, by an exception."""
+        ...
+
+
+class FaceReconstructing(Protocol):
+    """Makes a head of each request."""
+
+    def reconstruct(self, requests: Sequence[FaceRequest]) -> list[Reconstruction]:
+        """Reconstruct a batch; it may raise."""
+        ...
+
+
 class Pipeline:
     """Carries photographs through reading, detection, the network and writing."""
 
     def __init__(
         self,
         detector: FaceDetector,
-        reconstructor: FaceReconstructor,
+        reconstructor: FaceReconstructing,
         write: Callable[[FaceJob], FaceEntry],
         *,
         batch_size: int,
         largest_face: bool,
         workers: int,
+        refiner: FaceRefining | None = None,
     ) -> None:
         """Put the stages together.
 
@@ -105,6 +140,7 @@ class Pipeline:
             batch_size: Most faces in one batch.
             largest_face: Keep only the largest face of each photograph.
             workers: Threads that read, and threads that write.
+            refiner: Refines faces before they are written; called from one thread.
         """
         self._detector = detector
         self._reconstructor = reconstructor
@@ -112,6 +148,7 @@ class Pipeline:
         self._batch_size = batch_size
         self._largest_face = largest_face
         self._workers = workers
+        self._refiner = refiner
         self._events: queue.SimpleQueue[_Read | _Written] = queue.SimpleQueue()
         self._budget = PixelBudget(_PIXELS_IN_MEMORY)
 
@@ -121,25 +158,30 @@ class Pipeline:
         A file that fails costs no other its result. If the generator is closed or interrupted, what is being
         written is finished, and the rest is left.
         """
-        readers = ThreadPoolExecutor(self._workers, "reader")
-        writers = ThreadPoolExecutor(self._workers, "writer")
+        # One face is refined at a time: a stage needs a gigabyte.
+        pools = _Pools(
+            readers=ThreadPoolExecutor(self._workers, "reader"),
+            refiner=ThreadPoolExecutor(1, "refiner"),
+            writers=ThreadPoolExecutor(self._workers, "writer"),
+        )
         try:
-            yield from self._loop(deque(inputs), readers, writers)
+            yield from self._loop(deque(inputs), pools)
         finally:
             self._budget.close()
-            for pool in (readers, writers):
+            if self._refiner is not None:
+                self._refiner.stop()
+            # The writers last, for a refined face goes on to them.
+            for pool in (pools.readers, pools.refiner, pools.writers):
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _loop(
-        self, inputs: deque[InputImage], readers: ThreadPoolExecutor, writers: ThreadPoolExecutor
-    ) -> Generator[ImageEntry, None, None]:
+    def _loop(self, inputs: deque[InputImage], pools: _Pools) -> Generator[ImageEntry, None, None]:
         # Enough for a whole batch to wait while the readers go on and the writers have work.
         most_under_way = self._batch_size + 4 * self._workers
         under_way, reading = 0, 0
         batch: deque[tuple[_Progress, int]] = deque()
         while inputs or under_way:
             while inputs and under_way < most_under_way:
-                readers.submit(self._read, _Progress(inputs.popleft(), time.perf_counter()))
+                pools.readers.submit(self._read, _Progress(inputs.popleft(), time.perf_counter()))
                 under_way, reading = under_way + 1, reading + 1
             finished: _Progress | None = None
             status: Status = "ok"
@@ -160,7 +202,7 @@ class Pipeline:
                 yield _entry(finished, status)
             while len(batch) >= self._batch_size or (batch and (event is None or not reading)):
                 count = min(self._batch_size, len(batch))
-                self._reconstruct([batch.popleft() for _ in range(count)], writers)
+                self._reconstruct([batch.popleft() for _ in range(count)], pools)
 
     def _next_event(self, timeout: float | None) -> _Read | _Written | None:
         try:
@@ -188,7 +230,7 @@ class Pipeline:
             event = _Read(image, "ok" if detections else "no_face", "" if detections else "no face was found")
         self._events.put(event)
 
-    def _reconstruct(self, batch: list[tuple[_Progress, int]], writers: ThreadPoolExecutor) -> None:
+    def _reconstruct(self, batch: list[tuple[_Progress, int]], pools: _Pools) -> None:
         requests = [_request(image, index) for image, index in batch]
         try:
             reconstructions = self._reconstructor.reconstruct(requests)
@@ -196,13 +238,25 @@ class Pipeline:
             if len(batch) > 1:
                 # One bad face, or too little memory for all at once: each gets its own try.
                 for single in batch:
-                    self._reconstruct([single], writers)
+                    self._reconstruct([single], pools)
                 return
             image, index = batch[0]
             self._events.put(_Written(image, index, None, describe(error)))
             return
         for (image, index), request, reconstruction in zip(batch, requests, reconstructions, strict=True):
             job = FaceJob(image.item, index, request.image_srgb, image.detections[index], request, reconstruction)
+            if self._refiner is None:
+                pools.writers.submit(self._write_face, image, job)
+            else:
+                pools.refiner.submit(self._refine_face, self._refiner, image, job, pools.writers)
+
+    def _refine_face(self, refiner: FaceRefining, image: _Progress, job: FaceJob, writers: ThreadPoolExecutor) -> None:
+        """In the refining thread."""
+        try:
+            job = refiner.refine(job)
+        except Exception as error:
+            self._events.put(_Written(image, job.index, None, describe(error)))
+        else:
             writers.submit(self._write_face, image, job)
 
     def _write_face(self, image: _Progress, job: FaceJob) -> None:

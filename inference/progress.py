@@ -24,7 +24,7 @@ class ProgressDisplay:
             from rich.console import Console
 
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),
@@ -62,6 +62,15 @@ class ProgressDisplay:
                 file=sys.stderr,
                 flush=True,
             )
+
+    def doing(self, text: str) -> None:
+        """Say what takes long; any thread may."""
+        now = time.perf_counter()
+        if self._bar is not None:
+            self._bar.update(self._task, description=text)
+        elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            print(text, file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """Print a line without breaking the bar."""

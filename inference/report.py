@@ -21,6 +21,23 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "facenet-pytorch
 
 
 @dataclass(frozen=True)
+class StageEntry:
+    """What became of one stage of a face's refinement.
+
+    Attributes:
+        name: The stage.
+        accepted: False where the answer before it was kept.
+        reason: Why, in words.
+        seconds: What it took.
+    """
+
+    name: str
+    accepted: bool
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class FaceEntry:
     """One face that was written.
 
@@ -30,6 +47,7 @@ class FaceEntry:
         score: The detector's confidence in [0, 1].
         yaw_pitch_roll_degrees: Pose of the head.
         files: Size in bytes and CRC-32 of each file in the folder.
+        refinement: The stages it went through, in their order.
     """
 
     folder: str
@@ -37,6 +55,7 @@ class FaceEntry:
     score: float
     yaw_pitch_roll_degrees: tuple[float, float, float]
     files: dict[str, tuple[int, int]]
+    refinement: tuple[StageEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,7 @@ def entry_from_dict(content: dict[str, Any]) -> ImageEntry:
                 "box_px": tuple(face["box_px"]),
                 "yaw_pitch_roll_degrees": tuple(face["yaw_pitch_roll_degrees"]),
                 "files": {name: tuple(stamp) for name, stamp in face["files"].items()},
+                "refinement": tuple(StageEntry(**stage) for stage in face["refinement"]),
             }
         )
         for face in content["faces"]

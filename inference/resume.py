@@ -9,6 +9,7 @@ from typing import Any
 
 from inference.inputs import InputImage
 from inference.options import InferenceOptions
+from inference.refine_request import DETECTORS, NETWORK_LANDMARKS, RefineRequest
 from inference.report import ImageEntry, entry_from_dict, write_json
 from model.checkpoint import file_sha256
 
@@ -24,22 +25,42 @@ class Fingerprint:
         checkpoint_sha256: Of the model.
         formats: Kinds of files asked for.
         largest_face: Whether only the largest face was wanted.
+        refinement: Hash of what was asked for about refinement, files included; empty where nothing was.
     """
 
     checkpoint_sha256: str
     formats: tuple[str, ...]
     largest_face: bool
+    refinement: str = ""
 
     @classmethod
     def of(cls, options: InferenceOptions) -> "Fingerprint":
         """The fingerprint of a run; reads the checkpoint's files."""
-        return cls(checkpoint_sha256(options.checkpoint), tuple(sorted(options.formats)), options.largest_face)
+        return cls(
+            checkpoint_sha256(options.checkpoint),
+            tuple(sorted(options.formats)),
+            options.largest_face,
+            refinement_sha256(options.refinement),
+        )
 
 
 def checkpoint_sha256(folder: Path) -> str:
     """One hash of a checkpoint: of its weights and its config, which holds the hash of the head."""
     both = "".join(file_sha256(folder / name) for name in ("weights.safetensors", "config.json"))
     return hashlib.sha256(both.encode()).hexdigest()
+
+
+def refinement_sha256(request: RefineRequest) -> str:
+    """One hash of a request and of the files that it names; empty if no refinement is asked for."""
+    if request.level == "none":
+        return ""
+    asked = asdict(request) | {"config": ""}
+    parts = [json.dumps(asked, sort_keys=True), file_sha256(request.config)]
+    place = Path(request.landmarks)
+    if request.landmarks != NETWORK_LANDMARKS and request.landmarks not in DETECTORS:
+        files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+        parts += [f"{path.relative_to(place)} {file_sha256(path)}" for path in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def write_record(output: Path, entry: ImageEntry, source: Path, fingerprint: Fingerprint) -> None:

@@ -14,7 +14,9 @@ from inference.options import CommandLineError, InferenceOptions
 from inference.outputs import FaceWriter, clear_stale, write_gallery_page
 from inference.pipeline import Pipeline, not_done
 from inference.progress import ProgressDisplay
-from inference.report import ImageEntry, write_report
+from inference.refine import Refiner
+from inference.refine_setup import build_refiner, load_options
+from inference.report import FaceEntry, ImageEntry, write_report
 from inference.resume import Fingerprint, finished_entry, write_record
 from inference.setup import Tools, load_tools
 
@@ -36,6 +38,8 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         KeyboardInterrupt: After the results so far were reported.
     """
     started = time.perf_counter()
+    # First of all, since it is quick: a mistyped setting answers before the model is loaded.
+    refinement = None if options.refinement.level == "none" else load_options(options.refinement)
     try:
         tools = load_tools(options.checkpoint, options.device)
         options.output.mkdir(parents=True, exist_ok=True)
@@ -46,8 +50,13 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
     if options.resume:
         entries = _finished(inputs, options.output, fingerprint)
     remaining = [item for item in inputs if item.key not in entries]
+    display = ProgressDisplay(len(remaining))
+    refiner = None
+    if refinement is not None:
+        model = tools.faces.reconstructor.morphable_model
+        refiner = build_refiner(options.refinement, refinement, model, tools.device, display.doing)
     try:
-        _process(remaining, entries, options, tools, fingerprint)
+        _process(remaining, entries, options, tools, fingerprint, refiner, display)
     finally:
         # Also when interrupted: what was finished is finished.
         ordered = [entries.get(item.key) or not_done(item) for item in inputs]
@@ -74,6 +83,8 @@ def _process(
     options: InferenceOptions,
     tools: Tools,
     fingerprint: Fingerprint,
+    refiner: Refiner | None,
+    progress: ProgressDisplay,
 ) -> None:
     """Run the pipeline over the inputs; each one's entry is added when it is done."""
     writer = FaceWriter(options.output, tools.faces.reconstructor.morphable_model, options.formats)
@@ -84,9 +95,10 @@ def _process(
         batch_size=options.batch_size,
         largest_face=options.largest_face,
         workers=worker_count(),
+        refiner=refiner,
     )
     items = {item.key: item for item in inputs}
-    with ProgressDisplay(len(inputs)) as progress, closing(pipeline.run(inputs)) as results:
+    with progress, closing(pipeline.run(inputs)) as results:
         for entry in results:
             entries[entry.key] = entry
             clear_stale(options.output, entry)
@@ -94,7 +106,15 @@ def _process(
                 write_record(options.output, entry, items[entry.key].path, fingerprint)
             else:
                 progress.note(f"{entry.image}: {entry.message}")
+            for face in entry.faces:
+                _tell_what_failed(entry, face, progress)
             progress.advance(len(entry.faces))
+
+
+def _tell_what_failed(entry: ImageEntry, face: FaceEntry, progress: ProgressDisplay) -> None:
+    for stage in face.refinement:
+        if not stage.accepted:
+            progress.note(f"{entry.image}, {Path(face.folder).name}, {stage.name}: {stage.reason}")
 
 
 def worker_count() -> int:
@@ -106,6 +126,8 @@ def _json_options(options: InferenceOptions) -> dict[str, object]:
     def plain(value: object) -> object:
         if isinstance(value, Path):
             return str(value)
+        if isinstance(value, dict):
+            return {name: plain(part) for name, part in value.items()}
         return [plain(part) for part in value] if isinstance(value, list | tuple) else value
 
     return {name: plain(value) for name, value in asdict(options).items()}

@@ -1,0 +1,185 @@
+"""Refining one face: the stages in their order, each of which may fail without harm to what was there before."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from inference.face_crop import Landmarks, cut_face, photograph_intrinsics
+from inference.pipeline import FaceJob, describe
+from inference.refined import RefinedFace, Stage, StageAnswer
+from model.face.morphable_model import MorphableModel
+from model.face.refinement import Refinement
+from model.geometry.camera import project
+from model.parameters import FaceParameters
+from model.reconstructor import Reconstruction
+from model.refine.face import FaceCrop, FittedFace, StageRecord, detached
+
+
+class RefinementStoppedError(Exception):
+    """The run was interrupted between two stages."""
+
+
+class Refiner:
+    """Runs stages over faces, one face at a time."""
+
+    def __init__(
+        self,
+        morphable_model: MorphableModel,
+        stages: dict[str, Stage],
+        find_landmarks: Callable[[FaceJob], Landmarks],
+        *,
+        size_px: int,
+        device: torch.device,
+        from_network: bool = True,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Put the refinement together.
+
+        Args:
+            morphable_model: The head, on `device`.
+            stages: By name, in their order.
+            find_landmarks: What the landmark fit goes by; it may raise.
+            size_px: Side of the window that faces are fitted in.
+            device: Where the stages run.
+            from_network: Start from the job's reconstruction; else the first stage starts from the mean head.
+            tell: Called with what is being done.
+        """
+        self._model = morphable_model
+        self._stages = stages
+        self._find_landmarks = find_landmarks
+        self._size_px = size_px
+        self._device = device
+        self._from_network = from_network
+        self._tell = tell
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Let the stage under way finish and begin no other."""
+        self._stopped.set()
+
+    def refine(self, job: FaceJob) -> FaceJob:
+        """Refine a face.
+
+        Returns:
+            The job with the refined reconstruction, the photograph's camera (a stage may have found another focal
+            length) and what the stages say of themselves.
+
+        Raises:
+            Exception: Without the network's answer, if there are no landmarks or the first stage fails.
+            RefinementStoppedError: After `stop`.
+        """
+        records: list[StageRecord] = []
+        landmarks = self._landmarks(job, records)
+        camera = job.request.intrinsics_px
+        window, crop = cut_face(job.image_srgb, landmarks, camera, self._size_px, self._device)
+        start = _start(job.reconstruction, crop, self._device) if self._from_network else None
+        fitted, raytraced = start, None
+        for name, stage in self._stages.items():
+            if self._stopped.is_set():
+                raise RefinementStoppedError(f"interrupted before stage {name}")
+            self._tell(f"{job.item.path.name}, face{job.index}: {name}")
+            # Without an earlier answer an error is the face's.
+            answer, record = stage(crop, None) if fitted is None else _run(name, stage, crop, fitted)
+            records.append(record)
+            if record.accepted or fitted is None:
+                fitted, raytraced = answer.fitted, answer.raytraced
+            start = start or fitted
+        assert start is not None, "a refinement without stages"
+        assert fitted is not None
+        refined = RefinedFace(window, crop, start, fitted, tuple(records), raytraced)
+        # To the last bit the network's own answer where nothing was accepted.
+        if self._from_network and not any(record.accepted for record in records):
+            return replace(job, refined=refined)
+        camera = photograph_intrinsics(fitted.intrinsics_px.cpu(), window, crop.size_px)
+        return replace(
+            job,
+            reconstruction=to_reconstruction(fitted, self._model, camera),
+            request=replace(job.request, intrinsics_px=camera),
+            refined=refined,
+        )
+
+    def _landmarks(self, job: FaceJob, records: list[StageRecord]) -> Landmarks:
+        """What the source finds, else the network's own; then a record says why."""
+        started = time.perf_counter()
+        try:
+            return self._find_landmarks(job)
+        except Exception as error:
+            if not self._from_network:
+                raise
+            reason = f"the network's landmarks are used instead: {describe(error)}"
+            records.append(StageRecord("landmark source", False, reason, time.perf_counter() - started))
+            return network_landmarks(job)
+
+
+def network_landmarks(job: FaceJob) -> Landmarks:
+    """The landmarks of a job's reconstruction."""
+    points_px = job.reconstruction.landmarks68_image[0, :, :2].double().numpy()
+    return Landmarks(points_px, np.ones(len(points_px)))
+
+
+def _run(name: str, stage: Stage, crop: FaceCrop, fitted: FittedFace) -> tuple[StageAnswer, StageRecord]:
+    started = time.perf_counter()
+    try:
+        answer, record = stage(crop, fitted)
+    # Whatever a stage stumbles over must not cost the answer that is there; the files say what it was.
+    except Exception as error:
+        reason = f"failed, the earlier answer is kept: {describe(error)}"
+        return StageAnswer(fitted), StageRecord(name, False, reason, time.perf_counter() - started)
+    if record.accepted and not _finite(answer.fitted):
+        return StageAnswer(fitted), replace(
+            record, accepted=False, reason="its answer holds values that are not finite"
+        )
+    return answer, record
+
+
+def _start(reconstruction: Reconstruction, crop: FaceCrop, device: torch.device) -> FittedFace:
+    """The network's answer, on the device, as tensors that gradients may be asked of."""
+    refinement = reconstruction.refinement
+    return detached(
+        FittedFace(
+            parameters=FaceParameters(**_moved(reconstruction.parameters, device)),
+            refinement=None if refinement is None else Refinement(**_moved(refinement, device)),
+            intrinsics_px=crop.intrinsics_px,
+        )
+    )
+
+
+def _moved(group: FaceParameters | Refinement, device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: value.to(device) for name, value in vars(group).items()}
+
+
+def _finite(face: FittedFace) -> bool:
+    groups = [face.parameters] if face.refinement is None else [face.parameters, face.refinement]
+    # The standard deviation of a refinement may be unknown.
+    values = [value for group in groups for name, value in vars(group).items() if name != "sigma_mm"]
+    return all(bool(torch.isfinite(value).all()) for value in (*values, face.intrinsics_px))
+
+
+@torch.no_grad()
+def to_reconstruction(
+    face: FittedFace, morphable_model: MorphableModel, intrinsics_px: Float[torch.Tensor, "3 3"]
+) -> Reconstruction:
+    """A fitted face as the network would have answered it, on the CPU, in pixels of the photograph.
+
+    Args:
+        face: The face.
+        morphable_model: Its head.
+        intrinsics_px: Camera of the photograph.
+    """
+    cpu = torch.device("cpu")
+    mesh = face.mesh(morphable_model)
+    landmarks_mm = morphable_model.landmarks(mesh.vertices_mm)
+    landmarks_camera_mm = face.parameters.to_camera(landmarks_mm).cpu()
+    refinement = face.refinement
+    return Reconstruction(
+        parameters=FaceParameters(**_moved(face.parameters, cpu)),
+        mesh=replace(mesh, **{name: value.cpu() for name, value in vars(mesh).items()}),
+        landmarks68_image=project(landmarks_camera_mm, intrinsics_px[None]),
+        landmarks68_mm=landmarks_mm.cpu(),
+        refinement=None if refinement is None else Refinement(**_moved(refinement, cpu)),
+    )

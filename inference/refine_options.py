@@ -1,0 +1,110 @@
+"""`RefineOptions`: the settings of every stage, as a YAML file holds them."""
+
+import contextlib
+import io
+from dataclasses import dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from model.refine.landmark_config import LandmarkFitConfig
+from model.refine.raster_fit import RasterFitConfig
+from model.refine.raytrace.config import RaytraceConfig
+
+
+@dataclass(frozen=True)
+class PictureConfig:
+    """The pictures that show what a refinement did.
+
+    Attributes:
+        relit_px: Side of each picture of the relit strip.
+        path_traced_px: Side of each picture that Mitsuba draws.
+        path_traced_samples: Paths per pixel of these.
+    """
+
+    relit_px: int = 192
+    path_traced_px: int = 256
+    path_traced_samples: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        for name in ("relit_px", "path_traced_px", "path_traced_samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"pictures.{name} is {getattr(self, name)}: expected 1 or more")
+
+
+@dataclass(frozen=True)
+class RefineOptions:
+    """Settings of a refinement.
+
+    Attributes:
+        window_px: Side of the window of the photograph that a face is fitted in; time and memory grow with its square.
+        cache_gb: Most disk space for traced light transport, which an unchanged face is not traced for again; 0 for
+            none.
+        landmarks: Stage 0, the landmark fit.
+        raster: Stage 1, the statistical fit by rasterization.
+        raytrace: Stages 2 and 3, light and skin.
+        pictures: What is drawn in the end.
+    """
+
+    window_px: int = 256
+    cache_gb: float = 2.0
+    landmarks: LandmarkFitConfig = field(default_factory=LandmarkFitConfig)
+    raster: RasterFitConfig = field(default_factory=RasterFitConfig)
+    raytrace: RaytraceConfig = field(default_factory=RaytraceConfig)
+    pictures: PictureConfig = field(default_factory=PictureConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        if not 32 <= self.window_px <= 2048:
+            raise ValueError(f"window_px is {self.window_px}: expected 32 to 2048")
+        if not 0.0 <= self.cache_gb < float("inf"):
+            raise ValueError(f"cache_gb is {self.cache_gb}: expected 0 or more")
+
+
+def read_refine_options(path: Path) -> RefineOptions:
+    """Read a refinement's settings, strictly: what the file leaves out has its default.
+
+    Raises:
+        ValueError: Naming the file, if it is no YAML mapping, or holds an unknown setting or an impossible value.
+        OSError: If it cannot be read.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected settings as `name: value`, not {type(content).__name__}")
+    _refuse_unknown(content, RefineOptions, path, "")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(RefineOptions, None)
+    try:
+        # It also prints how an option is to be used, which a file has no use for.
+        with contextlib.redirect_stderr(io.StringIO()):
+            return RefineOptions(**vars(parser.instantiate(parser.parse_object(content))))
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _refuse_unknown(content: dict[str, Any], kind: type, path: Path, prefix: str) -> None:
+    """By name, at every depth: the parser lets some pass, such as an unknown name with nothing in it."""
+    known = get_type_hints(kind)
+    for name, value in content.items():
+        if name not in known:
+            raise ValueError(f"{path}: unknown setting {prefix}{name}; known are {', '.join(known)}")
+        if is_dataclass(known[name]):
+            if not isinstance(value, dict):
+                raise ValueError(f"{path}: {prefix}{name} holds settings of its own, not {value!r}")
+            _refuse_unknown(value, known[name], path, f"{prefix}{name}.")

@@ -1,0 +1,95 @@
+"""Putting a run's refinement together: settings, landmarks, stages."""
+
+from collections.abc import Callable
+
+import torch
+
+from inference.face_crop import Landmarks
+from inference.options import CommandLineError
+from inference.pipeline import FaceJob
+from inference.refine import Refiner, network_landmarks
+from inference.refine_options import RefineOptions, read_refine_options
+from inference.refine_request import NETWORK_LANDMARKS, RefineRequest
+from inference.refined import Stage, StageAnswer
+from model.face.morphable_model import MorphableModel
+from model.refine.face import FaceCrop, FittedFace, StageRecord
+from model.refine.landmark_fit import fit_landmarks
+from model.refine.raster_fit import fit_raster
+
+
+def load_options(request: RefineRequest) -> RefineOptions:
+    """The settings of a refinement.
+
+    Raises:
+        CommandLineError: If the file cannot be used.
+    """
+    try:
+        return read_refine_options(request.config)
+    except (OSError, ValueError) as error:
+        raise CommandLineError(f"--refine-config: {error}") from error
+
+
+def build_refiner(
+    request: RefineRequest,
+    options: RefineOptions,
+    morphable_model: MorphableModel,
+    device: torch.device,
+    tell: Callable[[str], None],
+) -> Refiner:
+    """The refiner of a run.
+
+    Args:
+        request: The command line.
+        options: The settings that it names.
+        morphable_model: The head, on `device`.
+        device: Where the stages run.
+        tell: Called with what is being done.
+
+    Raises:
+        CommandLineError: If a landmark source or a stage cannot be used.
+    """
+    return Refiner(
+        morphable_model,
+        build_stages(request, options, morphable_model),
+        landmark_finder(request),
+        size_px=options.window_px,
+        device=device,
+        from_network=request.network,
+        tell=tell,
+    )
+
+
+def build_stages(request: RefineRequest, options: RefineOptions, morphable_model: MorphableModel) -> dict[str, Stage]:
+    """The stages up to the one asked for, by name."""
+
+    def landmarks(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
+        fitted, record = fit_landmarks(morphable_model, crop, start, options.landmarks)
+        return StageAnswer(fitted), record
+
+    def raster(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
+        fitted, record = fit_raster(morphable_model, crop, _given(start), options.raster)
+        return StageAnswer(fitted), record
+
+    stages: dict[str, Stage] = {"landmarks": landmarks}
+    if request.level in ("raster", "raytrace"):
+        stages["raster"] = raster
+    if request.level == "raytrace":
+        raise CommandLineError("--refine raytrace: this stage is not there yet")
+    return stages
+
+
+def landmark_finder(request: RefineRequest) -> Callable[[FaceJob], Landmarks]:
+    """What finds the landmarks of a job.
+
+    Raises:
+        CommandLineError: If it cannot be used.
+    """
+    if request.landmarks == NETWORK_LANDMARKS:
+        return network_landmarks
+    raise CommandLineError(f"--landmarks {request.landmarks}: this source is not there yet")
+
+
+def _given(start: FittedFace | None) -> FittedFace:
+    if start is None:
+        raise ValueError("only the landmark fit can start from the mean head")
+    return start
