@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from model.export.appearance import Lamp
 from model.refine.raytrace.light_basis import HarmonicLight
 from model.refine.raytrace.ray_queries import RayQueries
-from model.refine.raytrace.specular import GlossyTables, ggx_of_cosines, unblocked
+from model.refine.raytrace.specular import GlossyTables, cosines, ggx, unblocked
 from model.refine.raytrace.surface import OFFSET_MM, ShadingPoints
 
 MIN_LAMPS = 4
@@ -146,13 +146,13 @@ def stage_tables(
         diffuse[block] = per_lamp(weight) / math.pi
         if view is None:
             continue
-        normal, seen = part.normal[:, None], view[block, None]
-        half = normalize(directions + seen, dim=-1)
-        n_v, n_w, n_h = ((normal * other).sum(-1) for other in (seen, directions, half))
-        fresnel = (1.0 - (half * seen).sum(-1)).clamp(0.0, 1.0) ** 5
+        seen = view[block]
+        n_v, n_w = (part.normal * seen).sum(-1, keepdim=True), cosines(part.normal, directions)
+        v_w = cosines(seen, directions)
         for level, roughness in enumerate(roughness_levels):
             alpha = (roughness**4 + (patch / distance_mm) ** 2).sqrt()
-            value = weight * ggx_of_cosines(n_v, n_w, n_h, alpha)
+            value, fresnel = ggx(n_v, n_w, v_w, alpha)
+            value = weight * value
             glossy.specular[block, level] = per_lamp(value * (1.0 - fresnel))
             glossy.grazing[block, level] = per_lamp(value * fresnel)
     return diffuse, glossy
@@ -168,7 +168,7 @@ def _arriving(
     # The axes point from the head to the lamps, whose light leaves to the other side.
     leaving = (directions * stage.axes.repeat_interleave(stage.samples, 0)).sum(-1).clamp(min=0.0)
     area = math.pi * stage.radius_mm**2 / stage.samples
-    cosine = torch.einsum("srx,sx->sr", directions, points.normal).clamp(min=0.0)
+    cosine = cosines(points.normal, directions).clamp(min=0.0)
     return directions, distance_mm, stage.unit_radiance * area * leaving * cosine / distance_mm**2
 
 

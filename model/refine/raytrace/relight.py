@@ -15,7 +15,7 @@ from model.refine.raytrace.bounce import seen_vertices
 from model.refine.raytrace.light_basis import latlong_directions
 from model.refine.raytrace.light_stage import disc_points
 from model.refine.raytrace.ray_queries import RayQueries
-from model.refine.raytrace.specular import ggx_of_cosines, hammersley, unblocked
+from model.refine.raytrace.specular import cosines, ggx, hammersley, unblocked
 from model.refine.raytrace.surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
 from model.render.color import luminance
 
@@ -191,35 +191,27 @@ def _direct(
 
 def _arriving(
     points: ShadingPoints, light: _Emitters, offset_mm: float
-) -> tuple[
-    Float[Tensor, "sample ray 3"], Float[Tensor, "sample ray"], Float[Tensor, "sample ray"] | None, Float[Tensor, "..."]
-]:
+) -> tuple[Tensor, Float[Tensor, "sample ray"], Float[Tensor, "sample ray"] | None, Tensor]:
     """Directions, what a unit of power gives in irradiance, where the rays end, and the patches' angular radius."""
     if light.axis is None:
-        directions = light.place[None].expand(len(points), -1, -1)
-        cosine = points.normal @ light.place.T
-        return directions, cosine.clamp(min=0.0), None, light.patch
+        return light.place, cosines(points.normal, light.place).clamp(min=0.0), None, light.patch
     towards = light.place[None] - points.position_mm[:, None]
     distance_mm = towards.norm(dim=-1)
     directions = towards / distance_mm[..., None]
     leaving = (directions * light.axis).sum(-1).clamp(min=0.0)
-    cosine = torch.einsum("srx,sx->sr", directions, points.normal).clamp(min=0.0)
+    cosine = cosines(points.normal, directions).clamp(min=0.0)
     return directions, cosine * leaving / distance_mm**2, distance_mm - offset_mm, light.patch / distance_mm
 
 
 def _glossy(
     normal: Float[Tensor, "sample 3"],
     view: Float[Tensor, "sample 3"],
-    directions: Float[Tensor, "sample ray 3"],
+    directions: Float[Tensor, "*sample ray 3"],
     patch: Tensor,
     reflectance: SurfaceReflectance,
 ) -> Float[Tensor, "sample ray"]:
     """F D V; the lobe is widened by the patch that a direction stands for, as in `light_stage.stage_tables`."""
-    half = normalize(directions + view[:, None], dim=-1)
-    n_v = (normal * view).sum(-1, keepdim=True)
-    n_w = torch.einsum("srx,sx->sr", directions, normal)
-    n_h = torch.einsum("srx,sx->sr", half, normal)
-    glancing = (1.0 - torch.einsum("srx,sx->sr", half, view)).clamp(0.0, 1.0) ** 5
-    fresnel = reflectance.f0[:, None] * (1.0 - glancing) + glancing
     alpha = (reflectance.roughness[:, None] ** 4 + (0.75 * patch) ** 2).sqrt().clamp(max=1.0)
-    return fresnel * ggx_of_cosines(n_v, n_w, n_h, alpha)
+    n_v = (normal * view).sum(-1, keepdim=True)
+    value, glancing = ggx(n_v, cosines(normal, directions), cosines(view, directions), alpha)
+    return value * (reflectance.f0[:, None] * (1.0 - glancing) + glancing)

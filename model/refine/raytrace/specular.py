@@ -104,14 +104,30 @@ def reflected(
     return directions, weight * (up > 0.0), (1.0 - view_half).clamp(0.0, 1.0) ** 5
 
 
-def ggx_of_cosines(n_v: Tensor, n_w: Tensor, n_h: Tensor, alpha: Tensor | float) -> Tensor:
-    """D V at given cosines, to be multiplied with F, n . w and the light; 0 below the surface. Shapes broadcast."""
+def ggx(n_v: Tensor, n_w: Tensor, v_w: Tensor, alpha: Tensor | float) -> tuple[Tensor, Tensor]:
+    """D V, to be multiplied with F, n . w and the light, and Schlick's c.
+
+    Args:
+        n_v: Cosine between normal and view; all shapes broadcast.
+        n_w: Cosine between normal and light; the answer is 0 where it or `n_v` is not positive.
+        v_w: Cosine between view and light. The half vector follows: |v + w|^2 = 2 + 2 v . w.
+        alpha: Roughness squared.
+    """
     above = (n_v > 0.0) & (n_w > 0.0)
     n_v, n_w = n_v.clamp(min=1e-4), n_w.clamp(min=1e-4)
+    length = (2.0 + 2.0 * v_w).clamp(min=1e-6).sqrt()
+    n_h = ((n_v + n_w) / length).clamp(max=1.0)
     squared = alpha * alpha
-    spread = n_h**2 * (squared - 1.0) + 1.0
+    spread = n_h * n_h * (squared - 1.0) + 1.0
     masking = 4.0 * n_v * n_w * (1.0 + smith_lambda(n_v, alpha) + smith_lambda(n_w, alpha))
-    return squared / (math.pi * spread**2 * masking) * above
+    return squared / (math.pi * spread * spread * masking) * above, (1.0 - 0.5 * length).clamp(min=0.0) ** 5
+
+
+def cosines(vectors: Float[Tensor, "sample 3"], directions: Float[Tensor, "*sample ray 3"]) -> Tensor:
+    """Scalar products (sample, ray) of each sample's vector with its own directions, or with shared ones (ray, 3)."""
+    if directions.ndim == 2:
+        return vectors @ directions.T
+    return torch.bmm(directions, vectors[:, :, None])[..., 0]
 
 
 def smith_lambda(cosine: Tensor, alpha: Tensor | float) -> Tensor:
@@ -122,22 +138,28 @@ def smith_lambda(cosine: Tensor, alpha: Tensor | float) -> Tensor:
 
 def unblocked(
     points: ShadingPoints,
-    directions: Float[Tensor, "sample ray 3"],
+    directions: Float[Tensor, "*sample ray 3"],
     rays: RayQueries | None,
     offset_mm: float,
     max_distance_mm: Float[Tensor, "sample ray"] | None = None,
 ) -> Float[Tensor, "sample ray"]:
-    """1 where a direction leaves the surface on the outer side of both normals and nothing lies in it, else 0."""
-    free = torch.einsum("srx,sx->sr", directions, points.geometric_normal) > 0.0
-    free &= torch.einsum("srx,sx->sr", directions, points.normal) > 0.0
+    """1 where a direction leaves the surface on the outer side of both normals and nothing lies in it, else 0.
+
+    Args:
+        points: Where the rays start.
+        directions: Each point's own, or shared ones (ray, 3).
+        rays: The head; None if nothing is in the way.
+        offset_mm: How far above the surface rays start.
+        max_distance_mm: Where the rays end; never if None.
+    """
+    free = ((cosines(points.geometric_normal, directions) > 0.0) & (cosines(points.normal, directions) > 0.0)).numpy()
     if rays is not None:
-        sample, ray = np.nonzero(free.numpy())
+        sample, ray = np.nonzero(free)
         ends_mm = None if max_distance_mm is None else max_distance_mm.numpy()[sample, ray]
-        origins_mm = offset_origins(points, offset_mm)
-        free[sample, ray] = ~torch.from_numpy(
-            rays.occluded(origins_mm[sample], directions.numpy()[sample, ray], ends_mm)
-        )
-    return free.to(directions.dtype)
+        towards = directions.numpy()
+        towards = towards[ray] if directions.ndim == 2 else towards[sample, ray]
+        free[sample, ray] = ~rays.occluded(offset_origins(points, offset_mm)[sample], towards, ends_mm)
+    return torch.from_numpy(free).float()
 
 
 def frame(
