@@ -28,7 +28,8 @@ _LEAST_ALBEDO = 0.02
 def write_before_after(refined: RefinedFace, morphable_model: MorphableModel, path: Path) -> None:
     """Draw photograph, rendering before and after, diffuse albedo, shading and error, as a JPEG.
 
-    The error is the mean absolute difference of photograph and last rendering in sRGB, four times, black to yellow.
+    The error is the mean absolute difference of photograph and last rendering in sRGB, four times, black to yellow,
+    where nothing hides the face.
     """
     crop = refined.crop
     photograph = crop.image_srgb.permute(1, 2, 0)
@@ -46,19 +47,28 @@ def write_before_after(refined: RefinedFace, morphable_model: MorphableModel, pa
     if not crop.color:
         image, albedo, shading = (luminance(values)[..., None].expand(-1, -1, 3) for values in (image, albedo, shading))
     final = _srgb(image)
-    error = (final - photograph).abs().mean(-1) * (covered[..., 0] > 0.5) * crop.inside
+    compared = (covered[..., 0] > 0.5) * crop.inside
+    if refined.fitted.unoccluded is not None:
+        compared = compared * refined.fitted.unoccluded
+    error = (final - photograph).abs().mean(-1) * compared
     tiles = {
         "photograph": photograph * crop.inside[..., None] + _BACKGROUND * (1.0 - crop.inside[..., None]),
-        "before": _over_background(_first(before, crop), before.mask[0, ..., None].clamp(0.0, 1.0)),
-        "after": _over_background(final, covered),
-        "diffuse albedo": _over_background(_srgb(albedo), covered),
-        "shading": _over_background(_srgb(shading / shading.amax().clamp(min=1.0)), covered),
+        "before": over_background(_first(before, crop), before.mask[0, ..., None].clamp(0.0, 1.0)),
+        "after": over_background(final, covered),
+        "diffuse albedo": over_background(_srgb(albedo), covered),
+        "shading": over_background(_srgb(shading / _white(shading, compared)), covered),
     }
-    pictures = [_titled(_bytes(tile), title) for title, tile in tiles.items()]
-    heat = cv2.applyColorMap(_bytes(_ERROR_GAIN * error), cv2.COLORMAP_INFERNO)[..., ::-1]
-    pictures.append(_titled(heat, "error x 4"))
+    pictures = [titled(as_bytes(tile), title) for title, tile in tiles.items()]
+    heat = cv2.applyColorMap(as_bytes(_ERROR_GAIN * error), cv2.COLORMAP_INFERNO)[..., ::-1]
+    pictures.append(titled(heat, "error x 4"))
     with atomic_path(path) as temporary:
         Image.fromarray(np.concatenate(pictures, axis=1)).save(temporary, "JPEG", quality=92)
+
+
+def _white(shading: Float[Tensor, "size size 3"], compared: Float[Tensor, "size size"]) -> Float[Tensor, ""]:
+    """What of the shading is shown as white: more than nearly all of the face has."""
+    seen = shading[compared > 0.5]
+    return torch.quantile(seen, 0.99).clamp(min=1e-3) if len(seen) else shading.amax().clamp(min=1e-3)
 
 
 def _first(before: Rendering, crop: FaceCrop) -> Float[Tensor, "size size 3"]:
@@ -83,17 +93,20 @@ def _srgb(linear: Float[Tensor, "size size 3"]) -> Float[Tensor, "size size 3"]:
     return linear_to_srgb(linear.clamp(0.0, 1.0))
 
 
-def _over_background(
+def over_background(
     srgb: Float[Tensor, "size size 3"], mask: Float[Tensor, "size size 1"]
 ) -> Float[Tensor, "size size 3"]:
+    """A picture of a head on light grey."""
     return srgb * mask + _BACKGROUND * (1.0 - mask)
 
 
-def _bytes(values: Float[Tensor, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+def as_bytes(values: Float[Tensor, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """[0, 1] to 0 to 255."""
     return np.rint(255.0 * values.clamp(0.0, 1.0).cpu().numpy()).astype(np.uint8)
 
 
-def _titled(picture: UInt8[np.ndarray, "size size 3"], title: str) -> UInt8[np.ndarray, "height size 3"]:
+def titled(picture: UInt8[np.ndarray, "size size 3"], title: str) -> UInt8[np.ndarray, "height size 3"]:
+    """A picture with its name above it."""
     band = np.full((_TITLE_PX, picture.shape[1], 3), 255, np.uint8)
     cv2.putText(band, title, (4, _TITLE_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
     return np.concatenate((band, picture))

@@ -86,8 +86,9 @@ class Refiner:
             # Without an earlier answer an error is the face's.
             answer, record = stage(crop, None) if fitted is None else _run(name, stage, crop, fitted)
             records.append(record)
-            if record.accepted or fitted is None:
-                fitted, raytraced = answer.fitted, answer.raytraced
+            # Where it is not accepted, its start, perhaps with what was learned about occlusion and light.
+            fitted = answer.fitted
+            raytraced = answer.raytraced if record.accepted else None
             start = start or fitted
         assert start is not None, "a refinement without stages"
         assert fitted is not None
@@ -130,10 +131,9 @@ def _run(name: str, stage: Stage, crop: FaceCrop, fitted: FittedFace) -> tuple[S
     except Exception as error:
         reason = f"failed, the earlier answer is kept: {describe(error)}"
         return StageAnswer(fitted), StageRecord(name, False, reason, time.perf_counter() - started)
-    if record.accepted and not _finite(answer.fitted):
-        return StageAnswer(fitted), replace(
-            record, accepted=False, reason="its answer holds values that are not finite"
-        )
+    if not _finite(answer.fitted):
+        reason = "its answer holds values that are not finite; the earlier answer is kept"
+        return StageAnswer(fitted), replace(record, accepted=False, reason=reason)
     return answer, record
 
 

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from model.identity import IdentityConfig
 from model.refine.landmark_config import LandmarkFitConfig
 from model.refine.raster_fit import RasterFitConfig
 from model.refine.raytrace.config import RaytraceConfig
@@ -24,7 +25,7 @@ class PictureConfig:
         path_traced_samples: Paths per pixel of these.
     """
 
-    relit_px: int = 192
+    relit_px: int = 160
     path_traced_px: int = 256
     path_traced_samples: int = 64
 
@@ -49,6 +50,7 @@ class RefineOptions:
             none.
         landmarks: Stage 0, the landmark fit.
         raster: Stage 1, the statistical fit by rasterization.
+        identity_network: What `raster.identity_feature` asks whose face it is, where that has a weight.
         raytrace: Stages 2 and 3, light and skin.
         pictures: What is drawn in the end.
     """
@@ -57,6 +59,7 @@ class RefineOptions:
     cache_gb: float = 2.0
     landmarks: LandmarkFitConfig = field(default_factory=LandmarkFitConfig)
     raster: RasterFitConfig = field(default_factory=RasterFitConfig)
+    identity_network: IdentityConfig = field(default_factory=IdentityConfig)
     raytrace: RaytraceConfig = field(default_factory=RaytraceConfig)
     pictures: PictureConfig = field(default_factory=PictureConfig)
 

@@ -12,6 +12,7 @@ from inference.refine_options import RefineOptions, read_refine_options
 from inference.refine_request import NETWORK_LANDMARKS, RefineRequest
 from inference.refined import Stage, StageAnswer
 from model.face.morphable_model import MorphableModel
+from model.identity import build_identity_network
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.landmark_fit import fit_landmarks
 from model.refine.raster_fit import fit_raster
@@ -60,14 +61,24 @@ def build_refiner(
 
 
 def build_stages(request: RefineRequest, options: RefineOptions, morphable_model: MorphableModel) -> dict[str, Stage]:
-    """The stages up to the one asked for, by name."""
+    """The stages up to the one asked for, by name.
+
+    Raises:
+        CommandLineError: If one cannot be used.
+    """
+    network = None
+    if request.level != "landmarks" and options.raster.identity_feature > 0.0:
+        try:
+            network = build_identity_network(options.identity_network)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise CommandLineError(f"{request.config}: identity_network: {error}") from error
 
     def landmarks(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
         fitted, record = fit_landmarks(morphable_model, crop, start, options.landmarks)
         return StageAnswer(fitted), record
 
     def raster(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
-        fitted, record = fit_raster(morphable_model, crop, _given(start), options.raster)
+        fitted, record = fit_raster(morphable_model, crop, _given(start), options.raster, network)
         return StageAnswer(fitted), record
 
     stages: dict[str, Stage] = {"landmarks": landmarks}

@@ -17,8 +17,26 @@ _FILES = {
     "face.npz": "NPZ",
     "texture.png": "texture",
     _OVERLAY: "overlay",
+    "diffuse.png": "diffuse",
+    "specular.png": "specular",
+    "roughness.png": "roughness",
+    "normal.png": "normals",
+    "environment.exr": "environment",
+    "lights.json": "lights",
+    "before_after.jpg": "before and after",
+    "relit.jpg": "relit",
+    "path_traced.png": "path-traced",
+    "refinement.json": "refinement",
+    "history.csv": "history",
 }
 """What is offered, in this order; what these files themselves refer to is not."""
+
+_STRIPS = {
+    "before_after.jpg": "Photograph, rendering before and after refinement, albedo, shading and error",
+    "relit.jpg": "The head in other light",
+    "path_traced.png": "The head, path-traced",
+}
+"""What is shown below a head where it is there, and what it shows."""
 
 _HINT = "Drag a head to turn it; point at a photograph to see the geometry."
 _MORE = (
@@ -136,9 +154,18 @@ def _face(row: GalleryRow, index: int, folder: Path, above: int) -> str:
     yaw, pitch, roll = (f"{angle:+.0f}°".replace("-", "\N{MINUS SIGN}") for angle in face.yaw_pitch_roll_degrees)
     pose = f"in the photograph: yaw {yaw} &ensp;pitch {pitch} &ensp;roll {roll}"
     return (
-        f'<article class="face"{viewer}>\n<div class="pictures">{picture}</div>\n'
+        f'<article class="face"{viewer}>\n<div class="pictures">{picture}</div>\n{_strips(face.folder, names, spoken)}'
         f'<div class="about"><h3 title="{escape(row.name)}">{title}</h3>'
         f'<p class="pose">{pose}</p><p class="files">{links}</p></div>\n</article>'
+    )
+
+
+def _strips(face_folder: str, names: set[str], spoken: str) -> str:
+    return "".join(
+        f'<a class="strip" href="{_link(face_folder, name)}"><img src="{_link(face_folder, name)}" '
+        f'alt="{escape(f"{shown}: {spoken}")}" loading="lazy"></a>\n'
+        for name, shown in _STRIPS.items()
+        if name in names
     )
 
 
