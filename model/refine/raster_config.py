@@ -1,0 +1,109 @@
+"""`RasterFitConfig`: the settings of stage 1."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+_POSITIVE = (
+    "identity_sd",
+    "expression_sd",
+    "albedo_sd",
+    "focal_log_sd",
+    "landmark_noise",
+    "offset_sd_mm",
+    "albedo_residual_sd",
+)
+_NOT_NEGATIVE = (
+    "photometric",
+    "landmarks",
+    "prior",
+    "white_light",
+    "albedo_symmetry",
+    "identity_feature",
+    "offset_stiffness",
+)
+
+
+@dataclass(frozen=True)
+class RasterFitConfig:
+    """What a picture of a face is weighed against, and how long.
+
+    Attributes:
+        sizes_px: Sides of the pictures compared, coarse to fine; those beyond the crop's are left out.
+        steps: Steps of gradient descent at each size.
+        photometric: Weight of the mean robust distance in sRGB units.
+        landmarks: Weight of the landmarks' mean distance over the size of the face.
+        hidden_landmarks: Weight of landmarks on the far side of the head, over that of the others; [0, 1].
+        prior: Weight of half a squared standard deviation of any coefficient.
+        identity_sd: Standard deviation of the identity about the start's, in sd of the head's statistics.
+        expression_sd: Standard deviation of an expression weight about the start's.
+        albedo_sd: Standard deviation of the albedo about the start's: its tone is the network's to tell, a photograph
+            shows only the product with the light. A start without any albedo of its own (no network) has 1 about 0.
+        offsets: Per-vertex displacements along the normals: keep the start's, drop them, or refine them.
+        offset_sd_mm: Standard deviation of a refined displacement about the start's, at the scale of a vertex's
+            neighbourhood.
+        offset_stiffness: The lambda of "large steps" preconditioning; how far neighbours move together.
+        albedo_residual: Per-vertex albedo beyond the components: drop the start's (it holds shadows), keep it, or learn
+            it anew, smooth and small.
+        albedo_residual_sd: Standard deviation of a learned residual, linear RGB.
+        focal: `estimate` lets the focal length go, see `LandmarkFitConfig`.
+        focal_log_sd: Standard deviation of the logarithm of the focal length.
+        white_light: Cost of the light's deviation from white light, over that of the compared pixels.
+        albedo_symmetry: Weight of the learned residual against its mirror image.
+        identity_feature: Weight of one minus the likeness that a recognition network sees (GANFit); 0 leaves it out.
+        occlusion_smoothing: Reach of the occlusion estimate over the side of the picture.
+        landmark_noise: Residual of landmarks, over the size of the face, that is as good as none: a fit beyond it is
+            refused if its start was nearer.
+    """
+
+    sizes_px: tuple[int, ...] = (64, 128, 256)
+    steps: tuple[int, ...] = (40, 60, 40)
+    photometric: float = 1.0
+    landmarks: float = 0.5
+    hidden_landmarks: float = 0.3
+    prior: float = 1e-4
+    identity_sd: float = 0.5
+    expression_sd: float = 0.15
+    albedo_sd: float = 0.4
+    offsets: Literal["keep", "drop", "refine"] = "refine"
+    offset_sd_mm: float = 0.5
+    offset_stiffness: float = 30.0
+    albedo_residual: Literal["keep", "drop", "learn"] = "learn"
+    albedo_residual_sd: float = 0.02
+    focal: Literal["fixed", "estimate"] = "fixed"
+    focal_log_sd: float = 0.1
+    white_light: float = 0.02
+    albedo_symmetry: float = 0.1
+    identity_feature: float = 0.0
+    occlusion_smoothing: float = 0.02
+    landmark_noise: float = 0.03
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        if not self.sizes_px or len(self.sizes_px) != len(self.steps):
+            raise ValueError(f"raster.sizes_px {self.sizes_px} and raster.steps {self.steps}: expected as many of each")
+        if min(self.sizes_px) < 16 or list(self.sizes_px) != sorted(self.sizes_px):
+            raise ValueError(f"raster.sizes_px {self.sizes_px}: expected ascending sizes of 16 px or more")
+        if min(self.steps) < 1:
+            raise ValueError(f"raster.steps {self.steps}: expected 1 or more at each size")
+        for name in _POSITIVE:
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"raster.{name} is {getattr(self, name)}: expected a finite number above 0")
+        for name in _NOT_NEGATIVE:
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"raster.{name} is {getattr(self, name)}: expected a finite number from 0 on")
+        if not 0.0 <= self.hidden_landmarks <= 1.0:
+            raise ValueError(f"raster.hidden_landmarks is {self.hidden_landmarks}: expected 0 to 1")
+        if not 0.0 <= self.occlusion_smoothing <= 0.25:
+            raise ValueError(f"raster.occlusion_smoothing is {self.occlusion_smoothing}: expected 0 to 0.25")
+        for name, known in (
+            ("offsets", ("keep", "drop", "refine")),
+            ("albedo_residual", ("keep", "drop", "learn")),
+            ("focal", ("fixed", "estimate")),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"raster.{name} is {getattr(self, name)!r}: expected {', '.join(known)}")
