@@ -29,8 +29,11 @@ _HALF_WRITTEN = ".writing-"
 class FaceWriter:
     """Writes the files of faces below the output folder."""
 
-    def __init__(self, output: Path, morphable_model: MorphableModel, formats: Sequence[Format]) -> None:
-        """Remember where and what to write."""
+    def __init__(
+        self, output: Path, morphable_model: MorphableModel, formats: Sequence[Format], relit_px: int = 160
+    ) -> None:
+        """Remember where and what to write, and the side of relit pictures."""
+        self._relit_px = relit_px
         self._output = output
         self._files = FaceFiles(morphable_model)
         # Before any thread needs it, so that it is built once.
@@ -52,7 +55,7 @@ class FaceWriter:
         with torch.inference_mode(), atomic_folder(self._output / folder) as temporary:
             self._files.write(result, job.image_srgb, temporary, self._formats, appearance)
             if refined is not None:
-                write_refined(refined, self._model, temporary, self._formats)
+                write_refined(refined, self._model, temporary, self._formats, self._relit_px)
             files = {path.name: (path.stat().st_size, zlib.crc32(path.read_bytes())) for path in temporary.iterdir()}
         left, top, right, bottom = (float(edge) for edge in result.box_px)
         yaw, pitch, roll = (float(angle) for angle in result.yaw_pitch_roll_degrees)

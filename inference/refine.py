@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 
 from inference.face_crop import Landmarks, cut_face, photograph_intrinsics
+from inference.path_traced import PathTracer
 from inference.pipeline import FaceJob, describe
 from inference.refined import RefinedFace, Stage, StageAnswer
 from model.face.morphable_model import MorphableModel
@@ -36,6 +37,7 @@ class Refiner:
         size_px: int,
         device: torch.device,
         from_network: bool = True,
+        path_tracer: PathTracer | None = None,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Put the refinement together.
@@ -47,6 +49,7 @@ class Refiner:
             size_px: Side of the window that faces are fitted in.
             device: Where the stages run.
             from_network: Start from the job's reconstruction; else the first stage starts from the mean head.
+            path_tracer: Draws the final picture; in the thread of the stages, since it takes their memory.
             tell: Called with what is being done.
         """
         self._model = morphable_model
@@ -55,6 +58,7 @@ class Refiner:
         self._size_px = size_px
         self._device = device
         self._from_network = from_network
+        self._path_tracer = path_tracer
         self._tell = tell
         self._stopped = threading.Event()
 
@@ -92,7 +96,7 @@ class Refiner:
             start = start or fitted
         assert start is not None, "a refinement without stages"
         assert fitted is not None
-        refined = RefinedFace(window, crop, start, fitted, tuple(records), raytraced)
+        refined = self._drawn(RefinedFace(window, crop, start, fitted, tuple(records), raytraced), job)
         # To the last bit the network's own answer where nothing was accepted.
         if self._from_network and not any(record.accepted for record in records):
             return replace(job, refined=refined)
@@ -103,6 +107,18 @@ class Refiner:
             request=replace(job.request, intrinsics_px=camera),
             refined=refined,
         )
+
+    def _drawn(self, refined: RefinedFace, job: FaceJob) -> RefinedFace:
+        """With the path-traced picture, or with a record of why there is none."""
+        if self._path_tracer is None or refined.raytraced is None or self._stopped.is_set():
+            return refined
+        self._tell(f"{job.item.path.name}, face{job.index}: path tracing")
+        started = time.perf_counter()
+        try:
+            return replace(refined, path_traced_srgb=self._path_tracer(refined))
+        except Exception as error:
+            record = StageRecord("path tracing", False, describe(error), time.perf_counter() - started)
+            return replace(refined, records=(*refined.records, record))
 
     def _landmarks(self, job: FaceJob, records: list[StageRecord]) -> Landmarks:
         """What the source finds, else the network's own; then a record says why."""

@@ -6,11 +6,13 @@ import torch
 
 from inference.face_crop import Landmarks
 from inference.options import CommandLineError
+from inference.path_traced import choose_path_tracer
 from inference.pipeline import FaceJob
 from inference.refine import Refiner, network_landmarks
 from inference.refine_options import RefineOptions, read_refine_options
 from inference.refine_request import NETWORK_LANDMARKS, RefineRequest
 from inference.refined import Stage, StageAnswer
+from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
 from model.identity import build_identity_network
 from model.refine.face import FaceCrop, FittedFace, StageRecord
@@ -36,6 +38,9 @@ def build_refiner(
     morphable_model: MorphableModel,
     device: torch.device,
     tell: Callable[[str], None],
+    *,
+    pictures: bool,
+    cache: TransportCache,
 ) -> Refiner:
     """The refiner of a run.
 
@@ -45,22 +50,30 @@ def build_refiner(
         morphable_model: The head, on `device`.
         device: Where the stages run.
         tell: Called with what is being done.
+        pictures: Whether pictures are wanted.
+        cache: Where traced light transport is kept.
 
     Raises:
         CommandLineError: If a landmark source or a stage cannot be used.
     """
+    path_tracer = None
+    if pictures and request.level == "raytrace":
+        path_tracer = choose_path_tracer(request.path_trace, options.pictures, morphable_model)
     return Refiner(
         morphable_model,
-        build_stages(request, options, morphable_model),
+        build_stages(request, options, morphable_model, cache),
         landmark_finder(request),
         size_px=options.window_px,
         device=device,
         from_network=request.network,
+        path_tracer=path_tracer,
         tell=tell,
     )
 
 
-def build_stages(request: RefineRequest, options: RefineOptions, morphable_model: MorphableModel) -> dict[str, Stage]:
+def build_stages(
+    request: RefineRequest, options: RefineOptions, morphable_model: MorphableModel, cache: TransportCache
+) -> dict[str, Stage]:
     """The stages up to the one asked for, by name.
 
     Raises:

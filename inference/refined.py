@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from data.alignment import CropWindow
@@ -56,6 +57,7 @@ class RefinedFace:
         fitted: The face now.
         records: What each stage says of itself.
         raytraced: Of the ray-traced stage, where it was run and its answer accepted.
+        path_traced_srgb: The head in its light by a path tracer, if one was asked.
     """
 
     window: CropWindow
@@ -64,3 +66,4 @@ class RefinedFace:
     fitted: FittedFace
     records: tuple[StageRecord, ...]
     raytraced: Raytraced | None = None
+    path_traced_srgb: UInt8[np.ndarray, "picture picture 3"] | None = None

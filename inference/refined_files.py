@@ -6,9 +6,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from common.atomic import atomic_path
 from inference.before_after import write_before_after
 from inference.refined import RefinedFace
+from inference.relit import write_relit
 from model.face.morphable_model import MorphableModel
 from model.refine.face import StageRecord
 
@@ -16,14 +19,32 @@ REFINEMENT_FORMAT = "likeness-refinement-1"
 REFINEMENT_NAME = "refinement.json"
 HISTORY_NAME = "history.csv"
 BEFORE_AFTER_NAME = "before_after.jpg"
+RELIT_NAME = "relit.jpg"
+PATH_TRACED_NAME = "path_traced.png"
 
 
-def write_refined(refined: RefinedFace, morphable_model: MorphableModel, folder: Path, formats: Sequence[str]) -> None:
-    """Write what the stages say of themselves and, with the format `pictures`, what they changed."""
+def write_refined(
+    refined: RefinedFace, morphable_model: MorphableModel, folder: Path, formats: Sequence[str], relit_px: int
+) -> None:
+    """Write what the stages say of themselves and, with the format `pictures`, what they changed.
+
+    Args:
+        refined: The face.
+        morphable_model: Its head.
+        folder: Where to; it exists.
+        formats: What is wanted.
+        relit_px: Side of each picture of the relit strip.
+    """
     write_records(refined.records, folder / REFINEMENT_NAME)
     write_history(refined.records, folder / HISTORY_NAME)
-    if "pictures" in formats:
-        write_before_after(refined, morphable_model, folder / BEFORE_AFTER_NAME)
+    if "pictures" not in formats:
+        return
+    write_before_after(refined, morphable_model, folder / BEFORE_AFTER_NAME)
+    if refined.raytraced is not None:
+        write_relit(refined, refined.raytraced, morphable_model, relit_px, folder / RELIT_NAME)
+    if refined.path_traced_srgb is not None:
+        with atomic_path(folder / PATH_TRACED_NAME) as temporary:
+            Image.fromarray(refined.path_traced_srgb).save(temporary, "PNG")
 
 
 def write_records(records: Sequence[StageRecord], path: Path) -> None:

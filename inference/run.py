@@ -10,15 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from inference.inputs import InputImage
+from inference.mean_head import MeanHead
 from inference.options import CommandLineError, InferenceOptions
 from inference.outputs import FaceWriter, clear_stale, write_gallery_page
 from inference.pipeline import Pipeline, not_done
 from inference.progress import ProgressDisplay
-from inference.refine import Refiner
+from inference.refine_options import RefineOptions
 from inference.refine_setup import build_refiner, load_options
 from inference.report import FaceEntry, ImageEntry, write_report
 from inference.resume import Fingerprint, finished_entry, write_record
 from inference.setup import Tools, load_tools
+from inference.transport_cache import CACHE_FOLDER, TransportCache
 
 _FOUND, _NOTHING_FOUND = 0, 1
 
@@ -51,12 +53,9 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         entries = _finished(inputs, options.output, fingerprint)
     remaining = [item for item in inputs if item.key not in entries]
     display = ProgressDisplay(len(remaining))
-    refiner = None
-    if refinement is not None:
-        model = tools.faces.reconstructor.morphable_model
-        refiner = build_refiner(options.refinement, refinement, model, tools.device, display.doing)
+    pipeline = _pipeline(options, refinement, tools, display)
     try:
-        _process(remaining, entries, options, tools, fingerprint, refiner, display)
+        _process(remaining, entries, options.output, pipeline, fingerprint, display)
     finally:
         # Also when interrupted: what was finished is finished.
         ordered = [entries.get(item.key) or not_done(item) for item in inputs]
@@ -77,33 +76,49 @@ def _finished(inputs: Sequence[InputImage], output: Path, fingerprint: Fingerpri
     return {key: entry for key, entry in found if entry is not None}
 
 
-def _process(
-    inputs: Sequence[InputImage],
-    entries: dict[str, ImageEntry],
-    options: InferenceOptions,
-    tools: Tools,
-    fingerprint: Fingerprint,
-    refiner: Refiner | None,
-    progress: ProgressDisplay,
-) -> None:
-    """Run the pipeline over the inputs; each one's entry is added when it is done."""
-    writer = FaceWriter(options.output, tools.faces.reconstructor.morphable_model, options.formats)
-    pipeline = Pipeline(
+def _pipeline(
+    options: InferenceOptions, refinement: RefineOptions | None, tools: Tools, display: ProgressDisplay
+) -> Pipeline:
+    """All that a photograph goes through."""
+    model, refiner = tools.faces.reconstructor.morphable_model, None
+    if refinement is not None:
+        refiner = build_refiner(
+            options.refinement,
+            refinement,
+            model,
+            tools.device,
+            display.doing,
+            pictures="pictures" in options.formats,
+            cache=TransportCache(options.output / CACHE_FOLDER, refinement.cache_gb),
+        )
+    relit_px = {} if refinement is None else {"relit_px": refinement.pictures.relit_px}
+    return Pipeline(
         tools.detector,
-        tools.faces,
-        writer.write,
+        tools.faces if options.refinement.network else MeanHead(tools.faces.reconstructor),
+        FaceWriter(options.output, model, options.formats, **relit_px).write,
         batch_size=options.batch_size,
         largest_face=options.largest_face,
         workers=worker_count(),
         refiner=refiner,
     )
+
+
+def _process(
+    inputs: Sequence[InputImage],
+    entries: dict[str, ImageEntry],
+    output: Path,
+    pipeline: Pipeline,
+    fingerprint: Fingerprint,
+    progress: ProgressDisplay,
+) -> None:
+    """Run the pipeline over the inputs; each one's entry is added when it is done."""
     items = {item.key: item for item in inputs}
     with progress, closing(pipeline.run(inputs)) as results:
         for entry in results:
             entries[entry.key] = entry
-            clear_stale(options.output, entry)
+            clear_stale(output, entry)
             if entry.status in ("ok", "no_face"):
-                write_record(options.output, entry, items[entry.key].path, fingerprint)
+                write_record(output, entry, items[entry.key].path, fingerprint)
             else:
                 progress.note(f"{entry.image}: {entry.message}")
             for face in entry.faces:
