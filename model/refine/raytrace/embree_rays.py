@@ -110,6 +110,4 @@ def _embree() -> tuple[type, type]:
 
 
 def _rays(origins_mm: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if origins_mm.shape != directions.shape:
-        raise ValueError(f"{origins_mm.shape} origins but {directions.shape} directions")
     return np.ascontiguousarray(origins_mm, np.float32), np.ascontiguousarray(directions, np.float32)
