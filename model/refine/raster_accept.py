@@ -14,6 +14,7 @@ from model.refine.raster_config import RasterFitConfig
 from model.refine.raster_levels import Level, View, compared_vertices, draw, make_level
 from model.refine.raster_light import solve_light
 from model.refine.raster_occlusion import face_mask
+from model.refine.raster_residual import solve_residual
 from model.render.color import linear_to_srgb, luminance, srgb_to_linear
 from model.render.rasterizer import Rasterizer
 
@@ -58,43 +59,96 @@ def judge(
     Returns:
         The face to go on with, its occluders marked, and the verdict.
     """
-    level = make_level(crop, min(_JUDGED_SIZE_PX, crop.size_px))
-    compared = compared_vertices(model)
-
-    def look(face: FittedFace, at: Level) -> View:
-        mesh = face.mesh(model)
-        return draw(
-            model, rasterizer, at, mesh.vertices_camera_mm, mesh.albedo_linear.clamp(0.0, 1.0), compared,
-            face.intrinsics_px,
-        )  # fmt: skip
-
-    def lit(face: FittedFace) -> FittedFace:
-        lighting = solve_light(look(face, level), level, color=crop.color, white=config.white_light)
-        return replace(face, parameters=replace(face.parameters, lighting=lighting))
-
     wrong = _implausible(answer)
-    relit_start = lit(start)
-    answer = relit_start if wrong else lit(answer)
-    before, after = look(start, level), look(answer, level)
-    smoothing, lighting = config.occlusion_smoothing, answer.parameters.lighting
-    mask = face_mask(after, level, lighting, color=crop.color, smoothing=smoothing)
-    weight = mask * torch.minimum(before.weight, after.weight)[0]
+    if wrong:
+        answer = start
+    eye = _Eye(model, rasterizer, crop, config)
+    bare_start, bare = eye.lit(without_residual(start)), eye.lit(without_residual(answer))
+    before, after = eye.look(bare_start), eye.look(bare)
+    mask = eye.mask(bare)
+    common = torch.minimum(before.weight, after.weight)
+    weight = mask * common[0]
+    kept = bare if config.albedo_residual == "drop" else eye.lit(answer)
+    if config.albedo_residual == "learn":
+        kept = eye.with_residual(bare, after, mask * after.weight[0])
     figures = {
-        "psnr_before_db": _psnr(before, level, start.parameters.lighting, weight, color=crop.color),
-        "psnr_relit_db": _psnr(before, level, relit_start.parameters.lighting, weight, color=crop.color),
-        "psnr_after_db": _psnr(after, level, lighting, weight, color=crop.color),
+        "psnr_before_db": eye.psnr(start, weight),
+        "psnr_after_db": eye.psnr(kept, weight),
+        "psnr_statistical_before_db": eye.psnr(bare_start, weight),
+        "psnr_statistical_after_db": eye.psnr(bare, weight),
         "landmarks_before_percent": 100.0 * _residual(model, crop, start),
         "landmarks_after_percent": 100.0 * _residual(model, crop, answer),
-        "unoccluded_percent": 100.0
-        * float(weight.sum() / torch.minimum(before.weight, after.weight).sum().clamp(min=1)),
+        "unoccluded_percent": 100.0 * float(weight.sum() / common.sum().clamp(min=1.0)),
     }
     reason = wrong or _why_worse(figures, config)
-    kept = start if reason else answer
-    full = make_level(crop, crop.size_px)
-    kept_mask = face_mask(look(kept, full), full, kept.parameters.lighting, color=crop.color, smoothing=smoothing)
-    kept = replace(kept, unoccluded=kept_mask)
+    kept = replace(start if reason else kept, unoccluded=eye.full_mask(bare_start if reason else bare))
     said = f"the picture is met to {figures['psnr_after_db']:.1f} dB, before to {figures['psnr_before_db']:.1f} dB"
     return kept, Verdict(not reason, reason or said, figures)
+
+
+def without_residual(face: FittedFace) -> FittedFace:
+    """The head with the albedo of the components alone."""
+    refinement = face.refinement
+    if refinement is None:
+        return face
+    return replace(face, refinement=replace(refinement, albedo_linear=torch.zeros_like(refinement.albedo_linear)))
+
+
+class _Eye:
+    """Looks at heads in one photograph."""
+
+    def __init__(self, model: MorphableModel, rasterizer: Rasterizer, crop: FaceCrop, config: RasterFitConfig) -> None:
+        self._model, self._rasterizer, self._crop, self._config = model, rasterizer, crop, config
+        self._level = make_level(crop, min(_JUDGED_SIZE_PX, crop.size_px))
+        self._compared = compared_vertices(model)
+
+    def look(self, face: FittedFace, level: Level | None = None) -> View:
+        mesh = face.mesh(self._model)
+        skin = mesh.albedo_linear.clamp(0.0, 1.0)
+        vertices, at = mesh.vertices_camera_mm, level or self._level
+        return draw(self._model, self._rasterizer, at, vertices, skin, self._compared, face.intrinsics_px)
+
+    def lit(self, face: FittedFace) -> FittedFace:
+        light = solve_light(self.look(face), self._level, color=self._crop.color, white=self._config.white_light)
+        return replace(face, parameters=replace(face.parameters, lighting=light))
+
+    def mask(self, face: FittedFace, level: Level | None = None) -> Float[Tensor, "size size"]:
+        return face_mask(
+            self.look(face, level),
+            level or self._level,
+            face.parameters.lighting,
+            color=self._crop.color,
+            smoothing=self._config.occlusion_smoothing,
+        )
+
+    def full_mask(self, face: FittedFace) -> Float[Tensor, "size size"]:
+        return self.mask(face, make_level(self._crop, self._crop.size_px))
+
+    def with_residual(self, face: FittedFace, view: View, weight: Float[Tensor, "size size"]) -> FittedFace:
+        parameters, refinement = face.parameters, face.refinement
+        if refinement is None:
+            return face
+        residual = solve_residual(
+            self._model,
+            view,
+            self._level,
+            parameters.lighting,
+            weight[None],
+            self._model.albedo_linear(parameters.albedo),
+            self._config,
+            color=self._crop.color,
+        )
+        return replace(face, refinement=replace(refinement, albedo_linear=residual))
+
+    def psnr(self, face: FittedFace, weight: Float[Tensor, "size size"]) -> float:
+        """Masked, in sRGB; in luminance for grey photographs."""
+        drawn = self.look(face).image_linear(face.parameters.lighting)
+        seen = srgb_to_linear(self._level.image_srgb.permute(0, 2, 3, 1))
+        if not self._crop.color:
+            drawn, seen = (luminance(picture)[..., None] for picture in (drawn, seen))
+        error = (linear_to_srgb(drawn) - linear_to_srgb(seen)).square().mean(-1)[0]
+        area = float(weight.sum())
+        return -10.0 * math.log10(max(float((weight * error).sum()) / area, 1e-10)) if area >= 1.0 else 0.0
 
 
 def _implausible(face: FittedFace) -> str:
@@ -116,27 +170,14 @@ def _implausible(face: FittedFace) -> str:
 
 
 def _why_worse(figures: dict[str, float], config: RasterFitConfig) -> str:
-    before, after = figures["psnr_relit_db"], figures["psnr_after_db"]
-    if not math.isfinite(after) or after < before:
-        return f"the picture is met to {after:.1f} dB, the start's head meets it to {before:.1f} dB"
+    for kind, what in (("psnr_statistical", "the statistical head"), ("psnr", "the picture")):
+        before, after = figures[f"{kind}_before_db"], figures[f"{kind}_after_db"]
+        if not math.isfinite(after) or after < before:
+            return f"{what} would be {after:.1f} dB near the photograph, before it was {before:.1f} dB"
     before, after = figures["landmarks_before_percent"], figures["landmarks_after_percent"]
     if after > max(1.05 * before, 100.0 * config.landmark_noise):
         return f"landmarks would be {after:.2f} % of the face's size off instead of {before:.2f} %"
     return ""
-
-
-def _psnr(
-    view: View, level: Level, lighting: Float[Tensor, "1 9 3"], weight: Float[Tensor, "size size"], *, color: bool
-) -> float:
-    """Masked, in sRGB; in luminance for grey photographs."""
-    drawn, seen = view.image_linear(lighting).clamp(0.0, 1.0), srgb_to_linear(level.image_srgb.permute(0, 2, 3, 1))
-    if not color:
-        drawn, seen = (luminance(picture)[..., None] for picture in (drawn, seen))
-    error = (linear_to_srgb(drawn) - linear_to_srgb(seen)).square().mean(-1)[0]
-    area = float(weight.sum())
-    if area < 1.0:
-        return 0.0
-    return -10.0 * math.log10(max(float((weight * error).sum()) / area, 1e-10))
 
 
 def _residual(model: MorphableModel, crop: FaceCrop, face: FittedFace) -> float:

@@ -18,6 +18,7 @@ _NOT_NEGATIVE = (
     "landmarks",
     "prior",
     "white_light",
+    "albedo_smoothness",
     "albedo_symmetry",
     "identity_feature",
     "offset_stiffness",
@@ -46,10 +47,12 @@ class RasterFitConfig:
         albedo_residual: Per-vertex albedo beyond the components: drop the start's (it holds shadows), keep it, or learn
             it anew, smooth and small.
         albedo_residual_sd: Standard deviation of a learned residual, linear RGB.
+        albedo_residual_noise: Standard deviation of what a pixel of a picture of 256 px says of it, sRGB units.
+        albedo_smoothness: Weight of its Laplacian over that of itself.
         focal: `estimate` lets the focal length go, see `LandmarkFitConfig`.
         focal_log_sd: Standard deviation of the logarithm of the focal length.
         white_light: Cost of the light's deviation from white light, over that of the compared pixels.
-        albedo_symmetry: Weight of the learned residual against its mirror image.
+        albedo_symmetry: Weight of its difference to its mirror image over that of itself.
         identity_feature: Weight of one minus the likeness that a recognition network sees (GANFit); 0 leaves it out.
         occlusion_smoothing: Reach of the occlusion estimate over the side of the picture.
         landmark_noise: Residual of landmarks, over the size of the face, that is as good as none: a fit beyond it is
@@ -69,11 +72,13 @@ class RasterFitConfig:
     offset_sd_mm: float = 0.5
     offset_stiffness: float = 30.0
     albedo_residual: Literal["keep", "drop", "learn"] = "learn"
-    albedo_residual_sd: float = 0.02
+    albedo_residual_sd: float = 0.05
+    albedo_residual_noise: float = 0.1
+    albedo_smoothness: float = 4.0
     focal: Literal["fixed", "estimate"] = "fixed"
     focal_log_sd: float = 0.1
     white_light: float = 0.02
-    albedo_symmetry: float = 0.1
+    albedo_symmetry: float = 0.2
     identity_feature: float = 0.0
     occlusion_smoothing: float = 0.02
     landmark_noise: float = 0.03

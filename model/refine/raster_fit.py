@@ -1,8 +1,9 @@
 """Stage 1: the whole statistical head and its light, by rasterization, coarse to fine.
 
-Shape, skin and pose descend (Adam, with large steps for what each vertex has of its own); the light is solved anew
-every few steps, since it is linear. Analysis by synthesis as in Thies et al., "Face2Face", CVPR 2016, and the first two
-stages of Dib et al., "Practical Face Reconstruction via Differentiable Ray Tracing", EUROGRAPHICS 2021.
+Shape, skin and pose descend (Adam, with large steps for the height of each vertex); the light, which is linear, is
+solved anew every few steps, and in the end the skin that the statistics do not explain. Analysis by synthesis as in
+Thies et al., "Face2Face", CVPR 2016, and the first two stages of Dib et al., "Practical Face Reconstruction via
+Differentiable Ray Tracing", EUROGRAPHICS 2021.
 """
 
 import time
@@ -19,14 +20,13 @@ from model.losses.identity import identity_loss
 from model.losses.landmark_weights import landmark_visibility
 from model.losses.landmarks import landmark_distance
 from model.losses.photometric import residual_srgb
-from model.losses.symmetry import mirror_difference
 from model.refine.face import FaceCrop, FittedFace, StageRecord, detached
 from model.refine.raster_accept import judge
 from model.refine.raster_config import RasterFitConfig
 from model.refine.raster_levels import Level, View, compared_vertices, draw, make_level
 from model.refine.raster_light import solve_light
 from model.refine.raster_occlusion import fit_weight
-from model.refine.raster_unknowns import Surface, Unknowns
+from model.refine.raster_unknowns import Unknowns
 from model.render.color import linear_to_srgb, luminance
 from model.render.rasterizer import Rasterizer, build_rasterizer
 
@@ -34,8 +34,7 @@ _RENEWED_EVERY = 10
 """Steps between two solutions of light and occlusion."""
 
 _COARSE = ("identity", "expression", "albedo", "turn_rad", "shift", "log_focal")
-_FINE = ("height", "residual")
-_LAST_RATE = 0.2
+_FINE = ("height",)
 
 
 def fit_raster(
@@ -124,7 +123,7 @@ class RasterFit:
     def answer(self) -> FittedFace:
         """The head found so far."""
         with torch.no_grad():
-            return detached(self._unknowns.face(self._lighting, self._unknowns.surface()))
+            return detached(self._unknowns.face(self._lighting, self._unknowns.height_mm()))
 
     def _descend(
         self, level: Level, steps: int, names: tuple[str, ...], rate: float, history: dict[str, list[float]]
@@ -136,12 +135,12 @@ class RasterFit:
         fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         weight: Tensor | None = None
         for step in range(steps):
-            surface = self._unknowns.surface()
-            face = self._unknowns.face(self._lighting, surface)
+            height_mm = self._unknowns.height_mm()
+            face = self._unknowns.face(self._lighting, height_mm)
             view = self._view(face, level)
             if weight is None or step % _RENEWED_EVERY == 0:
                 weight = self._renew(view, level)
-            terms = self._terms(face, surface, view, level, weight)
+            terms = self._terms(face, height_mm, view, level, weight)
             loss = torch.stack(list(terms.values())).sum()
             if not bool(torch.isfinite(loss)):
                 return False
@@ -171,7 +170,7 @@ class RasterFit:
         )
 
     def _terms(
-        self, face: FittedFace, surface: Surface, view: View, level: Level, weight: Float[Tensor, "1 size size"]
+        self, face: FittedFace, height_mm: Tensor | None, view: View, level: Level, weight: Float[Tensor, "1 size size"]
     ) -> dict[str, Float[Tensor, ""]]:
         config = self._config
         image_linear = view.image_linear(self._lighting)
@@ -179,12 +178,8 @@ class RasterFit:
         terms = {
             "photometric": config.photometric * (weight * distance).sum() / weight.sum().clamp(min=1.0),
             "landmarks": config.landmarks * self._landmarks(face),
-            "prior": config.prior * self._unknowns.prior(surface),
+            "prior": config.prior * self._unknowns.prior(height_mm),
         }
-        residual = surface.residual_linear
-        if residual is not None and config.albedo_symmetry > 0.0:
-            difference = mirror_difference(residual[None], self._model.mirror.long())
-            terms["albedo_symmetry"] = config.albedo_symmetry * difference
         if config.identity_feature > 0.0:
             terms["identity_feature"] = config.identity_feature * self._feature(view, image_linear, level)
         return terms

@@ -12,7 +12,7 @@ from model.geometry.mesh import vertex_normals
 from model.refine.face import FaceCrop
 from model.render.color import linear_to_srgb, srgb_to_linear
 from model.render.lighting import spherical_harmonics
-from model.render.rasterizer import Rasterizer
+from model.render.rasterizer import Fragments, Rasterizer
 
 _NOT_COMPARED = ("eye_sockets", "mouth_inner", "teeth", "tongue")
 _EYE_WEIGHT = 0.5
@@ -53,17 +53,21 @@ class View:
         albedo_linear: Diffuse albedo.
         harmonics: Of the pixels' normals.
         weight: How far the pixel is the face's skin, faces the camera and lies in the photograph; no gradient.
+        fragments: Triangles seen.
     """
 
     albedo_linear: Float[Tensor, "1 size size 3"]
     harmonics: Float[Tensor, "1 size size 9"]
     weight: Float[Tensor, "1 size size"]
+    fragments: Fragments
 
     def image_linear(self, lighting: Float[Tensor, "1 9 3"]) -> Float[Tensor, "1 size size 3"]:
-        """The picture under a light; dark where the harmonics promise less than nothing."""
-        return (self.albedo_linear * (self.harmonics.flatten(1, 2) @ lighting).view_as(self.albedo_linear)).clamp(
-            min=0.0
-        )
+        """The picture under a light in [0, 1], as a camera that saturates shows it."""
+        return (self.albedo_linear * self.shading(lighting)).clamp(0.0, 1.0)
+
+    def shading(self, lighting: Float[Tensor, "1 9 3"]) -> Float[Tensor, "1 size size 3"]:
+        """What the albedo is multiplied with; dark where the harmonics promise less than nothing."""
+        return (self.harmonics.flatten(1, 2) @ lighting).view_as(self.albedo_linear).clamp(min=0.0)
 
 
 def make_level(crop: FaceCrop, size_px: int) -> Level:
@@ -113,6 +117,7 @@ def draw(
         albedo_linear=albedo,
         harmonics=spherical_harmonics(torch.nn.functional.normalize(normals, dim=-1)),
         weight=weight[..., 0].detach().clamp(0.0, 1.0) * level.inside,
+        fragments=fragments,
     )
 
 

@@ -1,6 +1,6 @@
 """What the raster fit searches: deviations from a start, and the head they make."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,24 +24,10 @@ _RATES = {
     "shift": 0.001,
     "log_focal": 0.003,
     "height": 0.15,
-    "residual": 0.01,
 }
 """Step of each group at its first size: about a thirtieth of what it may have to move."""
 
 _NOT_MOVED = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue", "scalp", "neck", "ears")
-
-
-@dataclass(frozen=True)
-class Surface:
-    """What each vertex has of its own beyond the start.
-
-    Attributes:
-        height_mm: Displacement along the start's normals; None where none is searched.
-        residual_linear: Albedo beyond the components; None likewise.
-    """
-
-    height_mm: Float[Tensor, "vertex 1"] | None
-    residual_linear: Float[Tensor, "vertex 3"] | None
 
 
 class Unknowns:
@@ -76,8 +62,6 @@ class Unknowns:
             shapes["log_focal"] = ()
         if config.offsets == "refine":
             shapes["height"] = (self._smooth.moved_count, 1)
-        if config.albedo_residual == "learn":
-            shapes["residual"] = (self._smooth.moved_count, 3)
         self.values = {name: like.new_zeros(shape).requires_grad_() for name, shape in shapes.items()}
         with torch.no_grad():
             self._normals = vertex_normals(self.start.mesh(model).vertices_mm, model.faces)[0]
@@ -86,16 +70,11 @@ class Unknowns:
         """For the optimiser."""
         return [{"params": [self.values[name]], "lr": _RATES[name]} for name in names if name in self.values]
 
-    def surface(self) -> Surface:
-        """What the vertices have of their own; made once a step, for it takes the longest."""
-        names = [name for name in ("height", "residual") if name in self.values]
-        if not names:
-            return Surface(None, None)
-        solved = self._smooth(torch.cat([self.values[name] for name in names], dim=1))
-        height = solved[:, :1] if "height" in names else None
-        return Surface(height, solved[:, -3:] if "residual" in names else None)
+    def height_mm(self) -> Float[Tensor, "vertex 1"] | None:
+        """Displacement along the start's normals, or None; made once a step, for it takes the longest."""
+        return self._smooth(self.values["height"]) if "height" in self.values else None
 
-    def face(self, lighting: Float[Tensor, "1 9 3"], surface: Surface) -> FittedFace:
+    def face(self, lighting: Float[Tensor, "1 9 3"], height_mm: Float[Tensor, "vertex 1"] | None) -> FittedFace:
         """The head under a light; differentiable."""
         values, parameters = self.values, self.start.parameters
         rotation = rotation_from_vector(values["turn_rad"]) @ parameters.rotation[0]
@@ -109,11 +88,8 @@ class Unknowns:
             lighting=lighting,
         )
         refinement = self.start.refinement
-        if refinement is not None and surface.height_mm is not None:
-            offsets_mm = refinement.offsets_mm + (surface.height_mm * self._normals)[None]
-            refinement = replace(refinement, offsets_mm=offsets_mm)
-        if refinement is not None and surface.residual_linear is not None:
-            refinement = replace(refinement, albedo_linear=refinement.albedo_linear + surface.residual_linear[None])
+        if refinement is not None and height_mm is not None:
+            refinement = replace(refinement, offsets_mm=refinement.offsets_mm + (height_mm * self._normals)[None])
         intrinsics_px = self.start.intrinsics_px
         if "log_focal" in values:
             scale = values["log_focal"].exp()
@@ -123,7 +99,7 @@ class Unknowns:
             )
         return FittedFace(moved, refinement, intrinsics_px)
 
-    def prior(self, surface: Surface) -> Float[Tensor, ""]:
+    def prior(self, height_mm: Float[Tensor, "vertex 1"] | None) -> Float[Tensor, ""]:
         """Half the squared deviations in standard deviations; per-vertex ones count as many as the coefficients."""
         config, values, parameters = self._config, self.values, self.start.parameters
         terms = [
@@ -135,11 +111,9 @@ class Unknowns:
         if "log_focal" in values:
             terms.append((values["log_focal"] / config.focal_log_sd).square())
         count = float(parameters.identity.shape[1])
-        share = count / max(self._smooth.moved_count, 1)
-        if surface.height_mm is not None:
-            terms.append(share * (surface.height_mm / config.offset_sd_mm).square().sum())
-        if surface.residual_linear is not None:
-            terms.append(share * (surface.residual_linear / config.albedo_residual_sd).square().sum())
+        if height_mm is not None:
+            share = count / max(self._smooth.moved_count, 1)
+            terms.append(share * (height_mm / config.offset_sd_mm).square().sum())
         return 0.5 * torch.stack(terms).sum()
 
 
