@@ -45,9 +45,9 @@ def cut_face(
         device: Where it is wanted.
 
     Raises:
-        ValueError: If the landmarks do not span an area.
+        ValueError: If the known landmarks do not span an area.
     """
-    window = window_from_landmarks(landmarks.points_px[landmarks.weight > 0.0]).enlarged(WINDOW_OVER_TRAINING)
+    window = window_from_landmarks(_known(landmarks)).enlarged(WINDOW_OVER_TRAINING)
     scale = size_px / window.side_px
     pixels = torch.from_numpy(crop_image(image_srgb, window, size_px))
     crop = FaceCrop(
@@ -70,6 +70,14 @@ def photograph_intrinsics(
     """The camera of the photograph, from that of its window: the inverse of `crop_intrinsics`."""
     scale = size_px / window.side_px
     return crop_intrinsics(intrinsics_px, -window.left_px * scale, -window.top_px * scale, 1.0 / scale)
+
+
+def _known(landmarks: Landmarks) -> Float[np.ndarray, "68 2"]:
+    """The points, with those that are unknown in the middle of the others, where they widen no box."""
+    known = landmarks.weight > 0.0
+    if not known.any():
+        raise ValueError("none of the 68 landmarks is known")
+    return np.where(known[:, None], landmarks.points_px, landmarks.points_px[known].mean(0))
 
 
 def _inside(window: CropWindow, shape: tuple[int, int], size_px: int) -> Float[np.ndarray, "size size"]:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,70 @@ def test_closing_finishes_what_is_being_written_and_leaves_the_rest(tmp_path: Pa
     results.close()
     assert sorted(started) == sorted(finished)
     assert len(finished) < 40
+
+
+class ToldRefiner:
+    """Notes how many faces it refines at once; breaks for photographs of a green value, and when it is stopped."""
+
+    def __init__(self, poison: int | None = None) -> None:
+        self.order: list[str] = []
+        self.most_at_once = 0
+        self.stopped = threading.Event()
+        self._at_once = 0
+        self._poison = poison
+
+    def refine(self, job: FaceJob) -> FaceJob:
+        if self.stopped.is_set():
+            raise RuntimeError("stopped")
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        time.sleep(0.005)
+        self._at_once -= 1
+        if int(job.image_srgb[0, 0, 1]) == self._poison:
+            raise RuntimeError("no landmarks")
+        self.order.append(job.item.key)
+        return replace(job, reconstruction="refined head")  # pyright: ignore
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+def test_faces_are_refined_one_at_a_time_before_they_are_written(tmp_path: Path) -> None:
+    written: list[object] = []
+
+    def write(job: FaceJob) -> FaceEntry:
+        written.append(job.reconstruction)
+        return write_face(job)
+
+    refiner = ToldRefiner()
+    entries = run(images(tmp_path, *[(2, 0, 0)] * 6), write, refiner=refiner, workers=3)
+    assert {entry.status for entry in entries.values()} == {"ok"}
+    assert written == ["refined head"] * 12
+    assert refiner.most_at_once == 1
+
+
+def test_a_face_that_cannot_be_refined_costs_no_other_its_result(tmp_path: Path) -> None:
+    entries = run(images(tmp_path, (1, 0, 0), (1, 9, 0), (1, 0, 0)), refiner=ToldRefiner(poison=9))
+    assert [entry.status for _, entry in sorted(entries.items())] == ["ok", "failed", "ok"]
+    assert entries["01.png"].message == "face0: RuntimeError: no landmarks"
+
+
+def test_closing_stops_the_refiner_and_writes_what_it_had_finished(tmp_path: Path) -> None:
+    written: list[str] = []
+
+    def write(job: FaceJob) -> FaceEntry:
+        written.append(job.item.key)
+        return write_face(job)
+
+    refiner = ToldRefiner()
+    settings = {"batch_size": 4, "largest_face": False, "workers": 2, "refiner": refiner}
+    pipeline = Pipeline(ToldDetector(), ToldReconstructor(), write, **settings)  # pyright: ignore
+    results = pipeline.run(images(tmp_path, *[(1, 0, 0)] * 40))
+    next(results)
+    results.close()
+    assert refiner.stopped.is_set()
+    assert len(refiner.order) < 40
+    assert set(written) <= set(refiner.order)
 
 
 def test_photographs_in_memory_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,3 +25,14 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     text = capsys.readouterr().err
     assert "1/4" in text
     assert "[red]b.jpg[/red]: broken" in text
+
+
+def test_what_takes_long_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("inference.progress._SECONDS_BETWEEN_LINES", 0.0)
+    with ProgressDisplay(4) as progress:
+        progress.doing("a.jpg, face0: raster")
+    assert "a.jpg, face0: raster" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with ProgressDisplay(4) as progress:
+        progress.doing("[b]a.jpg[/b]: raster")
+    assert "[b]a.jpg[/b]: raster" in capsys.readouterr().err

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from inference.inputs import InputImage
-from inference.report import FaceEntry, ImageEntry
-from inference.resume import Fingerprint, file_stamps, finished_entry, write_record
+from inference.refine_request import RefineRequest
+from inference.report import FaceEntry, ImageEntry, StageEntry
+from inference.resume import Fingerprint, file_stamps, finished_entry, refinement_sha256, write_record
 
 FINGERPRINT = Fingerprint("abc", ("glb", "npz"), largest_face=False)
 
@@ -40,8 +41,40 @@ def test_other_options_or_another_checkpoint_are_not_the_same(finished: tuple[Pa
         replace(FINGERPRINT, checkpoint_sha256="other"),
         replace(FINGERPRINT, formats=("glb",)),
         replace(FINGERPRINT, largest_face=True),
+        replace(FINGERPRINT, refinement="asked"),
     ):
         assert finished_entry(output, item, other) is None
+
+
+def test_what_is_asked_about_refinement_is_part_of_it(tmp_path: Path) -> None:
+    config, landmarks = tmp_path / "refine.yaml", tmp_path / "landmarks"
+    config.write_text("window_px: 64")
+    landmarks.mkdir()
+    (landmarks / "a.json").write_text("1")
+    request = RefineRequest(level="raster", config=config, landmarks=str(landmarks))
+    assert refinement_sha256(RefineRequest()) == ""
+    first = refinement_sha256(request)
+    assert refinement_sha256(replace(request)) == first
+    seen = {first, refinement_sha256(replace(request, level="raytrace"))}
+    seen.add(refinement_sha256(replace(request, network=False)))
+    seen.add(refinement_sha256(replace(request, landmarks="network")))
+    config.write_text("window_px: 65")
+    seen.add(refinement_sha256(request))
+    (landmarks / "a.json").write_text("2")
+    seen.add(refinement_sha256(request))
+    assert len(seen) == 6
+    # Where the config lies does not matter, what it says does.
+    moved = tmp_path / "elsewhere.yaml"
+    moved.write_text(config.read_text())
+    assert refinement_sha256(replace(request, config=moved)) == refinement_sha256(request)
+
+
+def test_a_refined_faces_stages_are_known_again(finished: tuple[Path, InputImage, ImageEntry]) -> None:
+    output, item, entry = finished
+    stages = (StageEntry("landmarks", True, "better", 0.5), StageEntry("raster", False, "worse", 2.0))
+    refined = replace(entry, faces=(replace(entry.faces[0], refinement=stages),))
+    write_record(output, refined, item.path, FINGERPRINT)
+    assert finished_entry(output, item, FINGERPRINT) == refined
 
 
 @pytest.mark.parametrize(
