@@ -11,6 +11,7 @@ from model.export.atlas import Atlas
 from model.export.face_result import FaceResult
 from model.export.glb_buffer import GlbBuffer
 from model.export.glb_material import GlbMaterial
+from model.export.tangents import vertex_tangents
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
 
@@ -47,6 +48,9 @@ def write_glb(
         NORMAL=buffer.accessor(normals[atlas.vertex], gltf.VEC3, gltf.ARRAY_BUFFER),
         TEXCOORD_0=buffer.accessor(_top_down(atlas.uv), gltf.VEC2, gltf.ARRAY_BUFFER),
     )
+    if material.needs_tangents:
+        tangents = vertex_tangents(neutral[atlas.vertex], normals[atlas.vertex], atlas.uv, atlas.faces)
+        attributes.TANGENT = buffer.accessor(tangents, gltf.VEC4, gltf.ARRAY_BUFFER)
     targets = [gltf.Attributes(POSITION=buffer.sparse_accessor(_M_PER_MM * shape[atlas.vertex])) for shape in basis]
     if material.lit:
         for target, shape in zip(targets, basis, strict=True):

@@ -28,6 +28,11 @@ class GlbMaterial(Protocol):
         """Whether the viewer lights it, so that normals matter."""
         ...
 
+    @property
+    def needs_tangents(self) -> bool:
+        """Whether it has a normal map, which is stated in the frame of the mesh's tangents."""
+        ...
+
     def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
         """Put the material and its textures into a document."""
         ...
@@ -46,6 +51,11 @@ class PhotographMaterial:
     @property
     def lit(self) -> bool:
         """Not: the light is in the texture."""
+        return False
+
+    @property
+    def needs_tangents(self) -> bool:
+        """Not: no normal is looked at."""
         return False
 
     def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
@@ -72,9 +82,6 @@ class PhotographMaterial:
 class SkinMaterial:
     """Skin without light: diffuse albedo, reflectance, roughness and normals. Maps of one value become factors.
 
-    The mesh has no tangents: glTF then prescribes those of MikkTSpace from positions, normals and texture coordinates,
-    which every viewer makes alike, also for the morphed head.
-
     Attributes:
         maps: The maps.
     """
@@ -85,6 +92,11 @@ class SkinMaterial:
     def lit(self) -> bool:
         """By the viewer's light."""
         return True
+
+    @property
+    def needs_tangents(self) -> bool:
+        """Unless the normal map says nothing."""
+        return bool((np.abs(self.maps.normal - _FLAT_NORMAL) > 1).any())
 
     def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
         """Put the material and its textures into a document."""
@@ -98,7 +110,7 @@ class SkinMaterial:
             surface.roughnessFactor = 1.0
             surface.metallicRoughnessTexture = gltf.TextureInfo(index=buffer.exact_texture(_in_green(maps.roughness)))
         material = gltf.Material(name="skin", doubleSided=True, pbrMetallicRoughness=surface)
-        if (np.abs(maps.normal - _FLAT_NORMAL) > 1).any():
+        if self.needs_tangents:
             material.normalTexture = gltf.NormalMaterialTexture(index=buffer.exact_texture(maps.normal), scale=1.0)
         material.extensions = {"KHR_materials_specular": _reflectance(maps.specular, buffer)}
         document.extensionsUsed = ["KHR_materials_specular"]

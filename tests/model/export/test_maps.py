@@ -138,6 +138,7 @@ def test_maps_of_one_value_are_factors(appearance: Appearance, tmp_path: Path) -
     (material,) = document["materials"]
     assert len(document["images"]) == 1
     assert "normalTexture" not in material
+    assert "TANGENT" not in document["meshes"][0]["primitives"][0]["attributes"]
     assert material["pbrMetallicRoughness"]["roughnessFactor"] == pytest.approx(0.4, abs=0.002)
     assert material["extensions"]["KHR_materials_specular"] == {
         "specularColorFactor": pytest.approx([1.2] * 3, abs=0.01)
@@ -159,6 +160,8 @@ def test_the_lit_heads_expressions_turn_its_normals(folder: Path) -> None:
     rows = read(sparse["indices"]["bufferView"], np.uint32)
     turned = read(sparse["values"]["bufferView"], np.float32).reshape(-1, 3)
     normals = read(accessors[primitive["attributes"]["NORMAL"]]["bufferView"], np.float32).reshape(-1, 3)
+    tangents = read(accessors[primitive["attributes"]["TANGENT"]]["bufferView"], np.float32).reshape(-1, 4)
+    np.testing.assert_allclose((tangents[:, :3] * normals).sum(1), 0.0, atol=1e-5)
     assert np.abs(turned).max() > 0.05
     np.testing.assert_allclose(np.linalg.norm(normals[rows] + turned, axis=1), 1.0, atol=1e-4)
 
