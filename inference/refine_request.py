@@ -17,6 +17,12 @@ NETWORK_LANDMARKS = "network"
 DETECTORS = {"mediapipe": "mediapipe", "face-alignment": "face_alignment"}
 """Landmark detectors that the user may have installed, and the modules they are."""
 
+_HOW_TO_GET = {
+    # Later versions have no face mesh.
+    "mediapipe": 'pip install "mediapipe<0.10.30"',
+    "face-alignment": "pip install face-alignment",
+}
+
 
 @dataclass(frozen=True)
 class RefineRequest:
@@ -75,7 +81,7 @@ class RefineRequest:
             return
         if self.landmarks in DETECTORS:
             if find_spec(DETECTORS[self.landmarks]) is None:
-                raise ValueError(f"--landmarks {self.landmarks}: not installed; pip install {self.landmarks}")
+                raise ValueError(f"--landmarks {self.landmarks}: not installed; {_HOW_TO_GET[self.landmarks]}")
         elif not Path(self.landmarks).exists():
             known = ", ".join((NETWORK_LANDMARKS, *DETECTORS))
             raise ValueError(f"--landmarks {self.landmarks}: neither one of {known} nor a file or folder that exists")

@@ -5,12 +5,13 @@ from collections.abc import Callable
 import torch
 
 from inference.face_crop import Landmarks
+from inference.landmark_sources import build_landmark_source
 from inference.options import CommandLineError
 from inference.path_traced import choose_path_tracer
 from inference.pipeline import FaceJob
-from inference.refine import Refiner, network_landmarks
+from inference.refine import Refiner
 from inference.refine_options import RefineOptions, read_refine_options
-from inference.refine_request import NETWORK_LANDMARKS, RefineRequest
+from inference.refine_request import RefineRequest
 from inference.refined import Stage, StageAnswer
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
@@ -108,9 +109,10 @@ def landmark_finder(request: RefineRequest) -> Callable[[FaceJob], Landmarks]:
     Raises:
         CommandLineError: If it cannot be used.
     """
-    if request.landmarks == NETWORK_LANDMARKS:
-        return network_landmarks
-    raise CommandLineError(f"--landmarks {request.landmarks}: this source is not there yet")
+    try:
+        return build_landmark_source(request.landmarks)
+    except (OSError, ValueError) as error:
+        raise CommandLineError(" ".join(str(error).split())) from error
 
 
 def _given(start: FittedFace | None) -> FittedFace:
