@@ -166,9 +166,9 @@ def _face(
 
     picture = _traced(number, geometry, lit(light), truth.intrinsics_px, folder, settings)
     seen_face = _seen_face(model, geometry, truth, picture, settings.size_px)
-    # Exposed for the face, darker skin darker, a few highlights beyond white.
+    # Cameras meter the whole picture: the exposure makes up for a part of the skin's tone. Highlights go beyond white.
     level = picture.image_linear.numpy()[seen_face].mean()
-    gain = (0.1 + 0.34 * plan.tone) / float(level)
+    gain = 0.52 * plan.tone**0.7 / float(level)
     appearance = lit(light.scaled(gain))
     return BenchmarkFace(
         name=f"{number}: tone {plan.tone:.2f}, {'hard' if plan.lamps else 'smooth'}",
