@@ -1,0 +1,134 @@
+"""infer.py --refine as its users start it, on the astronaut."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+import infer
+from inference.options import RELEASED_CHECKPOINT
+
+pytestmark = pytest.mark.skipif(
+    not (RELEASED_CHECKPOINT / "config.json").is_file(), reason="the released checkpoint is not in this checkout"
+)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs")
+    Image.fromarray(skimage.data.astronaut()).save(folder / "astronaut.png")
+    return folder
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str | Path) -> Done:
+    """In this process, which has loaded torch already."""
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        code = infer.main(["--device", "cpu", *map(str, arguments)])
+    return Done(code, out.getvalue(), errors.getvalue())
+
+
+def face_entry(output: Path) -> dict:
+    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    (entry,) = report["entries"]
+    (face,) = entry["faces"]
+    return face
+
+
+def arrays(output: Path) -> dict[str, np.ndarray]:
+    with np.load(output / "astronaut.png" / "face0" / "face.npz", allow_pickle=False) as face:
+        return {name: face[name] for name in face.files}
+
+
+@pytest.fixture(scope="module")
+def unrefined(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("plain")
+    done = run("--images", photographs, "--output", output, "--formats", "npz")
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+@pytest.fixture(scope="module")
+def landmark_folder(unrefined: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The astronaut's landmarks as a user might have them, 6 px lower than the network's."""
+    folder = tmp_path_factory.mktemp("landmarks")
+    points = arrays(unrefined)["landmarks68_image"] + (0.0, 6.0)
+    (folder / "astronaut.json").write_text(json.dumps(points.tolist()))
+    return folder
+
+
+def test_the_head_goes_to_the_landmarks_and_the_files_say_so(
+    photographs: Path, unrefined: Path, landmark_folder: Path, tmp_path: Path
+) -> None:
+    options = ("--images", photographs, "--output", tmp_path, "--formats", "npz", "pictures")
+    options = (*options, "--refine", "landmarks", "--landmarks", landmark_folder)
+    done = run(*options)
+    assert done.returncode == 0, done.stderr
+    face = face_entry(tmp_path)
+    assert set(face["files"]) == {"face.npz", "before_after.jpg", "refinement.json", "history.csv"}
+    (stage,) = face["refinement"]
+    assert (stage["name"], stage["accepted"]) == ("landmarks", True)
+    before, after = arrays(unrefined), arrays(tmp_path)
+    assert set(before) == set(after)
+    moved = (after["landmarks68_image"] - before["landmarks68_image"]).mean(0)
+    np.testing.assert_allclose(moved, (0.0, 6.0), atol=1.0)
+    # The arrays still fit one another, in the photograph's px.
+    camera = after["vertices"] @ after["rotation"].T + after["translation"]
+    np.testing.assert_allclose(camera, after["vertices_camera"], atol=0.01)
+    fx, cx = after["intrinsics"][0, 0], after["intrinsics"][0, 2]
+    np.testing.assert_allclose(fx * camera[:, 0] / -camera[:, 2] + cx, after["vertices_image"][:, 0], atol=0.05)
+    # Once more: nothing to do; with other landmarks everything.
+    record = tmp_path / "astronaut.png" / "result.json"
+    stamp = record.stat().st_mtime_ns
+    again = run(*options, "--resume")
+    assert "1 kept from an earlier run" in again.stdout, again.stderr
+    assert record.stat().st_mtime_ns == stamp
+    (landmark_folder / "astronaut.json").write_text(json.dumps(before["landmarks68_image"].tolist()))
+    changed = run(*options, "--resume")
+    assert "kept" not in changed.stdout
+    assert record.stat().st_mtime_ns != stamp
+
+
+def test_without_the_network_the_mean_head_finds_its_place(photographs: Path, unrefined: Path, tmp_path: Path) -> None:
+    points = arrays(unrefined)["landmarks68_image"]
+    np.save(tmp_path / "astronaut.npy", points)
+    options = ("--images", photographs, "--output", tmp_path / "out", "--formats", "npz", "--no-network")
+    done = run(*options, "--refine", "landmarks", "--landmarks", tmp_path / "astronaut.npy")
+    assert done.returncode == 0, done.stderr
+    found = arrays(tmp_path / "out")
+    size = float(np.sqrt(np.ptp(points, axis=0).prod()))
+    assert np.linalg.norm(found["landmarks68_image"] - points, axis=1).mean() < 0.02 * size
+    # Nothing of the network's is in it.
+    assert np.abs(found["offsets_mm"]).max() == 0.0
+    assert np.abs(found["albedo"]).max() == 0.0
+
+
+def test_a_face_without_landmarks_fails_alone_where_there_is_no_network(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "landmarks").mkdir()
+    options = ("--images", photographs, "--output", tmp_path / "out", "--formats", "npz", "--no-network")
+    done = run(*options, "--refine", "landmarks", "--landmarks", tmp_path / "landmarks")
+    assert done.returncode == 1
+    assert "no landmarks of astronaut.png" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_config_with_a_mistake_ends_the_program_at_once(photographs: Path, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("raytrace: {lights: 3}")
+    done = run("--images", photographs, "--output", tmp_path / "out", "--refine", "raster", "--refine-config", config)
+    assert done.returncode == 2
+    assert "mine.yaml: unknown setting raytrace.lights" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
