@@ -8,7 +8,10 @@ from model.face.morphable_model import MorphableModel
 from model.refine.landmark_points import HeadState, PointHead, project_points
 
 JAW_COUNT = 17
-_CHIN = 8
+_ABOUT_CHIN = slice(6, 11)
+_FAR_MM = 15.0
+"""A jaw point that lies this much deeper than its mirror image is on the far side."""
+
 _STEPS = 12
 """Candidates from a jaw point towards the middle of the face."""
 
@@ -58,9 +61,10 @@ class ContourJaw:
         projected, _ = project_points(self._head, state, self._intrinsics_px)
         own, candidates = projected[:JAW_COUNT], projected[68:].unflatten(0, (JAW_COUNT, self._steps))
         reach = ((candidates - own[:, None]) * self._out[:, None]).sum(-1)
-        best = reach.argmax(1)
+        towards_mm = self._head.rows(torch.arange(JAW_COUNT)).points_mm(state) @ state.rotation[2]
+        moved = (towards_mm < towards_mm.flip(0) - _FAR_MM) & (reach.amax(1) > 0.0)
+        # About the chin the outline runs under the jaw: there the points are the same.
+        moved[_ABOUT_CHIN] = False
         index = torch.arange(68)
-        # The chin is on the outline in every pose that shows a face; half a pixel in favour of the true points.
-        moved = (reach.amax(1) > 0.5) & (index[:JAW_COUNT] != _CHIN)
-        slid = 68 + torch.arange(JAW_COUNT) * self._steps + best
+        slid = 68 + torch.arange(JAW_COUNT) * self._steps + reach.argmax(1)
         return torch.cat((torch.where(moved, slid, index[:JAW_COUNT]), index[JAW_COUNT:]))

@@ -21,8 +21,8 @@ from model.refine.landmark_solver import PointProblem, Robust, solve
 
 _NAME = "landmarks"
 _LEAST_POINTS = 8
-_NO_FACE = 0.75
-"""Mean residual over the limit of doubt from which on the points are no face's."""
+_NO_FACE = 0.15
+"""Mean residual over the size of the face from which on the points are no face's."""
 
 _LARGEST_COEFFICIENT_SD = 6.0
 
@@ -63,7 +63,7 @@ def fit_landmarks(
         "focal_px": float(crop.intrinsics_px[0, 0] if start is None else start.intrinsics_px[0, 0])
         * float(state.log_focal.exp()),
     }
-    problem = _what_is_wrong(state, figures, config, alone=start is None)
+    problem = _what_is_wrong(state, figures, fit.residual(state, doubt=False), alone=start is None)
     if problem and start is None:
         raise ValueError(f"{problem}: are these the landmarks of this photograph's face?")
     seconds = time.perf_counter() - began
@@ -153,11 +153,11 @@ class _Fit:
         )[0]
         return self._weight * seen
 
-    def residual(self, state: HeadState) -> float:
+    def residual(self, state: HeadState, *, doubt: bool = True) -> float:
         """Weighted mean distance of the landmarks over the size of the face, doubted ones at the limit of doubt."""
         projected, _ = project_points(self._head.rows(self._choose(state)), state, self._intrinsics_px)
         distance = (projected - self._target_px).norm(dim=-1) / self._box_px
-        if self._config.robust != "none":
+        if doubt and self._config.robust != "none":
             distance = distance.clamp(max=self._config.robust_limit * self._config.noise)
         return float((self._weight * distance).sum() / self._weight.sum())
 
@@ -206,7 +206,7 @@ def _mean_state(state: HeadState) -> HeadState:
     return replace(state, **zeros)
 
 
-def _what_is_wrong(state: HeadState, figures: dict[str, float], config: LandmarkFitConfig, *, alone: bool) -> str:
+def _what_is_wrong(state: HeadState, figures: dict[str, float], undoubted: float, *, alone: bool) -> str:
     """Empty if the fit may be kept."""
     values = torch.cat((state.rotation.flatten(), state.translation_mm, state.identity, state.expression))
     before, after = figures["residual_before_percent"], figures["residual_after_percent"]
@@ -216,8 +216,8 @@ def _what_is_wrong(state: HeadState, figures: dict[str, float], config: Landmark
         return "the fitted head lies at or behind the camera"
     if len(state.identity) and float(state.identity.abs().amax()) > _LARGEST_COEFFICIENT_SD:
         return f"an identity coefficient of {float(state.identity.abs().amax()):.1f} standard deviations is no face"
-    if after > 100.0 * _NO_FACE * config.robust_limit * config.noise:
-        return f"the fitted head's landmarks are {after:.0f} % of the face's size off"
+    if undoubted > _NO_FACE:
+        return f"the fitted head's landmarks are {100.0 * undoubted:.0f} % of the face's size off"
     if not alone and after > before * (1.0 + 1e-6) + 1e-6:
         return f"landmarks would be {after:.2f} % of the face's size off instead of {before:.2f} %"
     return ""
