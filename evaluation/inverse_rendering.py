@@ -25,13 +25,11 @@ class FoundSkin:
     Attributes:
         diffuse_linear: Its albedo map, row 0 at v = 1.
         rendered_linear: The face as it makes it look, in the photograph's pixels; 0 where it says nothing.
-        accepted: Whether it kept its answer; where not, the start is its answer.
-        reason: In its own words.
+        reason: What the fit says of it.
     """
 
     diffuse_linear: Float[np.ndarray, "texture texture 3"]
     rendered_linear: Float[np.ndarray, "size size 3"]
-    accepted: bool
     reason: str
 
 
