@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint bench bench-train clean
+.PHONY: help setup demo demo-refine test lint bench bench-train clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(READY) ## make .venv with the pinned requirements (minutes, 6.5 GB)
 
@@ -26,6 +26,11 @@ examples/astronaut.png: $(READY)
 demo: examples/astronaut.png ## a photograph becomes a 3D head: results/index.html
 	@echo "== reconstructing the faces of examples/"
 	$(BIN)/python infer.py --images examples/ --output results/
+	@echo "== done: open results/index.html in a browser"
+
+demo-refine: examples/astronaut.png ## the same, refined by inverse rendering: skin maps, light, relit pictures
+	@echo "== refining the faces of examples/"
+	$(BIN)/python infer.py --images examples/ --output results/ --refine raytrace
 	@echo "== done: open results/index.html in a browser"
 
 lint: $(READY) ## format, lint, types, import rules, spelling

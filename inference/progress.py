@@ -70,7 +70,7 @@ class ProgressDisplay:
             self._bar.update(self._task, description=text)
         elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            print(text, file=sys.stderr, flush=True)
+            print(f"{self._done}/{self._total} images; {text}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """Print a line without breaking the bar."""

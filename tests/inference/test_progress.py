@@ -31,7 +31,7 @@ def test_what_takes_long_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setattr("inference.progress._SECONDS_BETWEEN_LINES", 0.0)
     with ProgressDisplay(4) as progress:
         progress.doing("a.jpg, face0: raster")
-    assert "a.jpg, face0: raster" in capsys.readouterr().err
+    assert capsys.readouterr().err == "0/4 images; a.jpg, face0: raster\n"
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     with ProgressDisplay(4) as progress:
         progress.doing("[b]a.jpg[/b]: raster")
