@@ -8,7 +8,7 @@ once; light and skin are then optimised without noise.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -18,7 +18,10 @@ class TransportTables:
 
     The radiance of a sample is
 
-        albedo * (diffuse @ light + bounce . light) + f0 * (specular @ light) + grazing @ light
+        albedo * (diffuse @ light + bounce . wide) + f0 * (specular @ wide) + grazing @ wide
+
+    where `wide` is the light itself, or `spread @ light`: shadow edges want hundreds of narrow lights, bounced and
+    reflected light is soft, and its tables are many times as large.
 
     Attributes:
         diffuse: Integral of basis radiance x visibility x max(0, n . w) / pi: under light of radiance 1 from
@@ -29,13 +32,41 @@ class TransportTables:
             weighted with (1 - c), for each roughness level. To be multiplied with f0.
         grazing: The part weighted with c, for each roughness level. It does not depend on f0.
         roughness_levels: Perceptual roughness of the levels, ascending; alpha = roughness squared.
+        spread: From the K lights to the fewer, wider ones of the other tables; None where they are the same.
     """
 
     diffuse: Float[Tensor, "sample light"]
-    bounce: Float[Tensor, "sample light 3"] | None
-    specular: Float[Tensor, "sample level light"]
-    grazing: Float[Tensor, "sample level light"]
+    bounce: Float[Tensor, "sample wide 3"] | None
+    specular: Float[Tensor, "sample level wide"]
+    grazing: Float[Tensor, "sample level wide"]
     roughness_levels: Float[Tensor, " level"]
+    spread: Float[Tensor, "wide light"] | None = None
+
+    def wide(self, light: Float[Tensor, "light 3"]) -> Float[Tensor, "wide 3"]:
+        """The light as the bounce and glossy tables have it."""
+        return light if self.spread is None else self.spread @ light
+
+    def to(self, device: torch.device) -> "TransportTables":
+        """The same on another device."""
+        return TransportTables(
+            diffuse=self.diffuse.to(device),
+            bounce=None if self.bounce is None else self.bounce.to(device),
+            specular=self.specular.to(device),
+            grazing=self.grazing.to(device),
+            roughness_levels=self.roughness_levels.to(device),
+            spread=None if self.spread is None else self.spread.to(device),
+        )
+
+    def part(self, which: Int[Tensor, " some"]) -> "TransportTables":
+        """Some of the samples."""
+        return TransportTables(
+            diffuse=self.diffuse[which],
+            bounce=None if self.bounce is None else self.bounce[which],
+            specular=self.specular[which],
+            grazing=self.grazing[which],
+            roughness_levels=self.roughness_levels,
+            spread=self.spread,
+        )
 
 
 def shade(
@@ -62,7 +93,7 @@ def irradiance(tables: TransportTables, light: Float[Tensor, "light 3"]) -> Floa
     direct = tables.diffuse @ light
     if tables.bounce is None:
         return direct
-    return direct + torch.einsum("plc,lc->pc", tables.bounce, light)
+    return direct + torch.einsum("plc,lc->pc", tables.bounce, tables.wide(light))
 
 
 def glossy(
@@ -72,14 +103,25 @@ def glossy(
     roughness: Float[Tensor, " sample"],
 ) -> Float[Tensor, "sample 3"]:
     """Radiance of the GGX reflection."""
-    below, share = _level(tables.roughness_levels, roughness)
-    weights = torch.zeros(len(roughness), len(tables.roughness_levels), dtype=roughness.dtype, device=roughness.device)
+    wide = tables.wide(light)
+    reflected = torch.einsum("plk,kc->plc", tables.specular, wide)
+    glancing = torch.einsum("plk,kc->plc", tables.grazing, wide)
+    return mixed_levels(tables.roughness_levels, reflected, glancing, f0, roughness)
+
+
+def mixed_levels(
+    levels: Float[Tensor, " level"],
+    reflected: Float[Tensor, "sample level channel"],
+    glancing: Float[Tensor, "sample level channel"],
+    f0: Float[Tensor, " sample"],
+    roughness: Float[Tensor, " sample"],
+) -> Float[Tensor, "sample channel"]:
+    """The reflection of a material from what each level of roughness reflects, under a light or under basis lights."""
+    below, share = _level(levels, roughness)
+    weights = torch.zeros(len(roughness), len(levels), dtype=roughness.dtype, device=roughness.device)
     weights = weights.scatter(1, below[:, None], (1.0 - share)[:, None])
     weights = weights.scatter_add(1, (below + 1)[:, None], share[:, None])
-    reflected = torch.einsum("plk,kc->plc", tables.specular, light)
-    glancing = torch.einsum("plk,kc->plc", tables.grazing, light)
-    mixed = f0[:, None, None] * reflected + glancing
-    return (weights[..., None] * mixed).sum(1)
+    return (weights[..., None] * (f0[:, None, None] * reflected + glancing)).sum(1)
 
 
 def _level(levels: Float[Tensor, " level"], roughness: Float[Tensor, " sample"]) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,136 @@
+"""Settings of the ray-traced stage."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class LightConfig:
+    """What the light may look like.
+
+    Attributes:
+        kind: `harmonics`: an environment in spherical harmonics; `gaussians`: an environment of non-negative lobes;
+            `stage`: a light stage of non-negative area lights around the head, with a uniform environment.
+        bands: Bands of the harmonics, 1 to 9.
+        gaussians: Lobes. Shadow edges are as sharp as the lobes are narrow.
+        wide_gaussians: Lobes for reflected and bounced light.
+        lamps: Area lights of the stage, at least 20.
+        directions: Directions in which visibility is traced.
+        visibility: Trace shadows; without, every light reaches everything that faces it.
+        bounce: Add light that the head throws back at itself once.
+    """
+
+    kind: Literal["harmonics", "gaussians", "stage"] = "gaussians"
+    bands: int = 9
+    gaussians: int = 512
+    wide_gaussians: int = 64
+    lamps: int = 40
+    directions: int = 1024
+    visibility: bool = True
+    bounce: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        if not 1 <= self.bands <= 9:
+            raise ValueError(f"light.bands must be 1 to 9, not {self.bands}")
+        if self.lamps < 20:
+            raise ValueError(f"light.lamps must be at least 20, not {self.lamps}")
+        if min(self.gaussians, self.wide_gaussians) < 6:
+            raise ValueError(f"light.gaussians and light.wide_gaussians must be at least 6, not {self.gaussians}")
+        if self.directions < 64:
+            raise ValueError(f"light.directions must be at least 64, not {self.directions}")
+
+
+@dataclass(frozen=True)
+class RaytraceWeights:
+    """Weights of the terms; the data term, mean distance in sRGB per pixel, has weight 1.
+
+    Attributes:
+        coefficients: Squared distance of the albedo coefficients from the start, mean over the coefficients, sd^2.
+        tone: Squared log of the albedo's common factor over the start's.
+        white_light: Squared chroma of the light as a whole over its strength.
+        lamp_chroma: Squared chroma of single lights over the strength of all.
+        sparsity: Share of the light outside its mean: square root of the lights' strengths, which few strong lights
+            have less of than many weak ones. Only for lights that cannot be negative.
+        negative: Squared negative radiance over the mean radiance. Only for harmonics.
+        band: Squared harmonics times the fourth power of their band. Only for harmonics.
+        smoothness: Mean absolute step of the log albedo between neighbouring texels, of a texture of 256 px.
+        symmetry: Mean absolute difference of the log albedo and its mirror image.
+        prior: Squared log of the texture over the statistical albedo, coarse scales only.
+        consistency: Squared log of the texture over the statistical albedo, every texel.
+        regions: Squared distance of regional specular and roughness values from the statistical ones, log.
+    """
+
+    coefficients: float = 0.002
+    tone: float = 0.05
+    white_light: float = 0.02
+    lamp_chroma: float = 0.01
+    sparsity: float = 0.002
+    negative: float = 0.1
+    band: float = 1e-4
+    smoothness: float = 0.1
+    symmetry: float = 0.05
+    prior: float = 0.05
+    consistency: float = 0.01
+    regions: float = 0.01
+
+
+@dataclass(frozen=True)
+class RaytraceConfig:
+    """Settings of the ray-traced stage.
+
+    Attributes:
+        light: The light.
+        weights: The terms.
+        texture_px: Side of the maps that are written.
+        rounds: How often light and texture are found in turns.
+        solver_rounds: How often light and albedo coefficients are solved for in turns before the first step.
+        light_steps: Steps of each round for light and albedo coefficients.
+        texture_steps: Steps of each round for the texture.
+        material_steps: Steps of each round for regional specular and roughness.
+        light_samples: Samples of the face that the light is found from.
+        light_rate: Step of the light over its mean.
+        coefficient_rate: Step of the albedo coefficients, sd.
+        texture_rate: Step of the log albedo.
+        least_cosine: Samples that face the camera by less are left out.
+        materials: `held`: statistical specular and roughness; `regions`: a few regional values on them; `free`: maps
+            over the texture, which one photograph does not determine.
+        least_gain_db: Masked PSNR over the start's that the answer must have to be kept.
+        seed: Of every random choice.
+    """
+
+    light: LightConfig = field(default_factory=LightConfig)
+    weights: RaytraceWeights = field(default_factory=RaytraceWeights)
+    texture_px: int = 512
+    rounds: int = 2
+    solver_rounds: int = 4
+    light_steps: int = 80
+    texture_steps: int = 80
+    material_steps: int = 30
+    light_samples: int = 6000
+    light_rate: float = 0.05
+    coefficient_rate: float = 0.05
+    texture_rate: float = 0.03
+    least_cosine: float = 0.2
+    materials: Literal["held", "regions", "free"] = "regions"
+    least_gain_db: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        if self.texture_px < 16 or self.texture_px & (self.texture_px - 1):
+            raise ValueError(f"texture_px must be a power of two from 16 on, not {self.texture_px}")
+        if min(self.rounds, self.solver_rounds, self.light_samples) < 1:
+            raise ValueError("rounds, solver_rounds and light_samples must be at least 1")
+        if min(self.light_steps, self.texture_steps, self.material_steps) < 0:
+            raise ValueError("light_steps, texture_steps and material_steps must not be negative")
+        if not 0.0 <= self.least_cosine < 1.0:
+            raise ValueError(f"least_cosine must be in [0, 1), not {self.least_cosine}")

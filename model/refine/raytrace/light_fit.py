@@ -1,0 +1,93 @@
+"""First half of the ray-traced stage: the light, together with the statistical albedo, which no shadow can enter."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from model.refine.raytrace import priors
+from model.refine.raytrace.config import RaytraceConfig, RaytraceWeights
+from model.refine.raytrace.descent import History, descend
+from model.refine.raytrace.light_setup import LightSpace
+from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.tables import irradiance
+
+
+def fit_light(
+    problem: Problem,
+    space: LightSpace,
+    light: Float[Tensor, "light 3"],
+    coefficients: Float[Tensor, " component"],
+    start_coefficients: Float[Tensor, " component"],
+    reflection: Float[Tensor, "sample light"],
+    texture: Float[Tensor, "sample 3"],
+    config: RaytraceConfig,
+    history: History,
+) -> tuple[Float[Tensor, "light 3"], Float[Tensor, " component"]]:
+    """Move light and albedo coefficients together, with everything that is believed of them.
+
+    Args:
+        problem: What is seen.
+        space: The basis of the light.
+        light: Where the light starts.
+        coefficients: Where the albedo coefficients start.
+        start_coefficients: Where they are pulled to.
+        reflection: Glossy transport of the samples' materials.
+        texture: What the statistical albedo is multiplied with.
+        config: Steps, rates, weights.
+        history: Gets the terms of every step.
+
+    Returns:
+        Light and coefficients.
+    """
+    if config.light_steps == 0:
+        return light, coefficients
+    weights = config.weights
+    scale = (light.mean() if space.nonnegative else light.abs().max()).clamp(min=1e-4)
+    raw = (light / scale).detach().clone().requires_grad_()
+    moved = coefficients.detach().clone().requires_grad_()
+    start_tone = _tone(problem, problem.albedo_linear(start_coefficients))
+
+    def current() -> Tensor:
+        value = raw * scale
+        return value if problem.color else value.mean(1, keepdim=True).expand(-1, 3)
+
+    def terms() -> dict[str, Tensor]:
+        value, albedo = current(), problem.albedo_linear(moved)
+        arriving = irradiance(problem.tables, value)
+        return {
+            "distance": problem.distance(albedo * texture * arriving + reflection @ value),
+            "coefficients": weights.coefficients * (moved - start_coefficients).square().mean(),
+            "tone": weights.tone * (_tone(problem, albedo) - start_tone).square(),
+            **_light_terms(problem, value, arriving, space, weights),
+        }
+
+    def nonnegative() -> None:
+        if space.nonnegative:
+            raw.clamp_(min=0.0)
+
+    rates = ((raw, config.light_rate), (moved, config.coefficient_rate))
+    descend(terms, rates, config.light_steps, history, "light", nonnegative)
+    return current().detach(), moved.detach()
+
+
+def _light_terms(
+    problem: Problem,
+    light: Float[Tensor, "light 3"],
+    arriving: Float[Tensor, "sample 3"],
+    space: LightSpace,
+    weights: RaytraceWeights,
+) -> dict[str, Tensor]:
+    strength = (arriving * problem.weight[:, None]).sum(0) / problem.weight.sum().clamp(min=1e-6)
+    terms = {"white_light": weights.white_light * priors.white_light(strength)}
+    if space.nonnegative:
+        terms["lamp_chroma"] = weights.lamp_chroma * priors.lamp_chroma(light)
+        terms["sparsity"] = weights.sparsity * priors.sparsity(light)
+    if space.radiance is not None:
+        terms["negative"] = weights.negative * priors.negative_radiance(space.radiance @ light)
+    if space.band is not None:
+        terms["band"] = weights.band * priors.high_bands(light, space.band)
+    return terms
+
+
+def _tone(problem: Problem, albedo_linear: Float[Tensor, "sample 3"]) -> Float[Tensor, ""]:
+    """Log of the albedo's common factor."""
+    return (albedo_linear.log().mean(1) * problem.weight).sum() / problem.weight.sum().clamp(min=1e-6)
