@@ -1,6 +1,7 @@
 """Putting a run's refinement together: settings, landmarks, stages."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import torch
 
@@ -12,7 +13,7 @@ from inference.pipeline import FaceJob
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions, read_refine_options
 from inference.refine_request import RefineRequest
-from inference.refined import Stage, StageAnswer
+from inference.refined import Raytraced, Stage, StageAnswer
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
 from model.identity import build_identity_network
@@ -99,8 +100,25 @@ def build_stages(
     if request.level in ("raster", "raytrace"):
         stages["raster"] = raster
     if request.level == "raytrace":
-        raise CommandLineError("--refine raytrace: this stage is not there yet")
+        stages["raytrace"] = _raytrace(options, morphable_model, cache)
     return stages
+
+
+def _raytrace(options: RefineOptions, morphable_model: MorphableModel, cache: TransportCache) -> Stage:
+    if find_spec("embreex") is None:
+        raise CommandLineError("--refine raytrace needs the package embreex: pip install embreex")
+    from model.refine.raytrace.stage import fit_raytrace
+
+    def raytrace(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
+        face, record = fit_raytrace(morphable_model, crop, _given(start), options.raytrace, cache.folder)
+        cache.prune()
+        if face.appearance is None:
+            return StageAnswer(face.fitted), record
+        return StageAnswer(
+            face.fitted, Raytraced(face.appearance, face.rendered_linear, face.mask, face.albedo_linear)
+        ), record
+
+    return raytrace
 
 
 def landmark_finder(request: RefineRequest) -> Callable[[FaceJob], Landmarks]:

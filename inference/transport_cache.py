@@ -20,7 +20,7 @@ class TransportCache:
         return self._folder if self._limit_bytes > 0.0 else None
 
     def prune(self) -> None:
-        """Remove the files that were written or found useful longest ago, until the rest is small enough."""
+        """Remove the files that were written longest ago, until the rest is small enough."""
         if not self._folder.is_dir():
             return
         files = [(path, path.stat()) for path in self._folder.glob("*.safetensors")]
