@@ -192,6 +192,16 @@ def test_gradients_of_shading_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(lambda *values: shade(tables, *values), (*inputs, roughness))
 
 
+def test_tables_move_to_another_device():
+    surface = ball_surface(12)
+    config = TransportConfig(directions=64, bounce_directions=16, glossy_samples=0)
+    moved = build_tables(surface, rays_of(ball()), CONSTANT, config).to("meta")
+    assert moved.bounce is None
+    assert moved.diffuse.is_meta
+    assert moved.grazing.is_meta
+    assert moved.roughness_levels.is_meta
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
