@@ -20,8 +20,8 @@ class Answer(Protocol):
     """What the stage answers, as far as the benchmark looks at it."""
 
     @property
-    def appearance(self) -> Appearance:
-        """Skin and light."""
+    def appearance(self) -> Appearance | None:
+        """Skin and light; None where it was not accepted."""
         ...
 
     @property
@@ -59,7 +59,7 @@ def as_fit(stage: Stage, model: MorphableModel, config: RaytraceConfig) -> Fit:
 
     def fit(crop: FaceCrop, start: FittedFace) -> FoundSkin | None:
         answer, record = stage(model, crop, start, config)
-        if not record.accepted:
+        if not record.accepted or answer.appearance is None:
             return None
         return FoundSkin(
             diffuse_linear=answer.appearance.diffuse_linear,

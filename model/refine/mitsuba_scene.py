@@ -23,8 +23,6 @@ from model.refine.mitsuba_variant import LEAST_LLVM, LLVM_VARIABLE, MitsubaUnava
 from model.refine.raytrace.surface import HeadGeometry
 
 _SAMPLES_PER_PASS = 64
-_CLEARANCE_MM = 5.0
-"""The camera sees from this far before the head to this far behind it, so that no lamp is in the picture."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +88,13 @@ def render(
         raise ValueError(f"samples must be 1 or more and max_depth 2 or more, not {samples} and {max_depth}")
     mi = start_mitsuba()
     head = _head(mi, geometry, appearance)
-    sensor = _sensor(geometry, intrinsics_px, size_px)
+    sensor = _sensor(intrinsics_px, size_px)
     centre_mm = geometry.vertices_mm.detach().float().mean(0).tolist()
     lights = (_environment(mi, appearance.environment_linear), _discs(mi, appearance.lamps, centre_mm))
     pixels = np.zeros((size_px, size_px, 4))
     traced = [light for light in lights if light]
     for number, light in enumerate(traced or [{}]):
-        # hide_emitters: the background stays empty.
+        # hide_emitters: the background stays empty, and the camera looks through lamps.
         integrator = {"type": "path", "max_depth": max_depth, "rr_depth": 100, "hide_emitters": True}
         scene = mi.load_dict({"type": "scene", "integrator": integrator, "sensor": sensor, "head": head, **light})
         traced_pixels = _accumulate(mi, scene, samples, (2 * seed + number) * 4096)
@@ -117,7 +115,7 @@ def surface_buffers(geometry: HeadGeometry, intrinsics_px: Float[Tensor, "3 3"],
     scene = mi.load_dict(
         {
             "type": "scene",
-            "sensor": _sensor(geometry, intrinsics_px, size_px),
+            "sensor": _sensor(intrinsics_px, size_px),
             "head": _mesh(mi, geometry, {"type": "diffuse"}),
         }
     )
@@ -179,14 +177,13 @@ def _accumulate(mi: Any, scene: Any, samples: int, seed: int) -> Float[np.ndarra
     return np.asarray(total / samples)
 
 
-def _sensor(geometry: HeadGeometry, intrinsics_px: Float[Tensor, "3 3"], size_px: int) -> dict[str, Any]:
+def _sensor(intrinsics_px: Float[Tensor, "3 3"], size_px: int) -> dict[str, Any]:
     """Mitsuba's camera; it turns about the vertical so that it looks along -z with +x to the right."""
     import mitsuba as mi
 
     fx, fy = float(intrinsics_px[0, 0]), float(intrinsics_px[1, 1])
     if abs(fx / fy - 1.0) > 1e-3:
         raise ValueError(f"the camera has focal lengths of {fx} and {fy} px; Mitsuba's has square pixels")
-    depth_mm = -geometry.vertices_mm.detach()[:, 2]
     return {
         "type": "perspective",
         "fov_axis": "x",
@@ -194,8 +191,8 @@ def _sensor(geometry: HeadGeometry, intrinsics_px: Float[Tensor, "3 3"], size_px
         # Shares of the picture; where the principal point lies from the centre.
         "principal_point_offset_x": 0.5 - float(intrinsics_px[0, 2]) / size_px,
         "principal_point_offset_y": 0.5 - float(intrinsics_px[1, 2]) / size_px,
-        "near_clip": max(float(depth_mm.min()) - _CLEARANCE_MM, 1.0),
-        "far_clip": float(depth_mm.max()) + _CLEARANCE_MM,
+        "near_clip": 1.0,
+        "far_clip": 1e6,
         "to_world": mi.ScalarTransform4f().look_at([0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]),
         "film": {
             "type": "hdrfilm",
