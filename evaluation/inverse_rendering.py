@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from evaluation.inverse_rendering_faces import BenchmarkFace
 from evaluation.inverse_rendering_metrics import SkinFigures, psnr_db, skin_figures
@@ -24,12 +24,14 @@ class FoundSkin:
 
     Attributes:
         diffuse_linear: Its albedo map, row 0 at v = 1.
-        rendered_linear: The face as it makes it look, in the photograph's pixels; 0 where it says nothing.
+        rendered_linear: The face as it makes it look, in the photograph's pixels.
+        drawn: Pixels that it says anything about.
         reason: What the fit says of it.
     """
 
     diffuse_linear: Float[np.ndarray, "texture texture 3"]
     rendered_linear: Float[np.ndarray, "size size 3"]
+    drawn: Bool[np.ndarray, "size size"]
     reason: str
 
 
@@ -93,7 +95,7 @@ def evaluate_inverse_rendering(
                 yield FitResult(face, name, of_start, False, seconds)
                 continue
             picture = linear_to_srgb(torch.from_numpy(found.rendered_linear).clamp(0.0, 1.0)).numpy()
-            quality = psnr_db(picture, unit_srgb(face), face.seen_face)
+            quality = psnr_db(picture, unit_srgb(face), face.seen_face & found.drawn)
             yield FitResult(face, name, skin_figures(found.diffuse_linear, quality, face.texels), True, seconds)
 
 

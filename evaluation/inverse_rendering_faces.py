@@ -10,17 +10,19 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import binary_erosion, gaussian_filter
+from torch.nn.functional import normalize
 
 from common.atomic import atomic_path
 from evaluation.inverse_rendering_lights import SceneLight, hard_light, smooth_light
 from evaluation.inverse_rendering_skin import paint_skin
-from evaluation.inverse_rendering_truth import TexelTruth, face_triangles, texel_truth
+from evaluation.inverse_rendering_truth import LEAST_COSINE, TexelTruth, face_triangles, texel_truth
 from model.export.appearance import Appearance
 from model.export.atlas import Atlas, build_atlas
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
 from model.geometry.camera import project
+from model.geometry.mesh import vertex_normals
 from model.geometry.rotation import rotation_from_euler
 from model.parameters import FaceParameters
 from model.refine.face import FittedFace
@@ -98,7 +100,7 @@ class BenchmarkFace:
         intrinsics_px: Camera of the photograph.
         truth: Parameters and relief of the head; its albedo and lighting say nothing.
         appearance: The maps and the light it was traced with.
-        seen_face: Pixels that show the face's skin alone.
+        seen_face: Pixels that show the face's skin alone, not at grazing angles.
         texels: What is known per texel.
     """
 
@@ -262,11 +264,15 @@ def _traced(
 def _seen_face(
     model: MorphableModel, geometry: HeadGeometry, truth: FittedFace, picture: PathTraced, size_px: int
 ) -> Bool[np.ndarray, "size size"]:
-    """Pixels whose centre shows the face's skin, their neighbours too, and nothing steep."""
-    image = project(geometry.vertices_mm[None], truth.intrinsics_px[None])
-    seen = build_rasterizer("cpu").rasterize(image, model.faces, size_px, size_px).face_index[0].long()
-    skin = (face_triangles(model)[seen.clamp(min=0)] & (seen >= 0)).numpy()
-    return binary_erosion(skin & (picture.coverage.numpy() > 0.999))
+    """Pixels that show the face's skin at a cosine of `LEAST_COSINE` or more, and whose neighbours do."""
+    rasterizer, vertices_mm = build_rasterizer("cpu"), geometry.vertices_mm[None]
+    fragments = rasterizer.rasterize(project(vertices_mm, truth.intrinsics_px[None]), model.faces, size_px, size_px)
+    seen = fragments.face_index[0].long()
+    values = torch.cat((vertices_mm, vertex_normals(vertices_mm, model.faces)), dim=-1)
+    position_mm, normal = rasterizer.interpolate(values, fragments, model.faces)[0].split(3, dim=-1)
+    cosine = (normalize(normal, dim=-1) * normalize(-position_mm, dim=-1)).sum(-1)
+    skin = face_triangles(model)[seen.clamp(min=0)] & (seen >= 0) & (cosine >= LEAST_COSINE)
+    return binary_erosion(skin.numpy() & (picture.coverage.numpy() > 0.999), np.ones((3, 3), bool))
 
 
 def _photograph(

@@ -29,6 +29,11 @@ class Answer(Protocol):
         """The face as they make it look."""
         ...
 
+    @property
+    def mask(self) -> Float[Tensor, "size size"]:
+        """Where it was compared with the photograph."""
+        ...
+
 
 Stage = Callable[[MorphableModel, FaceCrop, FittedFace, RaytraceConfig], tuple[Answer, StageRecord]]
 
@@ -64,6 +69,7 @@ def as_fit(stage: Stage, model: MorphableModel, config: RaytraceConfig) -> Fit:
         return FoundSkin(
             diffuse_linear=answer.appearance.diffuse_linear,
             rendered_linear=answer.rendered_linear.detach().cpu().numpy(),
+            drawn=answer.mask.detach().cpu().numpy() > 0.0,
             reason=record.reason,
         )
 

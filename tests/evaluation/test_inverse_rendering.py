@@ -185,12 +185,12 @@ def answers(faces: list[BenchmarkFace], model: MorphableModel) -> list[FitResult
     def knowing(crop: FaceCrop, start: FittedFace) -> FoundSkin:
         picture = torch.from_numpy(unit_srgb(face_of(crop)))
         linear = torch.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4)
-        return FoundSkin(face_of(crop).appearance.diffuse_linear, linear.numpy(), "")
+        return FoundSkin(face_of(crop).appearance.diffuse_linear, linear.numpy(), np.ones(linear.shape[:2], bool), "")
 
     def painting(crop: FaceCrop, start: FittedFace) -> FoundSkin:
         texels = face_of(crop).texels
         black = np.zeros((len(crop.image_srgb[0]), len(crop.image_srgb[0]), 3), np.float32)
-        return FoundSkin(texels.diffuse_linear * texels.lit_share[..., None], black, "")
+        return FoundSkin(texels.diffuse_linear * texels.lit_share[..., None], black, np.ones(black.shape[:2], bool), "")
 
     fits = {FULL: knowing, WITHOUT_VISIBILITY: painting, "giving up": lambda crop, start: None}
     renderer = Renderer(build_rasterizer("cpu"))
@@ -246,6 +246,7 @@ def test_a_stage_that_keeps_its_start_answers_nothing(
     class Answer:
         appearance = faces[0].appearance
         rendered_linear = torch.zeros(48, 48, 3)
+        mask = torch.eye(48)
 
     def stage(*_: Any) -> tuple[Answer, StageRecord]:
         return Answer(), StageRecord("raytrace", accepted, "because", 0.0)
@@ -256,3 +257,4 @@ def test_a_stage_that_keeps_its_start_answers_nothing(
     if found is not None:
         assert found.diffuse_linear is faces[0].appearance.diffuse_linear
         assert found.reason == "because"
+        assert found.drawn.sum() == 48
