@@ -3,6 +3,7 @@
     python evaluate.py aflw2000 --data DIR       landmarks and pose on AFLW2000-3D
     python evaluate.py photographs --data DIR    re-rendered faces and identities on held-out photographs
     python evaluate.py shapes                    shapes of drawn heads, which need no data
+    python evaluate.py inverse-rendering         skin and light of path-traced faces of which everything is known
 
 Exit code 2 if the data or the checkpoint is not there.
 """
@@ -21,20 +22,29 @@ from jsonargparse import auto_cli
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
+from evaluation.inverse_rendering import evaluate_inverse_rendering
+from evaluation.inverse_rendering_faces import PLANS, RenderSettings, benchmark_faces
+from evaluation.inverse_rendering_fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
+from evaluation.inverse_rendering_starts import ExactGeometry, OwnGeometry
+from evaluation.inverse_rendering_table import format_header, format_inverse_rendering, format_result
 from evaluation.photographs import evaluate_photographs, observation_on
 from evaluation.photographs_table import format_photographs
 from evaluation.shapes import evaluate_shapes, format_shapes
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor
 from inference.options import RELEASED_CHECKPOINT, CommandLineError
+from inference.refine_options import RefineOptions, read_refine_options
 from inference.setup import choose_device, load_model, load_tools
 from model.face.hierarchy import load_hierarchy
 from model.identity import IdentityConfig, build_identity_network
+from model.refine.mitsuba_variant import MitsubaUnavailableError
+from model.refine.raytrace.stage import fit_raytrace
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from training.config import DEFAULT_HIERARCHY
 from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig
 
 Device = Literal["auto", "cpu", "cuda"]
+DEFAULT_FACES = Path(__file__).resolve().parent / "benchmarks" / "inverse_rendering"
 
 
 def aflw2000(
@@ -106,11 +116,58 @@ def shapes(
     print(format_shapes(evaluate_shapes((heads.batch(i) for i in range(-(-count // 32))), reconstructor)))
 
 
+def inverse_rendering(
+    geometry: Literal["exact", "own"] = "exact",
+    ablations: bool = False,
+    count: int = len(PLANS),
+    samples: int = 512,
+    refine_config: Path | None = None,
+    checkpoint: Path = RELEASED_CHECKPOINT,
+    folder: Path = DEFAULT_FACES,
+) -> None:
+    """Print how well skin and light are told apart by the ray-traced refinement.
+
+    Args:
+        geometry: `exact`: the true head and camera, with the network's albedo and light to begin with; `own`: all from
+            the photograph, as in `infer.py --refine raytrace`, the camera unknown.
+        ablations: Also without bounce, without symmetry and with other kinds of light.
+        count: How many of the faces.
+        samples: Paths per pixel of their photographs.
+        refine_config: Settings of the refinement, `configs/refine*.yaml`.
+        checkpoint: Checkpoint folder.
+        folder: Where traced photographs are kept; 20 seconds each are saved.
+    """
+    if not 1 <= count <= len(PLANS):
+        raise ValueError(f"--count {count}: there are 1 to {len(PLANS)} faces")
+    options = RefineOptions() if refine_config is None else read_refine_options(refine_config)
+    tools = load_tools(checkpoint, "cpu")
+    model = tools.faces.reconstructor.morphable_model
+    faces = benchmark_faces(model, load_hierarchy(DEFAULT_HIERARCHY), folder, RenderSettings(samples=samples), count)
+    start = (
+        ExactGeometry(model, tools)
+        if geometry == "exact"
+        else OwnGeometry(model, tools, options.landmarks, options.raster)
+    )
+    fits = {name: as_fit(fit_raytrace, model, config) for name, config in variants(options.raytrace, ablations).items()}
+    print(format_header())
+    results = []
+    for result in evaluate_inverse_rendering(faces, model, Renderer(build_rasterizer()), start, fits):
+        print(format_result(result), flush=True)
+        results.append(result)
+    print(f"\n{format_inverse_rendering(results, FULL, WITHOUT_VISIBILITY)}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and measure; returns the exit code."""
     try:
-        auto_cli([aflw2000, photographs, shapes], args=arguments, as_positional=False)
-    except (FileNotFoundError, ValueError, CommandLineError) as error:
+        commands = {
+            "aflw2000": aflw2000,
+            "photographs": photographs,
+            "shapes": shapes,
+            "inverse-rendering": inverse_rendering,
+        }
+        auto_cli(commands, args=arguments, as_positional=False)
+    except (FileNotFoundError, ValueError, CommandLineError, MitsubaUnavailableError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2
     return 0
