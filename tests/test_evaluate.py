@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 
 import evaluate
+from model.refine.mitsuba_variant import MitsubaUnavailableError
 from tests.small_checkpoint import toy_checkpoint
 from tests.small_world import ibug68_layout
 
@@ -50,3 +51,20 @@ def test_a_wrong_option_ends_with_exit_code_2() -> None:
     with pytest.raises(SystemExit) as ended:
         evaluate.main(["aflw2000", "--colour", "red"])
     assert ended.value.code == 2
+
+
+def test_more_faces_than_there_are_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main(["inverse-rendering", "--count", "9"]) == 2
+    assert "1 to 8 faces" in capsys.readouterr().err
+
+
+def test_without_a_path_tracer_the_benchmark_says_how_to_get_it(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise MitsubaUnavailableError("Mitsuba needs LLVM 19")
+
+    monkeypatch.setattr(evaluate, "benchmark_faces", unavailable)
+    arguments = ["inverse-rendering", "--checkpoint", str(checkpoint), "--folder", str(tmp_path)]
+    assert evaluate.main(arguments) == 2
+    assert capsys.readouterr().err == "evaluate.py: Mitsuba needs LLVM 19\n"
