@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import UInt8
 
-from inference.before_after import as_bytes, over_background
 from inference.options import CommandLineError
+from inference.pictures import as_bytes, over_background, to_srgb
 from inference.refine_options import PictureConfig
 from inference.refine_request import PathTrace
 from inference.refined import RefinedFace
@@ -16,7 +16,6 @@ from model.face.morphable_model import MorphableModel
 from model.geometry.camera import crop_intrinsics
 from model.refine.mitsuba_scene import render
 from model.refine.mitsuba_variant import why_unavailable
-from model.render.color import linear_to_srgb
 
 PathTracer = Callable[[RefinedFace], UInt8[np.ndarray, "size size 3"] | None]
 
@@ -55,4 +54,4 @@ def _picture(
     mask = traced.coverage[..., None]
     # The edge's pixels are weighted with their coverage already.
     whole = traced.image_linear / mask.clamp(min=1.0 / config.path_traced_samples)
-    return as_bytes(over_background(linear_to_srgb(whole.clamp(0.0, 1.0)), mask))
+    return as_bytes(over_background(to_srgb(whole), mask))

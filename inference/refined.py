@@ -20,13 +20,13 @@ class Raytraced:
         appearance: Skin and light.
         rendered_linear: The face as they make it look, linear RGB.
         mask: Where that is known, [0, 1].
-        albedo_linear: The diffuse albedo as the window shows it; None where the stage does not say.
+        albedo_linear: The diffuse albedo as the window shows it, where the mask is.
     """
 
     appearance: Appearance
     rendered_linear: Float[Tensor, "size size 3"]
     mask: Float[Tensor, "size size"]
-    albedo_linear: Float[Tensor, "size size 3"] | None = None
+    albedo_linear: Float[Tensor, "size size 3"]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """`relit.jpg`: the head in three environments and under one lamp that turns about it, with its own shadows."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,10 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import avg_pool2d, grid_sample, max_pool2d
 
 from common.atomic import atomic_path
-from inference.before_after import as_bytes, over_background, titled
+from inference.pictures import as_bytes, over_background, titled, to_srgb
 from inference.refined import Raytraced, RefinedFace
 from model.export.appearance import Appearance, Lamp
 from model.face.morphable_model import MorphableModel
@@ -19,12 +21,12 @@ from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.environments import AMBIENT_OF_TURNING_LIGHT, ENVIRONMENTS, turning_light
 from model.refine.raytrace.relight import RelightConfig, SurfaceReflectance, relight
 from model.refine.raytrace.surface import HeadGeometry, PixelSurface, pixel_surface
-from model.render.color import linear_to_srgb
 
 _PLACES = 4
 """Of the turning lamp."""
 _SAMPLES_PER_SIDE = 2
 _CARE = RelightConfig(directions=96, lamp_samples=8, bounce_directions=16)
+_CARE_OF_ONE_PICTURE = RelightConfig(directions=256, lamp_samples=8, bounce_directions=32)
 
 
 @torch.no_grad()
@@ -43,28 +45,73 @@ def write_relit(
     Raises:
         ImportError: If there is nothing to trace rays with.
     """
-    geometry = head_geometry(refined, morphable_model)
-    rays = EmbreeRays(geometry.vertices_mm.numpy(), geometry.faces.numpy())
-    scale = size_px / refined.crop.size_px
-    camera = crop_intrinsics(refined.fitted.intrinsics_px.cpu(), 0.0, 0.0, scale)
-    surface = pixel_surface(geometry, rays, camera, size_px, _SAMPLES_PER_SIDE)
-    reflectance = sample_appearance(raytraced.appearance, surface)
-    mesh_albedo = refined.fitted.mesh(morphable_model).albedo_linear[0].cpu()
-
-    def lit(light: Float[Tensor, "rows columns 3"], *lamps: Lamp) -> Float[Tensor, "size size 3"]:
-        return relight(surface, rays, reflectance, light, lamps, _CARE, mesh_albedo)
-
+    scene = _Scene.of(refined, raytraced, morphable_model, size_px, _SAMPLES_PER_SIDE)
     ambient = torch.full((8, 16, 3), AMBIENT_OF_TURNING_LIGHT)
-    pictures = {name: lit(environment()) for name, environment in ENVIRONMENTS.items()}
+    pictures = {name: scene.lit(environment(), (), _CARE) for name, environment in ENVIRONMENTS.items()}
     for step in range(_PLACES):
-        pictures[f"lamp {step + 1}"] = lit(ambient, turning_light(step, _PLACES, geometry.middle_mm))
-    mask = surface.coverage()[..., None]
-    tiles = [
-        titled(as_bytes(over_background(linear_to_srgb(picture.clamp(0.0, 1.0)), mask)), name)
-        for name, picture in pictures.items()
-    ]
+        lamp = turning_light(step, _PLACES, scene.surface.geometry.middle_mm)
+        pictures[f"lamp {step + 1}"] = scene.lit(ambient, (lamp,), _CARE)
+    mask = _closed(scene.surface.coverage())[..., None]
+    tiles = [titled(as_bytes(over_background(to_srgb(picture), mask)), name) for name, picture in pictures.items()]
     with atomic_path(path) as temporary:
         Image.fromarray(np.concatenate(tiles, axis=1)).save(temporary, "JPEG", quality=92)
+
+
+@torch.no_grad()
+def in_own_light(
+    refined: RefinedFace, raytraced: Raytraced, morphable_model: MorphableModel
+) -> tuple[Float[Tensor, "size size 3"], Float[Tensor, "size size 3"]]:
+    """The whole head in the window, in the light that was found, and its diffuse albedo; on the CPU."""
+    scene = _Scene.of(refined, raytraced, morphable_model, refined.crop.size_px, 1)
+    environment = torch.from_numpy(np.ascontiguousarray(raytraced.appearance.environment_linear)).float()
+    image = scene.lit(environment, raytraced.appearance.lamps, _CARE_OF_ONE_PICTURE)
+    return image, scene.filled(scene.surface.pixel_mean(scene.reflectance.albedo_linear))
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A head before the window's camera, to be lit."""
+
+    surface: PixelSurface
+    rays: EmbreeRays
+    reflectance: SurfaceReflectance
+    vertex_albedo: Float[Tensor, "vertex 3"]
+
+    @classmethod
+    def of(
+        cls,
+        refined: RefinedFace,
+        raytraced: Raytraced,
+        morphable_model: MorphableModel,
+        size_px: int,
+        samples_per_side: int,
+    ) -> "_Scene":
+        geometry = head_geometry(refined, morphable_model)
+        rays = EmbreeRays(geometry.vertices_mm.numpy(), geometry.faces.numpy())
+        camera = crop_intrinsics(refined.fitted.intrinsics_px.cpu(), 0.0, 0.0, size_px / refined.crop.size_px)
+        surface = pixel_surface(geometry, rays, camera, size_px, samples_per_side)
+        vertex_albedo = refined.fitted.mesh(morphable_model).albedo_linear[0].cpu()
+        return cls(surface, rays, sample_appearance(raytraced.appearance, surface), vertex_albedo)
+
+    def lit(
+        self, environment_linear: Float[Tensor, "rows columns 3"], lamps: Sequence[Lamp], care: RelightConfig
+    ) -> Float[Tensor, "size size 3"]:
+        lit = relight(self.surface, self.rays, self.reflectance, environment_linear, lamps, care, self.vertex_albedo)
+        return self.filled(lit)
+
+    def filled(self, picture: Float[Tensor, "size size 3"]) -> Float[Tensor, "size size 3"]:
+        """Pixels whose samples all face away, beside the outline of a jaw, look like their neighbours."""
+        seen = (self.surface.coverage() > 0.0).float()[None, None]
+        layers = torch.cat((picture.permute(2, 0, 1)[None] * seen, seen), dim=1)
+        around = avg_pool2d(layers, 3, stride=1, padding=1)[0]
+        mean = (around[:3] / around[3:].clamp(min=1e-6)).permute(1, 2, 0)
+        return torch.where(seen[0, 0, ..., None] > 0.0, picture, mean)
+
+
+def _closed(coverage: Float[Tensor, "size size"]) -> Float[Tensor, "size size"]:
+    """Without holes of a pixel or two."""
+    grown = max_pool2d(coverage[None, None], 3, stride=1, padding=1)
+    return -max_pool2d(-grown, 3, stride=1, padding=1)[0, 0]
 
 
 def head_geometry(refined: RefinedFace, morphable_model: MorphableModel) -> HeadGeometry:

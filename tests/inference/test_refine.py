@@ -168,7 +168,7 @@ def raytracing(accepted: bool) -> Stage:
             np.ones((4, 4, 3), np.float32), flat, flat, np.ones((4, 4, 3), np.float32), flat,
             np.ones((2, 4, 3), np.float32), (), 0.1,
         )  # fmt: skip
-        raytraced = Raytraced(appearance, torch.ones(64, 64, 3), torch.ones(64, 64))
+        raytraced = Raytraced(appearance, torch.ones(64, 64, 3), torch.ones(64, 64), torch.ones(64, 64, 3))
         return StageAnswer(start, raytraced), StageRecord("raytrace", accepted, "told", 0.1)
 
     return stage

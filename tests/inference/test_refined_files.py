@@ -58,7 +58,8 @@ def shown() -> Raytraced:
         lamps=(),
         tone_sd=0.2,
     )
-    return Raytraced(appearance, torch.full((SIZE, SIZE, 3), 0.8), torch.ones(SIZE, SIZE))
+    picture = torch.full((SIZE, SIZE, 3), 0.8)
+    return Raytraced(appearance, picture, torch.ones(SIZE, SIZE), 0.5 * picture)
 
 
 def tile(path: Path, number: int) -> np.ndarray:
