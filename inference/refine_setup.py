@@ -100,6 +100,8 @@ def build_stages(
     if request.level in ("raster", "raytrace"):
         stages["raster"] = raster
     if request.level == "raytrace":
+        if request.shape:
+            raise CommandLineError("--refine-shape: the ray-traced stage of this version keeps the shape")
         stages["raytrace"] = _raytrace(options, morphable_model, cache)
     return stages
 

@@ -13,6 +13,8 @@ from PIL import Image
 
 import infer
 from inference.options import RELEASED_CHECKPOINT
+from inference.transport_cache import CACHE_FOLDER
+from model.export.light_files import read_environment
 
 pytestmark = pytest.mark.skipif(
     not (RELEASED_CHECKPOINT / "config.json").is_file(), reason="the released checkpoint is not in this checkout"
@@ -132,3 +134,51 @@ def test_a_config_with_a_mistake_ends_the_program_at_once(photographs: Path, tmp
     assert "mine.yaml: unknown setting raytrace.lights" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+QUICK = """
+window_px: 64
+raster: {sizes_px: [64], steps: [4]}
+raytrace:
+  texture_px: 64
+  rounds: 1
+  light_steps: 3
+  texture_steps: 3
+  material_steps: 2
+  light_samples: 500
+  least_gain_db: -50
+  light: {gaussians: 32, wide_gaussians: 16, directions: 64}
+pictures: {relit_px: 32, path_traced_px: 32, path_traced_samples: 4}
+"""
+"""Small and hardly fitted, and kept whatever comes out: only that all hangs together is asked."""
+
+
+def test_the_ray_traced_stage_writes_skin_and_light(photographs: Path, tmp_path: Path) -> None:
+    config = tmp_path / "quick.yaml"
+    config.write_text(QUICK)
+    options = ("--images", photographs, "--refine", "raytrace", "--refine-config", config, "--path-trace", "no")
+    options = (*options, "--output", tmp_path / "out", "--formats", "npz", "glb", "maps", "pictures")
+    done = run(*options)
+    assert done.returncode == 0, done.stderr
+    face = face_entry(tmp_path / "out")
+    assert [stage["name"] for stage in face["refinement"]] == ["landmarks", "raster", "raytrace"]
+    assert face["refinement"][2]["accepted"], face["refinement"][2]["reason"]
+    maps = {"diffuse.png", "specular.png", "roughness.png", "normal.png", "environment.exr", "lights.json"}
+    pictures = {"before_after.jpg", "relit.jpg"}
+    always = {"face.npz", "mesh.glb", "viewer.js", "refinement.json", "history.csv"}
+    assert set(face["files"]) == maps | pictures | always
+    folder = tmp_path / "out" / face["folder"]
+    assert Image.open(folder / "diffuse.png").size == (64, 64)
+    light = read_environment(folder / "environment.exr")
+    assert np.isfinite(light).all()
+    assert light.max() > 0.0
+    assert np.isfinite(arrays(tmp_path / "out")["vertices_camera"]).all()
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "before_after.jpg" in page
+    assert "relit.jpg" in page
+    # An unchanged face is not traced twice.
+    (table,) = (tmp_path / "out" / CACHE_FOLDER).iterdir()
+    stamp = table.stat().st_mtime_ns
+    again = run(*options)
+    assert again.returncode == 0, again.stderr
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "out" / CACHE_FOLDER).iterdir()] == [stamp]

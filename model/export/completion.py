@@ -15,7 +15,7 @@ def continue_difference(
     difference: Float[np.ndarray, "vertex channel"],
     weight: Float[np.ndarray, " vertex"],
     laplacian: csc_matrix,
-    far: Float[np.ndarray, "vertex channel"],
+    far: Float[np.ndarray, "vertex channel"] | Float[np.ndarray, " channel"],
 ) -> Float[np.ndarray, "vertex channel"]:
     """Extend what is known on part of a mesh over all of it, as smoothly as possible.
 
@@ -26,7 +26,7 @@ def continue_difference(
         difference: Known values; what has no weight is ignored.
         weight: How far each is known, in [0, 1].
         laplacian: `graph_laplacian` of the mesh.
-        far: Value far from everything known.
+        far: Value far from everything known, of each vertex or of all.
     """
     system = diags(weight + _RESTORING) + _STIFFNESS * laplacian
     right = weight[:, None] * difference + _RESTORING * far
