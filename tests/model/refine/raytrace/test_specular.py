@@ -90,6 +90,14 @@ def test_nothing_is_reflected_below_the_surface():
     assert float(ggx(below, torch.tensor(0.9), torch.tensor(0.3), 0.3)[0]) == 0.0
 
 
+def test_drawn_directions_that_go_into_the_surface_weigh_nothing():
+    directions, weight, _ = reflected(NORMAL, unit(0.98, 0.0, 0.2), 0.6, hammersley(256))
+    below = directions[..., 2] <= 0.0
+    assert 20 < below.sum() < 200
+    assert weight[below].abs().max() == 0.0
+    assert weight[~below].min() > 0.0
+
+
 def test_no_samples_make_tables_of_zeros():
     surface = ball_surface(12)
     tables = glossy_tables(surface, rays_of(ball()), HarmonicLight(2), LEVELS, 0)
