@@ -21,6 +21,7 @@ from model.render.rasterizer import Rasterizer
 _LARGEST_COEFFICIENT_SD = 6.0
 _LARGEST_OFFSET_MM = 12.0
 _JUDGED_SIZE_PX = 256
+_UNSURE, _SURE = 0.4, 0.8
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def judge(
     weight = mask * common[0]
     kept = bare if config.albedo_residual == "drop" else eye.lit(answer)
     if config.albedo_residual == "learn":
-        kept = eye.with_residual(bare, after, mask * after.weight[0])
+        # What is only half sure to be the face teaches its skin nothing.
+        sure = ((mask - _UNSURE) / (_SURE - _UNSURE)).clamp(0.0, 1.0)
+        kept = eye.with_residual(bare, after, sure * after.weight[0])
     figures = {
         "psnr_before_db": eye.psnr(start, weight),
         "psnr_after_db": eye.psnr(kept, weight),

@@ -72,9 +72,9 @@ class RasterFitConfig:
     offset_sd_mm: float = 0.5
     offset_stiffness: float = 30.0
     albedo_residual: Literal["keep", "drop", "learn"] = "learn"
-    albedo_residual_sd: float = 0.05
-    albedo_residual_noise: float = 0.1
-    albedo_smoothness: float = 4.0
+    albedo_residual_sd: float = 0.1
+    albedo_residual_noise: float = 0.05
+    albedo_smoothness: float = 1.0
     focal: Literal["fixed", "estimate"] = "fixed"
     focal_log_sd: float = 0.1
     white_light: float = 0.02

@@ -16,6 +16,8 @@ from model.render.rasterizer import Fragments, Rasterizer
 
 _NOT_COMPARED = ("eye_sockets", "mouth_inner", "teeth", "tongue")
 _EYE_WEIGHT = 0.5
+_BROWS, _EYE_CORNERS = slice(17, 27), (36, 45)
+_CORE_WIDTH = 1.15
 # Cosine between normal and the way to the camera: grazing pixels show the background as soon as the head is a little
 # too large.
 _GRAZING, _FACING = 0.1, 0.4
@@ -53,12 +55,14 @@ class View:
         albedo_linear: Diffuse albedo.
         harmonics: Of the pixels' normals.
         weight: How far the pixel is the face's skin, faces the camera and lies in the photograph; no gradient.
+        core: The same where hair and hoods hardly ever reach.
         fragments: Triangles seen.
     """
 
     albedo_linear: Float[Tensor, "1 size size 3"]
     harmonics: Float[Tensor, "1 size size 9"]
     weight: Float[Tensor, "1 size size"]
+    core: Float[Tensor, "1 size size"]
     fragments: Fragments
 
     def image_linear(self, lighting: Float[Tensor, "1 9 3"]) -> Float[Tensor, "1 size size 3"]:
@@ -90,7 +94,7 @@ def draw(
     level: Level,
     vertices_camera_mm: Float[Tensor, "1 vertex 3"],
     albedo_linear: Float[Tensor, "1 vertex 3"],
-    compared: Float[Tensor, " vertex"],
+    compared: Float[Tensor, "vertex 2"],
     intrinsics_px: Float[Tensor, "3 3"],
 ) -> View:
     """Look at a head; differentiable in vertices, albedo and camera, inside the outline.
@@ -110,19 +114,25 @@ def draw(
     normals = vertex_normals(vertices_camera_mm, model.faces)
     towards = torch.nn.functional.normalize(-vertices_camera_mm.detach(), dim=-1)
     facing = ((normals.detach() * towards).sum(-1) - _GRAZING) / (_FACING - _GRAZING)
-    layers = (albedo_linear, normals, (facing.clamp(0.0, 1.0) * compared)[..., None])
+    layers = (albedo_linear, normals, facing.clamp(0.0, 1.0)[..., None] * compared)
     drawn = rasterizer.interpolate(torch.cat(layers, dim=-1), fragments, model.faces)
-    albedo, normals, weight = drawn.split((3, 3, 1), dim=-1)
+    albedo, normals, weights = drawn.split((3, 3, 2), dim=-1)
+    weight, core = (weights.detach().clamp(0.0, 1.0) * level.inside[..., None]).unbind(-1)
     return View(
         albedo_linear=albedo,
         harmonics=spherical_harmonics(torch.nn.functional.normalize(normals, dim=-1)),
-        weight=weight[..., 0].detach().clamp(0.0, 1.0) * level.inside,
+        weight=weight,
+        core=core,
         fragments=fragments,
     )
 
 
-def compared_vertices(model: MorphableModel) -> Float[Tensor, " vertex"]:
-    """How far a vertex is compared with the photograph: the face's skin, half as much the eyes, not the mouth."""
+def compared_vertices(model: MorphableModel) -> Float[Tensor, "vertex 2"]:
+    """How far a vertex is compared with the photograph, and how far it belongs to the core of the face.
+
+    Compared are the face's skin, half as much the eyes, not the mouth. The core lies below the brows and between the
+    outer corners of the eyes and a little beyond: what is seen there is the face's own, hands and glasses apart.
+    """
     names = model.region_names
     weight = torch.ones_like(model.mean_mm[:, 0])
     if "face" in names:
@@ -132,4 +142,10 @@ def compared_vertices(model: MorphableModel) -> Float[Tensor, " vertex"]:
     for name in _NOT_COMPARED:
         if name in names:
             weight = weight * (~model.region(name)).to(weight)
-    return weight
+    points_mm = model.landmarks(model.mean_mm[None])[0]
+    half_mm = _CORE_WIDTH * points_mm[_EYE_CORNERS, 0].abs().mean()
+    inner = (model.mean_mm[:, 0].abs() < half_mm) & (model.mean_mm[:, 1] < points_mm[_BROWS, 1].mean())
+    core = weight * inner.to(weight)
+    if "eyes" in names:
+        core = core * (~model.region("eyes")).to(weight)
+    return torch.stack((weight, core), dim=-1)

@@ -14,11 +14,14 @@ from model.render.lighting import neutral_lighting, spherical_harmonics
 
 _ROUNDS = 6
 _LEAST_PIXELS = 36
-_RIDGE = (0.0,) + (3e-3,) * 3 + (2e-2,) * 5
+_RIDGE = (0.0,) + (5e-3,) * 3 + (3e-2,) * 5
 """Cost of each harmonic, over that of the compared pixels: faces show few normals, and say little of the rest."""
 
 _SATURATED = 0.98
 """sRGB value from which on a pixel has lost its brightness."""
+
+_BEYOND_CORE = 0.2
+"""Weight of pixels outside of the core of the face, over that of those inside."""
 
 _DIRECTIONS = 128
 _DARK_COST = 0.5
@@ -44,7 +47,11 @@ def solve_light(view: View, level: Level, *, color: bool, white: float) -> Float
     slope = (grey.pow(1.0 / 2.2 - 1.0) / 2.2)[..., None]
     saturated = level.image_srgb.amax(1) > _SATURATED
     is_color = torch.tensor([color], device=grey.device)
-    robust = torch.ones_like(view.weight)
+    # Of two lights that each explain half of the picture, the one that explains the core of the face is meant: bangs
+    # would else be taken for skin without light from above.
+    of_core = view.core if float(view.core.sum()) >= _LEAST_PIXELS else view.weight
+    of_core = torch.where(view.weight > 0.0, of_core / view.weight.clamp(min=1e-6), 0.0)
+    robust = of_core
     light = neutral_lighting(1, grey.device).to(grey)
     for _ in range(_ROUNDS):
         # A saturated pixel says only that it is not darker.
@@ -59,7 +66,8 @@ def solve_light(view: View, level: Level, *, color: bool, white: float) -> Float
         if color:
             columns = [system.solve(c, white_light, torch.tensor(white)) for c in range(3)]
         light = torch.stack(columns, dim=-1)[None].to(grey)
-        robust = unoccluded(residual_srgb(view.image_linear(light), level.image_srgb, is_color), view.weight)
+        robust = unoccluded(residual_srgb(view.image_linear(light), level.image_srgb, is_color), of_core * view.weight)
+        robust = robust * (_BEYOND_CORE + (1.0 - _BEYOND_CORE) * of_core)
     return light
 
 
