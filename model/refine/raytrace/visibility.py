@@ -3,7 +3,6 @@
 Every distant light basis is weighed with the same bits, so that trying another basis, or none, costs no ray.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -105,8 +104,3 @@ def sky_share(points: ShadingPoints, visibility: Visibility) -> Float[Tensor, " 
     for block, weights in visibility.blocks(points):
         share[block] = weights.sum(1)
     return share.clamp(max=1.0) if len(points) else share
-
-
-def solid_angle(direction_count: int) -> float:
-    """Of one direction of a set."""
-    return 4.0 * math.pi / direction_count
