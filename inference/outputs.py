@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
+from inference.jobs import FaceJob
 from inference.options import Format
-from inference.pipeline import FaceJob
 from inference.refined_files import write_refined
 from inference.report import FaceEntry, ImageEntry, StageEntry
 from inference.resume import RECORD_NAME

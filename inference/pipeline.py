@@ -12,10 +12,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
-from jaxtyping import UInt8
 
 from data.alignment import window_from_detection
 from data.detection import Detection
@@ -24,35 +22,11 @@ from data.image_io import UnreadableImageError, read_photograph
 from inference.budget import PixelBudget
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
-from inference.refined import RefinedFace
+from inference.jobs import FaceJob, FaceReconstructing, FaceRefining
 from inference.report import FaceEntry, ImageEntry, Status
-from model.reconstructor import Reconstruction
 
 _PIXELS_IN_MEMORY = 200_000_000
 _SECONDS_TO_FILL_A_BATCH = 0.25
-
-
-@dataclass(frozen=True)
-class FaceJob:
-    """A reconstructed face to be written.
-
-    Attributes:
-        item: The image it was found in.
-        index: Which face of the image, the largest first.
-        image_srgb: The whole photograph.
-        detection: Where it was found.
-        request: What was reconstructed.
-        reconstruction: The head, batch axis 1.
-        refined: What a refinement says of it, None where it was not refined.
-    """
-
-    item: InputImage
-    index: int
-    image_srgb: UInt8[np.ndarray, "height width 3"]
-    detection: Detection
-    request: FaceRequest
-    reconstruction: Reconstruction
-    refined: RefinedFace | None = None
 
 
 @dataclass
@@ -95,26 +69,6 @@ class _Pools:
     readers: ThreadPoolExecutor
     refiner: ThreadPoolExecutor
     writers: ThreadPoolExecutor
-
-
-class FaceRefining(Protocol):
-    """Refines faces, one at a time, and can be stopped."""
-
-    def refine(self, job: FaceJob) -> FaceJob:
-        """The job with a better reconstruction; it may raise."""
-        ...
-
-    def stop(self) -> None:
-        """Let a refinement that is under way end soon, by an exception."""
-        ...
-
-
-class FaceReconstructing(Protocol):
-    """Makes a head of each request."""
-
-    def reconstruct(self, requests: Sequence[FaceRequest]) -> list[Reconstruction]:
-        """Reconstruct a batch; it may raise."""
-        ...
 
 
 class Pipeline:

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 import torch
 
 from inference.face_crop import Landmarks
+from inference.jobs import FaceJob
 from inference.landmark_sources import build_landmark_source
 from inference.options import CommandLineError
 from inference.path_traced import choose_path_tracer
-from inference.pipeline import FaceJob
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions, read_refine_options
 from inference.refine_request import RefineRequest

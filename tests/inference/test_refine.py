@@ -13,7 +13,7 @@ from data.detection import Detection
 from inference.face_crop import Landmarks
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
-from inference.pipeline import FaceJob
+from inference.jobs import FaceJob
 from inference.refine import RefinementStoppedError, Refiner, network_landmarks
 from inference.refined import Raytraced, Stage, StageAnswer
 from model.export.appearance import Appearance
