@@ -61,7 +61,7 @@ def glossy_tables(
     tables = GlossyTables(torch.zeros(shape), torch.zeros(shape))
     if sample_count == 0:
         return tables
-    # The lobes are far wider than a cell, whose middle is within 1.8 degrees: a look-up costs a tenth of evaluating the basis.
+    # The lobes are far wider than a cell, whose middle is within 1.8 degrees: looking up costs a tenth of evaluating.
     radiance = basis.radiance(octahedral_directions(_GRID_SIDE))
     pattern = hammersley(sample_count)
     step = max(1, _RAYS_PER_BLOCK // sample_count)

@@ -133,10 +133,12 @@ def concatenated(*tables: TransportTables) -> TransportTables:
     bounces = [table.bounce for table in tables if table.bounce is not None]
     if bounces and len(bounces) < len(tables):
         raise ValueError("either all tables or none must have a bounce; make all with bounce_albedo")
+    spreads = [torch.eye(table.diffuse.shape[1]) if table.spread is None else table.spread for table in tables]
     return TransportTables(
         diffuse=torch.cat([table.diffuse for table in tables], dim=1),
         bounce=torch.cat(bounces, dim=1) if bounces else None,
         specular=torch.cat([table.specular for table in tables], dim=2),
         grazing=torch.cat([table.grazing for table in tables], dim=2),
         roughness_levels=first.roughness_levels,
+        spread=torch.block_diag(*spreads) if any(table.spread is not None for table in tables) else None,
     )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -162,6 +164,21 @@ def test_tables_of_several_lights_join_into_one():
     )
 
 
+def test_a_light_whose_reflections_are_wider_keeps_them_when_joined():
+    surface, rays = ball_surface(12), rays_of(ball())
+    config = TransportConfig(directions=64, glossy_samples=4)
+    plain, wide = (build_tables(surface, rays, basis, config) for basis in (HarmonicLight(2), GaussianLight(8)))
+    narrow = build_tables(surface, rays, GaussianLight(16), replace(config, glossy_samples=0))
+    wider = replace(wide, diffuse=narrow.diffuse, spread=torch.rand(8, 16, generator=torch.manual_seed(1)))
+    light = torch.rand(20, 3, generator=torch.manual_seed(0))
+    albedo, f0 = torch.full((len(surface), 3), 0.3), torch.full((len(surface),), 0.04)
+    rough = torch.full_like(f0, 0.4)
+    torch.testing.assert_close(
+        shade(concatenated(plain, wider), light, albedo, f0, rough),
+        shade(plain, light[:4], albedo, f0, rough) + shade(wider, light[4:], albedo, f0, rough),
+    )
+
+
 def test_tables_that_do_not_belong_together_are_not_joined():
     surface, rays = ball_surface(12), rays_of(ball())
     config = TransportConfig(directions=64, bounce_directions=16, glossy_samples=0)
@@ -195,7 +212,7 @@ def test_gradients_of_shading_are_those_of_finite_differences():
 def test_tables_move_to_another_device():
     surface = ball_surface(12)
     config = TransportConfig(directions=64, bounce_directions=16, glossy_samples=0)
-    moved = build_tables(surface, rays_of(ball()), CONSTANT, config).to("meta")
+    moved = build_tables(surface, rays_of(ball()), CONSTANT, config).to(torch.device("meta"))
     assert moved.bounce is None
     assert moved.diffuse.is_meta
     assert moved.grazing.is_meta
