@@ -67,6 +67,11 @@ def test_inside_marks_where_the_photograph_is() -> None:
     assert outside > 5
     assert crop.inside[:, : outside - 1].sum() == 0
     assert crop.inside[:, outside + 1 :].min() == 1
+    # The same below the photograph, beyond its right edge and above it.
+    for center, row, column in (((160.0, 225.0), 95, 48), ((305.0, 120.0), 48, 95), ((160.0, 15.0), 0, 48)):
+        crop = cut_face(photograph(), landmarks(center, 80.0), default_intrinsics(240, 320), 96, CPU)[1]
+        assert crop.inside[row, column] == 0
+        assert crop.inside[48, 48] == 1
 
 
 def test_points_that_are_not_known_do_not_place_the_window() -> None:
