@@ -51,7 +51,8 @@ class RaytraceWeights:
 
     Attributes:
         coefficients: Squared distance of the albedo coefficients from the start, mean over the coefficients, sd^2.
-        tone: Squared log of the albedo's common factor over the start's.
+        tone: Squared log of the skin's mean colour over the start's, sum over the channels. What holds the skin's
+            tone: a photograph does not tell a dark skin in bright light from a light skin in dim light.
         white_light: Squared chroma of the light as a whole over its strength.
         lamp_chroma: Squared chroma of single lights over the strength of all.
         sparsity: Share of the light outside its mean: square root of the lights' strengths, which few strong lights
@@ -66,7 +67,7 @@ class RaytraceWeights:
     """
 
     coefficients: float = 0.002
-    tone: float = 0.05
+    tone: float = 0.2
     white_light: float = 0.02
     lamp_chroma: float = 0.01
     sparsity: float = 0.002

@@ -44,7 +44,7 @@ def fit_light(
     scale = (light.mean() if space.nonnegative else light.abs().max()).clamp(min=1e-4)
     raw = (light / scale).detach().clone().requires_grad_()
     moved = coefficients.detach().clone().requires_grad_()
-    start_tone = _tone(problem, problem.albedo_linear(start_coefficients))
+    start_tone = problem.tone(problem.albedo_linear(start_coefficients))
 
     def current() -> Tensor:
         value = raw * scale
@@ -56,7 +56,7 @@ def fit_light(
         return {
             "distance": problem.distance(albedo * texture * arriving + reflection @ value),
             "coefficients": weights.coefficients * (moved - start_coefficients).square().mean(),
-            "tone": weights.tone * (_tone(problem, albedo) - start_tone).square(),
+            "tone": weights.tone * (problem.tone(albedo * texture) - start_tone).square().sum(),
             **_light_terms(problem, value, arriving, space, weights),
         }
 
@@ -86,8 +86,3 @@ def _light_terms(
     if space.band is not None:
         terms["band"] = weights.band * priors.high_bands(light, space.band)
     return terms
-
-
-def _tone(problem: Problem, albedo_linear: Float[Tensor, "sample 3"]) -> Float[Tensor, ""]:
-    """Log of the albedo's common factor."""
-    return (albedo_linear.log().mean(1) * problem.weight).sum() / problem.weight.sum().clamp(min=1e-6)

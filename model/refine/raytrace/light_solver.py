@@ -17,6 +17,7 @@ _LIGHT_RIDGE = 1e-3
 """Pull towards light from everywhere, over the mean of the Gram matrix's diagonal."""
 _COEFFICIENT_RIDGE = 0.012
 """Pull of the albedo coefficients, all together, towards where they started."""
+_COLOR_ROUNDS = 2
 _SLOPE_STEP = 1e-3
 
 
@@ -66,20 +67,26 @@ def solve_light(
     *,
     nonnegative: bool,
 ) -> Float[Tensor, "light 3"]:
-    """The light for a given albedo; one for all channels where the photograph is grey."""
+    """Light of one colour for a given albedo: all lights' strengths, then the colour.
+
+    Solved for each channel by itself, red cheeks would become red lamps beside them.
+    """
     transport = [_seen_light(problem, albedo_linear, reflection, channel) for channel in range(3)]
-    if problem.color:
-        solved = [
-            _solve(
-                rows * weight[:, channel, None], problem.observed_linear[:, channel] * weight[:, channel], nonnegative
-            )
-            for channel, rows in enumerate(transport)
-        ]
-        return torch.stack(solved, dim=1)
-    rows = sum(share * rows for share, rows in zip(REC709_LUMINANCE, transport, strict=True))
-    assert isinstance(rows, Tensor)
-    grey = _solve(rows * weight[:, :1], problem.observed_linear[:, 0] * weight[:, 0], nonnegative)
-    return grey[:, None].repeat(1, 3)
+    observed = problem.observed_linear
+    if not problem.color:
+        rows = sum(share * rows for share, rows in zip(REC709_LUMINANCE, transport, strict=True))
+        assert isinstance(rows, Tensor)
+        grey = _solve(rows * weight[:, :1], observed[:, 0] * weight[:, 0], nonnegative)
+        return grey[:, None].repeat(1, 3)
+    color = observed.new_ones(3)
+    strength = observed.new_zeros(len(transport[0].T))
+    for _ in range(_COLOR_ROUNDS):
+        rows = torch.cat([color[channel] * weight[:, channel, None] * rows for channel, rows in enumerate(transport)])
+        strength = _solve(rows, (observed * weight).T.flatten(), nonnegative)
+        arriving = torch.stack([rows @ strength for rows in transport], dim=1)
+        squares = (arriving * weight).square().sum(0).clamp(min=1e-8)
+        color = (arriving * observed * weight.square()).sum(0).clamp(min=0.0) / squares
+    return strength[:, None] * color
 
 
 def _seen_light(

@@ -58,6 +58,11 @@ class Problem:
         linear = self.albedo_mean + torch.einsum("a,apc->pc", coefficients, self.albedo_basis)
         return linear.clamp(0.01, 1.0)
 
+    def tone(self, albedo_linear: Float[Tensor, "sample 3"]) -> Float[Tensor, "3"]:
+        """Weighted mean log of an albedo, by channel."""
+        total = self.weight.sum().clamp(min=1e-6)
+        return (albedo_linear.clamp(min=1e-3).log() * self.weight[:, None]).sum(0) / total
+
     def residual_srgb(self, radiance_linear: Float[Tensor, "sample 3"]) -> Float[Tensor, "sample 3"]:
         """Rendering minus photograph in sRGB, 0 where the photograph is saturated and the rendering is brighter."""
         if not self.color:

@@ -41,6 +41,7 @@ class TextureVariable:
         self,
         problem: Problem,
         albedo_linear: Float[Tensor, "sample 3"],
+        start_tone: Float[Tensor, "3"],
         arriving: Float[Tensor, "sample 3"],
         glossy: Float[Tensor, "sample 3"],
         config: RaytraceConfig,
@@ -51,6 +52,7 @@ class TextureVariable:
         Args:
             problem: What is seen.
             albedo_linear: Statistical albedo of the samples.
+            start_tone: What the whole skin's colour is held to.
             arriving: Their irradiance.
             glossy: Their reflection.
             config: Steps, rate, weights.
@@ -61,8 +63,10 @@ class TextureVariable:
         smoothness = weights.smoothness * len(self.raw) / _WEIGHTS_ARE_FOR_PX
 
         def terms() -> dict[str, Tensor]:
+            factor = self(problem.uv)
             return {
-                "distance": problem.distance(diffuse * self(problem.uv) + glossy),
+                "distance": problem.distance(diffuse * factor + glossy),
+                "tone": weights.tone * (problem.tone(albedo_linear * factor) - start_tone).square().sum(),
                 "smoothness": smoothness * priors.smoothness(self.raw, self.seen),
                 "symmetry": weights.symmetry * priors.symmetry(self.raw, self.seen),
                 "prior": weights.prior * priors.coarse(self.raw, self.seen),

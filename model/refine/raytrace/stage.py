@@ -26,6 +26,7 @@ from model.export.appearance import Appearance
 from model.export.atlas import Atlas, build_atlas
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import Mesh, vertex_normals
+from model.losses.occlusion import unoccluded
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.descent import History
@@ -50,6 +51,9 @@ from model.render.lighting import shade as shade_harmonics
 _NAME = "raytrace"
 _FEWEST_SAMPLES = 200
 _COSINE_EDGE = 0.2
+_OCCLUSION_ROUNDS = 2
+_OCCLUDER_REACH = 0.02
+"""Neighbourhood in which a residual is judged, over the side of the window."""
 _TONE_SD = 0.25
 """Standard deviation of the log of the network's skin tone over the true one, on path-traced heads (docs/log.md)."""
 
@@ -107,7 +111,7 @@ def fit_raytrace(
         surface = pixel_surface(
             geometry, rays, start.intrinsics_px, crop.size_px, keep_faces=skin_faces(morphable_model)
         )
-        weight = sample_weight(surface, crop, start, config.least_cosine)
+        weight = sample_weight(surface, crop, config.least_cosine)
         surface, weight = surface.kept(weight > 0.0), weight[weight > 0.0]
         if len(surface) < _FEWEST_SAMPLES:
             raise ValueError(f"the window shows {len(surface)} pixels of the face, {_FEWEST_SAMPLES} are needed")
@@ -119,11 +123,11 @@ def fit_raytrace(
     search = _Search(morphable_model, problem, surface, start, setup, config)
     search.run()
     answer = search.answer(start, build_atlas_once(morphable_model, config.texture_px))
-    before_db = problem.psnr_db(_start_radiance(mesh, surface, start))
+    before_db = search.problem.psnr_db(_start_radiance(mesh, surface, start))
     figures = {
         "psnr_before_db": before_db,
         "psnr_statistical_db": search.statistical_db,
-        "psnr_after_db": problem.psnr_db(search.radiance()),
+        "psnr_after_db": search.problem.psnr_db(search.radiance()),
         "samples": float(len(surface)),
         "trace_seconds": traced - began,
         "optimisation_seconds": time.perf_counter() - traced,
@@ -154,7 +158,7 @@ class _Search:
         setup: LightSetup,
         config: RaytraceConfig,
     ) -> None:
-        self._model, self._problem, self._surface, self._setup, self._config = (
+        self._model, self.problem, self._surface, self._setup, self._config = (
             morphable_model,
             problem,
             surface,
@@ -173,18 +177,25 @@ class _Search:
         generator = torch.Generator().manual_seed(config.seed)
         chosen = torch.randperm(len(surface), generator=generator)[: config.light_samples].sort().values
         self._chosen = chosen.to(problem.uv.device)
-        self._part = problem.part(self._chosen)
+        self._seen = problem.weight
+        shown = torch.ones_like(problem.weight)
+        if start.unoccluded is not None:
+            shown = start.unoccluded.to(problem.weight).flatten()[surface.pixel_index.to(problem.weight.device)]
+        self._believe(shown)
 
     def run(self) -> None:
         config, space = self._config, self._setup.space
-        with torch.no_grad():
-            self.light, self.coefficients = solve_in_turns(
-                self._part,
-                self._start_coefficients,
-                self._reflection(self._chosen),
-                nonnegative=space.nonnegative,
-                rounds=config.solver_rounds,
-            )
+        for _ in range(_OCCLUSION_ROUNDS):
+            with torch.no_grad():
+                self.light, self.coefficients = solve_in_turns(
+                    self._part,
+                    self._start_coefficients,
+                    self._reflection(self._chosen),
+                    nonnegative=space.nonnegative,
+                    rounds=config.solver_rounds,
+                )
+                # Asked again: without shadows, a shadow looks like something before the face.
+                self._believe(self._unoccluded())
         for turn in range(config.rounds):
             with torch.no_grad():
                 texture = self._texture(self._part.uv)
@@ -201,27 +212,41 @@ class _Search:
                 self.history,
             )
             if turn == 0:
-                self.statistical_db = self._problem.psnr_db(self.radiance())
+                self.statistical_db = self.problem.psnr_db(self.radiance())
             with torch.no_grad():
                 albedo = self.albedo_linear()
-            self._factors.fit(self._problem, self._base, self.light, albedo, self.history)
+            self._factors.fit(self.problem, self._base, self.light, albedo, self.history)
             with torch.no_grad():
-                arriving = irradiance(self._problem.tables, self.light)
-                statistical = self._problem.albedo_linear(self.coefficients)
+                arriving = irradiance(self.problem.tables, self.light)
+                statistical = self.problem.albedo_linear(self.coefficients)
                 glossy = self._glossy()
-            self._texture.fit(self._problem, statistical, arriving, glossy, config, self.history)
+            tone = self.problem.tone(self.problem.albedo_linear(self._start_coefficients))
+            self._texture.fit(self.problem, statistical, tone, arriving, glossy, config, self.history)
+
+    def _believe(self, unoccluded: Float[Tensor, " sample"]) -> None:
+        """Weigh samples by how well they are seen and how surely they are skin."""
+        self.problem = replace(self.problem, weight=self._seen * unoccluded)
+        self._part = self.problem.part(self._chosen)
+
+    def _unoccluded(self) -> Float[Tensor, " sample"]:
+        """What statistical skin in the light found so far explains."""
+        residual = self.problem.residual_srgb(self.radiance()).norm(dim=1)
+        layers = torch.stack((residual, self._seen), dim=1).cpu()
+        distance, mask = self._surface.pixel_mean(layers).permute(2, 0, 1)[:, None]
+        found = unoccluded(distance, mask, _OCCLUDER_REACH)
+        return found.flatten()[self._surface.pixel_index].to(residual)
 
     @torch.no_grad()
     def albedo_linear(self) -> Float[Tensor, "sample 3"]:
-        return self._problem.albedo_linear(self.coefficients) * self._texture(self._problem.uv)
+        return self.problem.albedo_linear(self.coefficients) * self._texture(self.problem.uv)
 
     @torch.no_grad()
     def radiance(self) -> Float[Tensor, "sample 3"]:
-        return self.albedo_linear() * irradiance(self._problem.tables, self.light) + self._glossy()
+        return self.albedo_linear() * irradiance(self.problem.tables, self.light) + self._glossy()
 
     @torch.no_grad()
     def answer(self, start: FittedFace, atlas: Atlas) -> RaytracedFace:
-        surface, problem = self._surface, self._problem
+        surface, problem = self._surface, self.problem
         parameters = replace(start.parameters, albedo=self.coefficients[None])
         vertex_albedo = self._model.albedo_linear(parameters.albedo)[0].clamp(0.01, 1.0)
         maps = skin_maps(
@@ -246,10 +271,10 @@ class _Search:
         )
 
     def _materials(self) -> Materials:
-        return changed(self._base, self._factors(self._problem.regions, self._problem.uv))
+        return changed(self._base, self._factors(self.problem.regions, self.problem.uv))
 
     def _glossy(self) -> Float[Tensor, "sample 3"]:
-        tables, now = self._problem.tables, self._materials()
+        tables, now = self.problem.tables, self._materials()
         wide = tables.wide(self.light)
         reflected = torch.einsum("plk,kc->plc", tables.specular, wide)
         glancing = torch.einsum("plk,kc->plc", tables.grazing, wide)
@@ -297,17 +322,13 @@ def skin_faces(morphable_model: MorphableModel) -> Bool[Tensor, " face"]:
     return inside[morphable_model.faces.long()].all(1).cpu()
 
 
-def sample_weight(
-    surface: PixelSurface, crop: FaceCrop, start: FittedFace, least_cosine: float
-) -> Float[Tensor, " sample"]:
-    """How far each sample can be believed: seen well, wholly within the face, not hidden."""
+def sample_weight(surface: PixelSurface, crop: FaceCrop, least_cosine: float) -> Float[Tensor, " sample"]:
+    """How well the camera sees each sample: wholly within face and photograph, and not from the side."""
     cosine = (surface.points.normal * surface.view).sum(-1)
     weight = ((cosine - least_cosine) / _COSINE_EDGE).clamp(0.0, 1.0)
     outside = (surface.coverage() < 1.0).float()
     whole = 1.0 - max_pool2d(outside[None, None], 3, stride=1, padding=1)[0, 0]
     image = whole * crop.inside.cpu()
-    if start.unoccluded is not None:
-        image = image * start.unoccluded.cpu()
     return weight * image.flatten()[surface.pixel_index]
 
 
