@@ -1,0 +1,60 @@
+"""Settings of stage 4, which moves vertices by shading."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ShapeConfig:
+    """How far shading may move the shape, and when it is believed.
+
+    Attributes:
+        steps: Steps of gradient descent for heights and texture.
+        directions: Directions in which visibility is traced; the light's change with the normal is smooth, so fewer
+            than for the light itself.
+        height_rate: Step of the unknowns behind the heights, mm before they are smoothed.
+        texture_rate: Step of the log albedo.
+        stiffness: The lambda of "large steps" preconditioning; how far neighbours move together.
+        height_sd_mm: Standard deviation of a height along the vertex normal.
+        size: Weight of half the mean squared height in standard deviations.
+        bend_sd_mm: Standard deviation of a height's difference from the mean of its neighbours.
+        smoothness: Weight of half the mean squared difference in these.
+        texture_smoothness: Weight of the mean absolute step of the log albedo, of a texture of 256 px.
+        texture_size: Weight of the squared log albedo over the statistical one. Texture that gives way too easily
+            takes the shading, one that does not makes bumps of freckles.
+        least_gain_db: By how much the statistical PSNR, without texture, must be better for the shape to be kept.
+        most_rms_mm: Root mean square height of the vertices that are seen beyond which a shape is refused.
+        most_mm: Largest height beyond which it is refused.
+        normal_map: Write what is finer than the mesh into a normal map.
+    """
+
+    steps: int = 120
+    directions: int = 256
+    height_rate: float = 0.3
+    texture_rate: float = 0.02
+    stiffness: float = 30.0
+    height_sd_mm: float = 1.5
+    size: float = 1e-3
+    bend_sd_mm: float = 0.15
+    smoothness: float = 1e-3
+    texture_smoothness: float = 0.1
+    texture_size: float = 0.02
+    least_gain_db: float = 0.2
+    most_rms_mm: float = 2.0
+    most_mm: float = 6.0
+    normal_map: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        if self.steps < 1 or self.directions < 64:
+            raise ValueError("shape.steps must be at least 1 and shape.directions at least 64")
+        for name in ("height_rate", "height_sd_mm", "bend_sd_mm", "most_rms_mm", "most_mm"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"shape.{name} is {getattr(self, name)}: expected a finite number above 0")
+        for name in ("texture_rate", "stiffness", "size", "smoothness", "texture_smoothness", "texture_size"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"shape.{name} is {getattr(self, name)}: expected a finite number from 0 on")
