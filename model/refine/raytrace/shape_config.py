@@ -17,6 +17,8 @@ class ShapeConfig:
         stiffness: The lambda of "large steps" preconditioning; how far neighbours move together.
         height_sd_mm: Standard deviation of a height along the vertex normal.
         size: Weight of half the mean squared height in standard deviations.
+        symmetry: Weight of half the mean squared difference from the mirrored height in standard deviations; light from
+            one side tells of that side alone.
         bend_sd_mm: Standard deviation of a height's difference from the mean of its neighbours.
         smoothness: Weight of half the mean squared difference in these.
         texture_smoothness: Weight of the mean absolute step of the log albedo, of a texture of 256 px.
@@ -33,8 +35,9 @@ class ShapeConfig:
     height_rate: float = 0.3
     texture_rate: float = 0.02
     stiffness: float = 30.0
-    height_sd_mm: float = 1.5
-    size: float = 1e-3
+    height_sd_mm: float = 1.0
+    size: float = 1e-2
+    symmetry: float = 1e-2
     bend_sd_mm: float = 0.15
     smoothness: float = 1e-3
     texture_smoothness: float = 0.1
@@ -55,6 +58,14 @@ class ShapeConfig:
         for name in ("height_rate", "height_sd_mm", "bend_sd_mm", "most_rms_mm", "most_mm"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"shape.{name} is {getattr(self, name)}: expected a finite number above 0")
-        for name in ("texture_rate", "stiffness", "size", "smoothness", "texture_smoothness", "texture_size"):
+        for name in (
+            "texture_rate",
+            "stiffness",
+            "size",
+            "symmetry",
+            "smoothness",
+            "texture_smoothness",
+            "texture_size",
+        ):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"shape.{name} is {getattr(self, name)}: expected a finite number from 0 on")

@@ -87,6 +87,7 @@ class Heights:
         self._start_normals = self._sample_normals(self.vertex_normals)
         moved = moved_vertices(morphable_model).to(device)
         self._moved = moved
+        self._mirror = morphable_model.mirror.long().to(device)
         self._smooth = LargeSteps(morphable_model, moved, config.stiffness)
         self._laplacian = uniform_laplacian(self._faces, len(moved))
         self.raw = self._vertices_mm.new_zeros(self._smooth.moved_count, 1).requires_grad_()
@@ -111,12 +112,14 @@ class Heights:
         """The objective, weighted."""
         config, texture = self._config, self._texture
         height_mm = self.height_mm()
+        sides_mm = (height_mm - height_mm[self._mirror])[self._moved]
         bend_mm = (self._laplacian @ height_mm)[self._moved]
         of_texture = config.texture_smoothness * len(texture.raw) / _WEIGHTS_ARE_FOR_PX
         return {
             "distance": self._state.problem.distance(self.radiance(height_mm)),
             "size": 0.5 * config.size * (height_mm[self._moved] / config.height_sd_mm).square().mean(),
             "smoothness": 0.5 * config.smoothness * (bend_mm / config.bend_sd_mm).square().mean(),
+            "symmetry": 0.5 * config.symmetry * (sides_mm / config.height_sd_mm).square().mean(),
             "texture_smoothness": of_texture * priors.smoothness(texture.raw, texture.seen),
             "texture_size": config.texture_size * texture.raw[texture.seen].square().mean(),
         }
