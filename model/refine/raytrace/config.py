@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from model.refine.raytrace.sclera import ScleraConfig
+
 
 @dataclass(frozen=True)
 class LightConfig:
@@ -73,10 +75,10 @@ class RaytraceWeights:
     sparsity: float = 0.002
     negative: float = 0.1
     band: float = 1e-4
-    smoothness: float = 0.1
-    symmetry: float = 0.05
-    prior: float = 0.05
-    consistency: float = 0.01
+    smoothness: float = 0.03
+    symmetry: float = 0.03
+    prior: float = 0.02
+    consistency: float = 0.003
     regions: float = 0.01
 
 
@@ -100,7 +102,10 @@ class RaytraceConfig:
         least_cosine: Samples that face the camera by less are left out.
         materials: `held`: statistical specular and roughness; `regions`: a few regional values on them; `free`: maps
             over the texture, which one photograph does not determine.
-        least_gain_db: Masked PSNR over the start's that the answer must have to be kept.
+        sclera: How far the white of the eyes corrects the skin's tone; None to leave it as the start has it.
+        least_gain_db: Masked PSNR that light with shadows must have over the start's light, both with a statistical
+            albedo, for the answer to be kept.
+        most_loss_db: Masked PSNR that the answer may have below the start's, which may have shadows in its albedo.
         seed: Of every random choice.
     """
 
@@ -118,7 +123,9 @@ class RaytraceConfig:
     texture_rate: float = 0.03
     least_cosine: float = 0.2
     materials: Literal["held", "regions", "free"] = "regions"
-    least_gain_db: float = 0.0
+    sclera: ScleraConfig | None = field(default_factory=ScleraConfig)
+    least_gain_db: float = 0.3
+    most_loss_db: float = 1.5
     seed: int = 0
 
     def __post_init__(self) -> None:

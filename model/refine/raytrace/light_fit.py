@@ -55,7 +55,8 @@ def fit_light(
         arriving = irradiance(problem.tables, value)
         return {
             "distance": problem.distance(albedo * texture * arriving + reflection @ value),
-            "coefficients": weights.coefficients * (moved - start_coefficients).square().mean(),
+            "coefficients": weights.coefficients
+            * priors.moved_albedo(problem.albedo_basis, moved - start_coefficients),
             "tone": weights.tone * (problem.tone(albedo * texture) - start_tone).square().sum(),
             **_light_terms(problem, value, arriving, space, weights),
         }

@@ -17,6 +17,9 @@ _LIGHT_RIDGE = 1e-3
 """Pull towards light from everywhere, over the mean of the Gram matrix's diagonal."""
 _COEFFICIENT_RIDGE = 0.012
 """Pull of the albedo coefficients, all together, towards where they started."""
+_UNSEEN_RIDGE = 0.05
+"""Weight of what the coefficients change of the albedo anywhere, beside a squared residual: where hair hides the brows,
+nothing else holds them."""
 _COLOR_ROUNDS = 2
 _SLOPE_STEP = 1e-3
 
@@ -53,10 +56,13 @@ def solve_in_turns(
 
 
 def importance(problem: Problem) -> Float[Tensor, "sample 3"]:
-    """Weight of a sample's channels in linear light, square root of it; nothing for saturated ones."""
+    """Weight of a sample's channels in linear light, square root of it.
+
+    None for samples with a saturated channel: the two others alone would be the light's colour.
+    """
     linear = problem.observed_linear
     slope = (linear_to_srgb(linear + _SLOPE_STEP) - linear_to_srgb(linear)) / _SLOPE_STEP
-    return slope * problem.weight.sqrt()[:, None] * ~problem.saturated
+    return slope * problem.weight.sqrt()[:, None] * ~problem.saturated.any(1, keepdim=True)
 
 
 def solve_light(
@@ -138,6 +144,12 @@ def _solve_coefficients(
         rows, target = (slopes @ shares) * weight[:, 0], (rest @ shares) * weight[:, 0]
     count = problem.weight.sum().clamp(min=1e-6) * (3 if problem.color else 1)
     ridge = _COEFFICIENT_RIDGE / max(1, len(start))
-    gram = (rows @ rows.T / count).double() + ridge * torch.eye(len(start), dtype=torch.float64, device=rows.device)
-    right = (rows @ target / count).double() + ridge * start.double()
+    everywhere = problem.albedo_basis.flatten(1)
+    unseen = _UNSEEN_RIDGE * (everywhere @ everywhere.T).double() / everywhere.shape[1]
+    gram = (
+        (rows @ rows.T / count).double()
+        + unseen
+        + ridge * torch.eye(len(start), dtype=torch.float64, device=rows.device)
+    )
+    right = (rows @ target / count).double() + (unseen @ start.double()) + ridge * start.double()
     return torch.cholesky_solve(right[:, None], torch.linalg.cholesky(gram))[:, 0].to(start.dtype)

@@ -22,12 +22,13 @@ _KNOWN_EDGE_TEXELS = 3.0
 
 @dataclass(frozen=True)
 class SkinMaps:
-    """Maps of `model.export.appearance.Appearance` but for the light."""
+    """Maps of `model.export.appearance.Appearance` but for the light, and the diffuse albedo by vertex."""
 
     diffuse_linear: Float[np.ndarray, "texture texture 3"]
     specular_f0: Float[np.ndarray, "texture texture"]
     roughness: Float[np.ndarray, "texture texture"]
     known: Float[np.ndarray, "texture texture"]
+    vertex_albedo_linear: Float[np.ndarray, "vertex 3"]
 
 
 def skin_maps(
@@ -62,13 +63,15 @@ def skin_maps(
     log_here = (
         known_here * log_factor[atlas.covered] + mirrored_here * log_factor[:, ::-1][atlas.covered] + rest * filled
     )
-    diffuse = atlas.sample(albedo_linear.detach().cpu().numpy()) * np.exp(log_here)
+    statistical = albedo_linear.detach().cpu().numpy()
+    diffuse = atlas.sample(statistical) * np.exp(log_here)
     texels = _materials(morphable_model, atlas, materials, material_factors)
     return SkinMaps(
         diffuse_linear=_drawn(np.clip(diffuse, 0.0, 1.0), atlas),
         specular_f0=_drawn(texels[:, :1], atlas)[..., 0],
         roughness=_drawn(texels[:, 1:], atlas)[..., 0],
         known=(known * atlas.covered).astype(np.float32),
+        vertex_albedo_linear=np.clip(statistical * np.exp(by_vertex), 0.0, 1.0).astype(np.float32),
     )
 
 
@@ -101,8 +104,9 @@ def _over_vertices(
     here, there = at_vertices[:, channels], at_vertices[:, -1]
     total = here + there
     mixed = here[:, None] * at_vertices[:, :channels] + there[:, None] * at_vertices[:, channels + 1 : -1]
-    nothing = np.zeros(channels, np.float32)
-    return continue_difference(mixed / np.maximum(total, 1e-6)[:, None], total, atlas.laplacian, nothing)
+    # Far from what was seen the face's own mean: to fall back to 1 would draw a line around it.
+    far = (here @ at_vertices[:, :channels] / max(float(here.sum()), 1e-6)).astype(np.float32)
+    return continue_difference(mixed / np.maximum(total, 1e-6)[:, None], total, atlas.laplacian, far)
 
 
 def _materials(

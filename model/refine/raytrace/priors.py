@@ -8,9 +8,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+_ALBEDO_SD = 0.05
+_CHROMA = 10.0
 _TEXELS_PER_CELL = 8
 _SHORT = 1e-4
 """Steps of the log albedo below this cost less than their share, so that the absolute value has a slope at 0."""
+
+
+def moved_albedo(basis: Float[Tensor, "component sample 3"], change: Float[Tensor, " component"]) -> Float[Tensor, ""]:
+    """How far coefficients are from where they started: mean square in sd, and of the albedo over 0.05.
+
+    The second over all samples, hidden ones too: what the photograph does not show must stay as it was.
+    """
+    albedo = torch.einsum("a,apc->pc", change, basis)
+    return change.square().mean() + (albedo / _ALBEDO_SD).square().mean()
 
 
 def white_light(strength: Float[Tensor, "3"]) -> Float[Tensor, ""]:
@@ -85,6 +96,14 @@ def coarse(
     share = pooled[-1]
     means = pooled[:-1] / share.clamp(min=1e-6)
     return (means.square().mean(0) * share).sum() / share.sum().clamp(min=1e-6)
+
+
+def own_size(
+    log_albedo: Float[Tensor, "texture texture channel"], seen: Bool[Tensor, "texture texture"]
+) -> Float[Tensor, ""]:
+    """Mean square of the texture, its chroma counted more: in dark places a photograph's colour is mostly noise."""
+    chroma = log_albedo - log_albedo.mean(-1, keepdim=True)
+    return _mean(log_albedo.square() + _CHROMA * chroma.square(), seen)
 
 
 def _mean(values: Float[Tensor, "row column channel"], where: Bool[Tensor, "row column"]) -> Float[Tensor, ""]:

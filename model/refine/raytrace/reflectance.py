@@ -11,7 +11,7 @@ from model.refine.raytrace.materials import sample_texture
 from model.refine.raytrace.problem import Problem
 
 _WEIGHTS_ARE_FOR_PX = 256
-_SURE = 0.2
+_SURE = 0.4
 """A sample with less weight than this does not say what its texel looks like."""
 
 
@@ -70,7 +70,7 @@ class TextureVariable:
                 "smoothness": smoothness * priors.smoothness(self.raw, self.seen),
                 "symmetry": weights.symmetry * priors.symmetry(self.raw, self.seen),
                 "prior": weights.prior * priors.coarse(self.raw, self.seen),
-                "consistency": weights.consistency * self.raw[self.seen].square().mean(),
+                "consistency": weights.consistency * priors.own_size(self.raw, self.seen),
             }
 
         descend(terms, ((self.raw, config.texture_rate),), config.texture_steps, history, "texture")

@@ -1,10 +1,12 @@
-"""`RaytracedState`: what the ray-traced stage knew before it gave the skin a texture; where stage 4 begins."""
+"""What the ray-traced stage answers, and what it knew before it gave the skin a texture: there stage 4 begins."""
 
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
+from model.export.appearance import Appearance
+from model.refine.face import FittedFace
 from model.refine.raytrace.light_setup import LightSetup
 from model.refine.raytrace.problem import Problem
 from model.refine.raytrace.surface import PixelSurface
@@ -37,6 +39,27 @@ class RaytracedState:
     def radiance(self) -> Float[Tensor, "sample 3"]:
         """What the camera sees of the samples."""
         return self.albedo_linear * self.arriving + self.glossy
+
+
+@dataclass(frozen=True)
+class RaytracedFace:
+    """What the stage found.
+
+    Attributes:
+        fitted: The face; its shape, pose and camera are the start's.
+        appearance: Skin and light; None where the answer was not accepted.
+        rendered_linear: The face as they make it look.
+        mask: Where it was compared with the photograph, [0, 1].
+        albedo_linear: The diffuse albedo as the window shows it.
+        state: What stage 4 moves the shape by.
+    """
+
+    fitted: FittedFace
+    appearance: Appearance | None
+    rendered_linear: Float[Tensor, "size size 3"]
+    mask: Float[Tensor, "size size"]
+    albedo_linear: Float[Tensor, "size size 3"]
+    state: RaytracedState | None = None
 
 
 def statistical_state(

@@ -1,0 +1,36 @@
+"""Whether the ray-traced stage's answer may be kept."""
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from model.export.appearance import Appearance
+from model.geometry.mesh import Mesh, vertex_normals
+from model.refine.raytrace.config import RaytraceConfig
+from model.refine.raytrace.surface import PixelSurface
+from model.render.lighting import shade
+
+
+def what_is_wrong(figures: dict[str, float], appearance: Appearance, config: RaytraceConfig) -> str:
+    """Why an answer must not be kept; empty if it may."""
+    if not (np.isfinite(appearance.diffuse_linear).all() and np.isfinite(appearance.environment_linear).all()):
+        return "the answer holds values that are not finite; the earlier answer is kept"
+    shadowed_db, plain_db = figures["psnr_statistical_db"], figures["psnr_start_statistical_db"]
+    # With a free texture anything can be explained, shadows of a wrong shape too; with the statistical albedo not.
+    if shadowed_db < plain_db + config.least_gain_db:
+        return (
+            f"light with the head's own shadows explains the photograph no better than light without "
+            f"({shadowed_db:.1f} dB, {plain_db:.1f} dB before): the shape does not fit; the earlier answer is kept"
+        )
+    before_db, after_db = figures["psnr_before_db"], figures["psnr_after_db"]
+    if after_db < before_db - config.most_loss_db:
+        return f"PSNR {after_db:.1f} dB is worse than {before_db:.1f} dB before; the earlier answer is kept"
+    return ""
+
+
+def harmonic_radiance(mesh: Mesh, surface: PixelSurface, lighting: Float[Tensor, "1 9 3"]) -> Float[Tensor, "sample 3"]:
+    """The start's own rendering: harmonics of three bands, no shadow."""
+    normals = vertex_normals(mesh.vertices_camera_mm, surface.geometry.faces)
+    shading = shade(normals, lighting)[0]
+    radiance = mesh.albedo_linear[0] * shading
+    return surface.interpolate(radiance.cpu()).to(radiance)
