@@ -88,10 +88,10 @@ def bare_skin(
 
 
 def _largest(picture: Bool[np.ndarray, "size size"]) -> Bool[np.ndarray, "size size"]:
-    """The largest connected part of a mask, and what is not in the mask at all."""
+    """The largest connected part of a mask with the pixels around it; everything where the mask is empty."""
     count, parts = cv2.connectedComponents(picture.astype(np.uint8), connectivity=4)
-    if count < 3:
+    if count < 2:
         return np.ones_like(picture)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    return (parts == sizes.argmax()) | ~picture
+    return cv2.dilate((parts == sizes.argmax()).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
