@@ -205,6 +205,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu")
     parser.add_argument("--cache", type=Path, help="folder for traced tables; without it every face is traced")
     chosen = parser.parse_args(arguments)
+    missing = [str(path) for path in chosen.photographs if not path.exists()]
+    if missing:
+        parser.error(f"--photographs {' '.join(missing)}: no such file or folder")
     request = RefineRequest(level="raytrace", config=chosen.refine_config)
     options = load_options(request)
     if chosen.window is not None:

@@ -132,3 +132,9 @@ def test_means_are_over_those_that_have_the_figure(capsys: pytest.CaptureFixture
     assert mean.split()[1] == "21.00"
     assert mean.split()[3] == "25.00"
     assert "+3.00 dB" in gain
+
+
+def test_a_missing_folder_is_named(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        bench_refine.main(["--photographs", "nowhere"])
+    assert "nowhere: no such file or folder" in capsys.readouterr().err
