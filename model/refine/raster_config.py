@@ -20,6 +20,8 @@ _NOT_NEGATIVE = (
     "white_light",
     "albedo_smoothness",
     "albedo_symmetry",
+    "tone",
+    "most_loss_db",
     "identity_feature",
     "offset_stiffness",
 )
@@ -40,6 +42,8 @@ class RasterFitConfig:
         expression_sd: Standard deviation of an expression weight about the start's.
         albedo_sd: Standard deviation of the albedo about the start's: its tone is the network's to tell, a photograph
             shows only the product with the light. A start without any albedo of its own (no network) has 1 about 0.
+        tone: Weight of the squared change of the face's mean log albedo, sum over the channels: a brighter skin in
+            dimmer light makes the same picture, and what the photograph seems to say of it is chance.
         offsets: Per-vertex displacements along the normals: keep the start's, drop them, or refine them.
         offset_sd_mm: Standard deviation of a refined displacement about the start's, at the scale of a vertex's
             neighbourhood.
@@ -57,6 +61,8 @@ class RasterFitConfig:
         occlusion_smoothing: Reach of the occlusion estimate over the side of the picture.
         landmark_noise: Residual of landmarks, over the size of the face, that is as good as none: a fit beyond it is
             refused if its start was nearer.
+        most_loss_db: Masked PSNR that the fit may lose against its start with the free albedo of both, where its
+            statistical head is nearer.
     """
 
     sizes_px: tuple[int, ...] = (64, 128, 256)
@@ -68,6 +74,7 @@ class RasterFitConfig:
     identity_sd: float = 0.5
     expression_sd: float = 0.15
     albedo_sd: float = 0.4
+    tone: float = 0.3
     offsets: Literal["keep", "drop", "refine"] = "refine"
     offset_sd_mm: float = 0.5
     offset_stiffness: float = 30.0
@@ -82,6 +89,7 @@ class RasterFitConfig:
     identity_feature: float = 0.0
     occlusion_smoothing: float = 0.02
     landmark_noise: float = 0.03
+    most_loss_db: float = 3.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.

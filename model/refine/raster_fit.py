@@ -98,6 +98,7 @@ class RasterFit:
         self._compared = compared_vertices(model)
         self._unknowns = Unknowns(model, start, config)
         self._lighting = start.parameters.lighting
+        self._start_tone = self._tone(start)
         self._color = torch.tensor([crop.color], device=crop.image_srgb.device)
         points = crop.landmarks68_px[crop.landmarks68_weight > 0.0]
         extent = (points.amax(0) - points.amin(0)).clamp(min=1.0) if len(points) else crop.image_srgb.new_ones(2)
@@ -180,9 +181,16 @@ class RasterFit:
             "landmarks": config.landmarks * self._landmarks(face),
             "prior": config.prior * self._unknowns.prior(height_mm),
         }
+        if not self._unknowns.alone:
+            terms["tone"] = config.tone * (self._tone(face) - self._start_tone).square().sum()
         if config.identity_feature > 0.0:
             terms["identity_feature"] = config.identity_feature * self._feature(view, image_linear, level)
         return terms
+
+    def _tone(self, face: FittedFace) -> Float[Tensor, "3"]:
+        """Mean log of the face's statistical albedo, by channel."""
+        skin, weight = self._model.albedo_linear(face.parameters.albedo)[0], self._compared[:, :1]
+        return (skin.clamp(min=0.01).log() * weight).sum(0) / weight.sum()
 
     def _landmarks(self, face: FittedFace) -> Float[Tensor, ""]:
         parameters, model, crop = face.parameters, self._model, self._crop
