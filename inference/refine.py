@@ -92,7 +92,8 @@ class Refiner:
             records.append(record)
             # Where it is not accepted, its start, perhaps with what was learned about occlusion and light.
             fitted = answer.fitted
-            raytraced = answer.raytraced if record.accepted else None
+            # A refused shape leaves the light and skin of the one before.
+            raytraced = answer.raytraced if record.accepted else raytraced
             start = start or fitted
         assert start is not None, "a refinement without stages"
         assert fitted is not None

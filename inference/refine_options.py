@@ -13,6 +13,7 @@ from model.identity import IdentityConfig
 from model.refine.landmark_config import LandmarkFitConfig
 from model.refine.raster_fit import RasterFitConfig
 from model.refine.raytrace.config import RaytraceConfig
+from model.refine.raytrace.shape_config import ShapeConfig
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class RefineOptions:
         raster: Stage 1, the statistical fit by rasterization.
         identity_network: What `raster.identity_feature` asks whose face it is, where that has a weight.
         raytrace: Stages 2 and 3, light and skin.
+        shape: Stage 4, the shape by its shading; only with `--refine-shape`.
         pictures: What is drawn in the end.
     """
 
@@ -61,6 +63,7 @@ class RefineOptions:
     raster: RasterFitConfig = field(default_factory=RasterFitConfig)
     identity_network: IdentityConfig = field(default_factory=IdentityConfig)
     raytrace: RaytraceConfig = field(default_factory=RaytraceConfig)
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
     pictures: PictureConfig = field(default_factory=PictureConfig)
 
     def __post_init__(self) -> None:

@@ -20,8 +20,7 @@ from model.refine.raytrace.descent import History
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.shape_config import ShapeConfig
 from model.refine.raytrace.shape_heights import Heights, irradiance_slope
-from model.refine.raytrace.stage import RaytracedFace
-from model.refine.raytrace.state import RaytracedState
+from model.refine.raytrace.state import RaytracedFace, RaytracedState
 
 _NAME = "shape"
 
@@ -129,6 +128,5 @@ def statistical_psnr_db(first: RaytracedState, second: RaytracedState) -> tuple[
 
 
 def _weight_picture(state: RaytracedState) -> Float[Tensor, " pixel"]:
-    weight, surface = state.problem.weight, state.surface
-    picture = weight.new_zeros(surface.size_px**2)
-    return picture.index_reduce(0, surface.pixel_index.to(weight.device), weight, "amax")
+    weight = state.problem.weight
+    return state.surface.pixel_mean(weight.cpu()[:, None]).flatten().to(weight)
