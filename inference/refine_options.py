@@ -28,7 +28,7 @@ class PictureConfig:
 
     relit_px: int = 160
     path_traced_px: int = 256
-    path_traced_samples: int = 64
+    path_traced_samples: int = 192
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
