@@ -190,6 +190,21 @@ def test_an_appearance_is_kept_only_where_its_stage_was_accepted(accepted: bool)
     assert (after.refined.path_traced_srgb is not None) == accepted
 
 
+@pytest.mark.parametrize("shape", [breaking, poisoned, moving(3.0, accepted=False)])
+def test_a_refused_shape_leaves_the_appearance_of_the_one_before(shape: Stage) -> None:
+    after = refiner({"raytrace": raytracing(True), "shape": shape}).refine(job())
+    assert after.refined is not None
+    assert after.refined.raytraced is not None
+    moved = after.reconstruction.parameters.translation_mm - job().reconstruction.parameters.translation_mm
+    np.testing.assert_allclose(moved, 0.0, atol=1e-4)
+
+
+def test_an_accepted_stage_without_appearance_has_none() -> None:
+    after = refiner({"raytrace": raytracing(True), "other": moving(3.0)}).refine(job())
+    assert after.refined is not None
+    assert after.refined.raytraced is None
+
+
 def test_a_picture_that_fails_costs_only_itself() -> None:
     tracer: Callable[..., np.ndarray] = failing_to_paint
     after = refiner({"raytrace": raytracing(True)}, path_tracer=tracer).refine(job())

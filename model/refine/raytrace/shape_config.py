@@ -27,7 +27,6 @@ class ShapeConfig:
         least_gain_db: By how much the statistical PSNR, without texture, must be better for the shape to be kept.
         most_rms_mm: Root mean square height of the vertices that are seen beyond which a shape is refused.
         most_mm: Largest height beyond which it is refused.
-        normal_map: Write what is finer than the mesh into a normal map.
     """
 
     steps: int = 120
@@ -45,7 +44,6 @@ class ShapeConfig:
     least_gain_db: float = 0.2
     most_rms_mm: float = 2.0
     most_mm: float = 6.0
-    normal_map: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
