@@ -117,7 +117,7 @@ def _raytrace(
     from model.refine.raytrace.stage import fit_raytrace
     from model.refine.raytrace.state import RaytracedFace
 
-    last: list[RaytracedFace] = []
+    last: list[tuple[FittedFace, RaytracedFace]] = []
     """What stage 4 starts from; one face is refined at a time."""
 
     def answer(face: RaytracedFace) -> StageAnswer:
@@ -130,7 +130,7 @@ def _raytrace(
         face, record = fit_raytrace(morphable_model, crop, _given(start), options.raytrace, cache.folder)
         cache.prune()
         if shape:
-            last.append(face)
+            last.append((_given(start), face))
         return answer(face), record
 
     def move(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
@@ -142,7 +142,7 @@ def _raytrace(
             cache.prune()
             return found
 
-        face, record = fit_shape(morphable_model, last.pop(), options.shape, refit)
+        face, record = fit_shape(morphable_model, *last.pop(), options.shape, refit)
         return answer(face), record
 
     return {"raytrace": raytrace, "shape": move} if shape else {"raytrace": raytrace}

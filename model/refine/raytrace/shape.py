@@ -29,13 +29,15 @@ Refit = Callable[[FittedFace], tuple[RaytracedFace, StageRecord]]
 
 
 def fit_shape(
-    morphable_model: MorphableModel, raytraced: RaytracedFace, config: ShapeConfig, refit: Refit
+    morphable_model: MorphableModel, start: FittedFace, raytraced: RaytracedFace, config: ShapeConfig, refit: Refit
 ) -> tuple[RaytracedFace, StageRecord]:
     """Move the shape by its shading.
 
     Args:
         morphable_model: The head.
-        raytraced: Light and skin of the shape so far.
+        start: What the ray-traced stage began with: the shape that is moved, and the albedo that is started from again,
+            for what was found already would be doubly corrected.
+        raytraced: Light and skin that it found.
         config: Steps, weights, and what is believed.
         refit: Finds light and skin of the moved shape, whose shadows are others.
 
@@ -59,7 +61,7 @@ def fit_shape(
     figures["shape_seconds"] = time.perf_counter() - began
     answer, reason = raytraced, _implausible(figures, config)
     if not reason:
-        moved = moved_face(morphable_model, raytraced.fitted, height_mm)
+        moved = moved_face(morphable_model, start, height_mm)
         found, record = refit(moved)
         figures["refit_seconds"] = record.seconds
         reason = _no_better(state, found, record, figures, config)
