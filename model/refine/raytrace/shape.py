@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from model.export.atlas import build_atlas
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
 from model.geometry.mesh import vertex_normals
@@ -20,9 +21,12 @@ from model.refine.raytrace.descent import History
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.shape_config import ShapeConfig
 from model.refine.raytrace.shape_heights import Heights, irradiance_slope
+from model.refine.raytrace.shape_normals import with_normal_map
 from model.refine.raytrace.state import RaytracedFace, RaytracedState
 
 _NAME = "shape"
+_ANY_PX = 16
+"""Of an atlas of which only the split vertices are wanted."""
 
 Refit = Callable[[FittedFace], tuple[RaytracedFace, StageRecord]]
 """The ray-traced stage with its settings."""
@@ -52,11 +56,7 @@ def fit_shape(
     if raytraced.appearance is None or state is None:
         raise ValueError("the ray-traced stage found no light and skin to move the shape by")
     began, history = time.perf_counter(), History()
-    geometry = state.surface.geometry
-    with torch.no_grad():
-        rays = EmbreeRays(geometry.vertices_mm.detach().cpu().numpy(), geometry.faces.cpu().numpy())
-        slope = irradiance_slope(state, rays, config.directions)
-    height_mm = Heights(morphable_model, state, slope, config).run(history)
+    height_mm = Heights(morphable_model, state, _slope(state, config), config).run(history)
     figures = _sizes_mm(state, height_mm)
     figures["shape_seconds"] = time.perf_counter() - began
     answer, reason = raytraced, _implausible(figures, config)
@@ -67,6 +67,10 @@ def fit_shape(
         reason = _no_better(state, found, record, figures, config)
         if not reason:
             answer = found
+            if config.normal_map:
+                assert found.state is not None, "asked before"
+                atlas = build_atlas(morphable_model, _ANY_PX)
+                answer = with_normal_map(found, _slope(found.state, config), atlas, config, history)
     gain = figures.get("psnr_gain_db", 0.0)
     told = f"heights of {figures['height_rms_mm']:.2f} mm (rms) give {gain:+.1f} dB without texture"
     seconds = time.perf_counter() - began
@@ -83,6 +87,13 @@ def moved_face(morphable_model: MorphableModel, fitted: FittedFace, height_mm: F
         nothing = torch.zeros_like(offsets_mm)
         refinement = Refinement(nothing, nothing, torch.ones_like(nothing[..., 0]), torch.zeros_like(nothing[..., 0]))
     return replace(fitted, refinement=replace(refinement, offsets_mm=refinement.offsets_mm + offsets_mm))
+
+
+@torch.no_grad()
+def _slope(state: RaytracedState, config: ShapeConfig) -> Float[Tensor, "sample 3 3"]:
+    geometry = state.surface.geometry
+    rays = EmbreeRays(geometry.vertices_mm.detach().cpu().numpy(), geometry.faces.cpu().numpy())
+    return irradiance_slope(state, rays, config.directions)
 
 
 def _sizes_mm(state: RaytracedState, height_mm: Float[Tensor, "vertex 1"]) -> dict[str, float]:

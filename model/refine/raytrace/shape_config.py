@@ -3,6 +3,18 @@
 import math
 from dataclasses import dataclass
 
+_NOT_NEGATIVE = (
+    "texture_rate",
+    "stiffness",
+    "size",
+    "symmetry",
+    "smoothness",
+    "texture_smoothness",
+    "texture_size",
+    "tilt_rate",
+    "tilt_smoothness",
+)
+
 
 @dataclass(frozen=True)
 class ShapeConfig:
@@ -24,6 +36,10 @@ class ShapeConfig:
         texture_smoothness: Weight of the mean absolute step of the log albedo, of a texture of 256 px.
         texture_size: Weight of the squared log albedo over the statistical one. Texture that gives way too easily
             takes the shading, one that does not makes bumps of freckles.
+        normal_map: Also write shading that is finer than the mesh into a normal map, and take it out of the albedo.
+        tilt_rate: Step of its normals, their length across over their length along.
+        tilt_sd: Standard deviation of the same; weighted with `size`.
+        tilt_smoothness: Weight of its mean absolute step, of a map of 256 px.
         least_gain_db: By how much the statistical PSNR, without texture, must be better for the shape to be kept.
         most_rms_mm: Root mean square height of the vertices that are seen beyond which a shape is refused.
         most_mm: Largest height beyond which it is refused.
@@ -41,6 +57,10 @@ class ShapeConfig:
     smoothness: float = 1e-3
     texture_smoothness: float = 0.1
     texture_size: float = 0.02
+    normal_map: bool = False
+    tilt_rate: float = 0.005
+    tilt_sd: float = 0.05
+    tilt_smoothness: float = 0.02
     least_gain_db: float = 0.2
     most_rms_mm: float = 2.0
     most_mm: float = 6.0
@@ -53,7 +73,7 @@ class ShapeConfig:
         """
         if self.steps < 1 or self.directions < 64:
             raise ValueError("shape.steps must be at least 1 and shape.directions at least 64")
-        for name in ("height_rate", "height_sd_mm", "bend_sd_mm", "most_rms_mm", "most_mm"):
+        for name in ("height_rate", "tilt_sd", "height_sd_mm", "bend_sd_mm", "most_rms_mm", "most_mm"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"shape.{name} is {getattr(self, name)}: expected a finite number above 0")
         for name in (
