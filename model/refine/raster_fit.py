@@ -33,6 +33,7 @@ from model.render.rasterizer import Rasterizer, build_rasterizer
 _RENEWED_EVERY = 10
 """Steps between two solutions of light and occlusion."""
 
+_TINT = 10.0
 _COARSE = ("identity", "expression", "albedo", "turn_rad", "shift", "log_focal")
 _FINE = ("height",)
 
@@ -182,7 +183,10 @@ class RasterFit:
             "prior": config.prior * self._unknowns.prior(height_mm),
         }
         if not self._unknowns.alone:
-            terms["tone"] = config.tone * (self._tone(face) - self._start_tone).square().sum()
+            change = self._tone(face) - self._start_tone
+            # A tint moves between skin and light even more easily than brightness does.
+            tint = change - change.mean()
+            terms["tone"] = config.tone * (change.square().sum() + _TINT * tint.square().sum())
         if config.identity_feature > 0.0:
             terms["identity_feature"] = config.identity_feature * self._feature(view, image_linear, level)
         return terms

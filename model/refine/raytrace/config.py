@@ -124,8 +124,8 @@ class RaytraceConfig:
     least_cosine: float = 0.2
     materials: Literal["held", "regions", "free"] = "regions"
     sclera: ScleraConfig | None = field(default_factory=ScleraConfig)
-    least_gain_db: float = 0.3
-    most_loss_db: float = 1.5
+    least_gain_db: float = 0.1
+    most_loss_db: float = 3.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -67,7 +67,11 @@ def sample_weight(surface: PixelSurface, crop: FaceCrop, least_cosine: float) ->
 
 
 def bare_skin(
-    surface: PixelSurface, residual_srgb: Float[Tensor, "sample 3"], seen: Float[Tensor, " sample"], shown: Tensor
+    surface: PixelSurface,
+    residual_srgb: Float[Tensor, "sample 3"],
+    seen: Float[Tensor, " sample"],
+    shown: Float[Tensor, " sample"],
+    core: Float[Tensor, " sample"],
 ) -> Float[Tensor, " sample"]:
     """How surely each sample is skin, by how well statistical skin explains it.
 
@@ -78,20 +82,28 @@ def bare_skin(
         residual_srgb: Rendering with the statistical albedo minus photograph.
         seen: How well the camera sees each sample.
         shown: What the stage before took for skin; what it took for hair is not made skin by a light that explains it.
+        core: Share of the nose in each sample: no hair lies over it.
     """
     layers = torch.stack((residual_srgb.norm(dim=1), seen), dim=1).cpu()
     distance, mask = surface.pixel_mean(layers).permute(2, 0, 1)[:, None]
     found = unoccluded(distance, mask, _OCCLUDER_REACH).flatten()[surface.pixel_index].to(seen)
     sure = ((torch.minimum(found, shown) - _HIDDEN) / (_BARE - _HIDDEN)).clamp(0.0, 1.0)
-    picture = surface.pixel_mean((sure * seen)[:, None].cpu())[..., 0].numpy() > 0.5
-    return sure * torch.from_numpy(_largest(picture)).flatten()[surface.pixel_index].to(sure)
+    believed, nose = surface.pixel_mean(torch.stack((sure * seen, core), dim=1).cpu()).numpy().transpose(2, 0, 1)
+    region = _with_core(believed > 0.5, nose)
+    return sure * torch.from_numpy(region).flatten()[surface.pixel_index].to(sure)
 
 
-def _largest(picture: Bool[np.ndarray, "size size"]) -> Bool[np.ndarray, "size size"]:
-    """The largest connected part of a mask with the pixels around it; everything where the mask is empty."""
+def _with_core(
+    picture: Bool[np.ndarray, "size size"], core: Float[np.ndarray, "size size"]
+) -> Bool[np.ndarray, "size size"]:
+    """The connected part of a mask that holds most of the core, else the largest, with the pixels around it.
+
+    Everything where the mask is empty.
+    """
     count, parts = cv2.connectedComponents(picture.astype(np.uint8), connectivity=4)
     if count < 2:
         return np.ones_like(picture)
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return cv2.dilate((parts == sizes.argmax()).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    # A pixel of core outweighs any number of others.
+    merit = np.bincount(parts.ravel(), weights=1.0 + picture.size * core.ravel(), minlength=count)
+    merit[0] = 0.0
+    return cv2.dilate((parts == merit.argmax()).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

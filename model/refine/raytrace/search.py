@@ -17,7 +17,7 @@ from model.refine.raytrace.light_fit import fit_light
 from model.refine.raytrace.light_setup import LightSetup
 from model.refine.raytrace.light_solver import solve_in_turns
 from model.refine.raytrace.maps import skin_maps
-from model.refine.raytrace.materials import Materials, MaterialVariable, changed, statistical_materials
+from model.refine.raytrace.materials import REGIONS, Materials, MaterialVariable, changed, statistical_materials
 from model.refine.raytrace.problem import Problem
 from model.refine.raytrace.reflectance import TextureVariable, texture_side
 from model.refine.raytrace.samples import bare_skin
@@ -114,7 +114,8 @@ class SkinSearch:
             )
             # Asked again: without shadows, a shadow looks like something before the face.
             residual = self.problem.residual_srgb(self.radiance())
-            self._believe(bare_skin(self._face.surface, residual, self._face.skin.weight, self._shown))
+            nose = self.problem.regions[:, REGIONS.index("nose")]
+            self._believe(bare_skin(self._face.surface, residual, self._face.skin.weight, self._shown, nose))
             if turn == 0 and self._config.sclera is not None:
                 # Once: a second look would count the same eyes twice.
                 self.sclera_shift_log = skin_shift(self._face.eyes, self.light, self._config.sclera)
