@@ -76,7 +76,8 @@ def test_what_is_not_seen_or_saturated_has_no_say(hidden: str):
     if hidden == "weight":
         face.problem.weight[:150] = 0.0
     else:
-        face.problem.saturated[:150] = True
+        # One channel of a sample: what the two others say alone would be the light's colour.
+        face.problem.saturated[:150, 0] = True
     before = solved(face, face.coefficients)
     face.problem.observed_linear[:150] = 0.97
     torch.testing.assert_close(solved(face, face.coefficients), before)

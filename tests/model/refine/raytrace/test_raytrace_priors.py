@@ -115,7 +115,7 @@ def test_unseen_texels_do_not_count():
     texture = symmetric_texture()
     changed = texture.clone()
     changed[:, :6] = 9.0
-    for prior in (priors.smoothness, priors.symmetry, priors.coarse):
+    for prior in (priors.smoothness, priors.symmetry, priors.coarse, priors.own_size):
         assert float(prior(changed, seen)) == float(prior(texture, seen))
 
 
@@ -166,6 +166,16 @@ def test_a_light_that_is_nearly_out_can_come_on_again():
     priors.sparsity(light).backward()
     assert light.grad is not None
     assert 0.0 < float(light.grad[2, 0]) < 100.0, "a wall that no photograph would get it over"
+
+
+def test_a_texture_of_its_own_costs_more_the_more_colour_it_has():
+    grey, coloured = torch.full((16, 16, 3), 0.3), torch.zeros(16, 16, 3)
+    coloured[..., 0], coloured[..., 2] = 0.3, -0.3
+    assert float(priors.own_size(torch.zeros(16, 16, 3), SEEN)) == 0.0
+    assert float(priors.own_size(grey, SEEN)) == pytest.approx(0.09)
+    assert float(priors.own_size(coloured, SEEN)) > 5.0 * float(priors.own_size(grey, SEEN))
+    assert float(priors.own_size(grey[..., :1], SEEN)) == pytest.approx(0.09)
+    assert float(priors.own_size(2.0 * grey, SEEN)) == pytest.approx(4.0 * 0.09)
 
 
 def test_unmoved_albedo_costs_nothing_and_what_changes_hidden_skin_costs_more():
