@@ -10,11 +10,19 @@ from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.surface import PixelSurface
 from model.render.lighting import shade
 
+_LEAST_BELIEVED = 0.4
+"""Share of the face that must be bare skin. Less was hair over half a face, or a wrong head."""
+
 
 def what_is_wrong(figures: dict[str, float], appearance: Appearance, config: RaytraceConfig) -> str:
     """Why an answer must not be kept; empty if it may."""
     if not (np.isfinite(appearance.diffuse_linear).all() and np.isfinite(appearance.environment_linear).all()):
         return "the answer holds values that are not finite; the earlier answer is kept"
+    if figures["believed_share"] < _LEAST_BELIEVED:
+        return (
+            f"only {100.0 * figures['believed_share']:.0f} % of the face can be told from what is before it; "
+            "the earlier answer is kept"
+        )
     shadowed_db, plain_db = figures["psnr_statistical_db"], figures["psnr_start_statistical_db"]
     # With a free texture anything can be explained, shadows of a wrong shape too; with the statistical albedo not.
     if shadowed_db < plain_db + config.least_gain_db:

@@ -37,11 +37,14 @@ class ScleraConfig:
     Attributes:
         tone_sd: Standard deviation of the log of the skin's brightness as the start has it.
         sclera_sd: Of the log of the sclera's, on a head that fits as well as heads do.
+        most_lighter: Greatest shift towards lighter skin. Lashes, lids and a fringe darken the eyes, which the head has
+            not; nothing makes them lighter than they are.
         samples: Pixels of sclera that count as one whole look.
     """
 
     tone_sd: float = 0.35
     sclera_sd: float = 0.3
+    most_lighter: float = 0.15
     samples: float = 40.0
 
 
@@ -77,7 +80,8 @@ def skin_shift(eyes: Problem, light: Float[Tensor, "light 3"], config: ScleraCon
     if not abs(level) < _FARTHEST:
         return 0.0
     trust = min(1.0, float(sure.sum()) / config.samples)
-    return -level * trust * config.tone_sd**2 / (config.tone_sd**2 + config.sclera_sd**2)
+    shift = -level * trust * config.tone_sd**2 / (config.tone_sd**2 + config.sclera_sd**2)
+    return min(shift, config.most_lighter)
 
 
 def shifted_coefficients(

@@ -93,6 +93,7 @@ def fit_raytrace(
         "psnr_start_statistical_db": plain_db,
         "psnr_statistical_db": search.statistical_db,
         "psnr_after_db": search.problem.psnr_db(search.radiance()),
+        "believed_share": float(search.problem.weight.sum() / face.skin.weight.sum()),
         "sclera_shift_log": search.sclera_shift_log,
         "samples": float(len(face.surface)),
         "trace_seconds": traced - began,
