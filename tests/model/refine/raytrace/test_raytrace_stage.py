@@ -105,8 +105,9 @@ def test_where_light_without_shadows_explains_as_much_the_start_is_kept():
     assert "the earlier answer is kept" in record.reason
 
 
-def figures(statistical_db: float, after_db: float) -> dict[str, float]:
+def figures(statistical_db: float, after_db: float, believed_share: float = 0.9) -> dict[str, float]:
     return {
+        "believed_share": believed_share,
         "psnr_before_db": 30.0,
         "psnr_start_statistical_db": 25.0,
         "psnr_statistical_db": statistical_db,
@@ -119,6 +120,11 @@ def test_answers_are_judged_with_the_statistical_albedo_and_may_lose_a_little_of
     assert what_is_wrong(figures(25.6, 29.1), good, config) == ""
     assert "no better" in what_is_wrong(figures(25.4, 40.0), good, config)
     assert "worse" in what_is_wrong(figures(40.0, 28.9), good, config)
+
+
+def test_a_face_of_which_little_is_seen_is_refused():
+    good = kept(fitted()[0])
+    assert "only 30 %" in what_is_wrong(figures(40.0, 40.0, believed_share=0.3), good, SMALL)
 
 
 @pytest.mark.parametrize("name", ["diffuse_linear", "environment_linear"])
