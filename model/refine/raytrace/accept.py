@@ -16,7 +16,8 @@ _LEAST_BELIEVED = 0.4
 
 def what_is_wrong(figures: dict[str, float], appearance: Appearance, config: RaytraceConfig) -> str:
     """Why an answer must not be kept; empty if it may."""
-    if not (np.isfinite(appearance.diffuse_linear).all() and np.isfinite(appearance.environment_linear).all()):
+    found = (appearance.diffuse_linear, appearance.environment_linear, np.array(list(figures.values())))
+    if not all(np.isfinite(values).all() for values in found):
         return "the answer holds values that are not finite; the earlier answer is kept"
     if figures["believed_share"] < _LEAST_BELIEVED:
         return (

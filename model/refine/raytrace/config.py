@@ -41,8 +41,9 @@ class LightConfig:
             raise ValueError(f"light.bands must be 1 to 9, not {self.bands}")
         if self.lamps < 20:
             raise ValueError(f"light.lamps must be at least 20, not {self.lamps}")
-        if min(self.gaussians, self.wide_gaussians) < 6:
-            raise ValueError(f"light.gaussians and light.wide_gaussians must be at least 6, not {self.gaussians}")
+        for name in ("gaussians", "wide_gaussians"):
+            if getattr(self, name) < 6:
+                raise ValueError(f"light.{name} must be at least 6, not {getattr(self, name)}")
         if self.directions < 64:
             raise ValueError(f"light.directions must be at least 64, not {self.directions}")
 
@@ -52,7 +53,8 @@ class RaytraceWeights:
     """Weights of the terms; the data term, mean distance in sRGB per pixel, has weight 1.
 
     Attributes:
-        coefficients: Squared distance of the albedo coefficients from the start, mean over the coefficients, sd^2.
+        coefficients: Squared distance of the albedo coefficients from the start, mean over the coefficients, sd^2, and
+            of the albedo that they make, mean over the face.
         tone: Squared log of the skin's mean colour over the start's, sum over the channels. What holds the skin's
             tone: a photograph does not tell a dark skin in bright light from a light skin in dim light.
         white_light: Squared chroma of the light as a whole over its strength.
@@ -64,7 +66,7 @@ class RaytraceWeights:
         smoothness: Mean absolute step of the log albedo between neighbouring texels, of a texture of 256 px.
         symmetry: Mean absolute difference of the log albedo and its mirror image.
         prior: Squared log of the texture over the statistical albedo, coarse scales only.
-        consistency: Squared log of the texture over the statistical albedo, every texel.
+        consistency: Squared log of the texture over the statistical albedo, every texel; its chroma counts more.
         regions: Squared distance of regional specular and roughness values from the statistical ones, log.
     """
 

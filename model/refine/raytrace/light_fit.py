@@ -83,7 +83,7 @@ def _light_terms(
         terms["lamp_chroma"] = weights.lamp_chroma * priors.lamp_chroma(light)
         terms["sparsity"] = weights.sparsity * priors.sparsity(light)
     if space.radiance is not None:
-        terms["negative"] = weights.negative * priors.negative_radiance(space.radiance @ light)
+        terms["negative"] = weights.negative * priors.negative_radiance(space.radiance.to(light) @ light)
     if space.band is not None:
-        terms["band"] = weights.band * priors.high_bands(light, space.band)
+        terms["band"] = weights.band * priors.high_bands(light, space.band.to(light))
     return terms

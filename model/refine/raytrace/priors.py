@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 _ALBEDO_SD = 0.05
+"""Change of the albedo, linear reflectance, that costs as much as all coefficients moved by one sd."""
 _CHROMA = 10.0
+"""Weight of the texture's chroma over that of its brightness."""
 _TEXELS_PER_CELL = 8
 _SHORT = 1e-4
 """Steps of the log albedo below this cost less than their share, so that the absolute value has a slope at 0."""
@@ -52,7 +54,7 @@ def sparsity(light: Float[Tensor, "light 3"]) -> Float[Tensor, ""]:
     A few lamps and a faint surrounding are more likely than many lamps of middling strength.
     """
     strength = light.mean(1).clamp(min=0.0)
-    # The square root has no slope at 0; a light that is out would never come on again.
+    # The square root is infinitely steep at 0: a light that is out would never come on again.
     roots = (strength + 1e-4 * strength.detach().mean()).sqrt()
     return roots.sum().square() / (len(light) * strength.sum().clamp(min=1e-6))
 

@@ -31,7 +31,11 @@ class TextureVariable:
         """
         channels = 3 if problem.color else 1
         self.raw = problem.uv.new_zeros(side_px, side_px, channels).requires_grad_()
-        self.seen = _seen(problem, side_px)
+        self.look(problem)
+
+    def look(self, problem: Problem) -> None:
+        """Ask again which texels are seen, when weights have changed."""
+        self.seen = _seen(problem, len(self.raw))
 
     def __call__(self, uv: Float[Tensor, "place 2"]) -> Float[Tensor, "place 3"]:
         """Factor on the albedo at texture coordinates."""

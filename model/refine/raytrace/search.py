@@ -203,6 +203,7 @@ class SkinSearch:
         """Weigh samples by how well they are seen and how surely they are skin."""
         self.problem = replace(self.problem, weight=self._face.skin.weight * unoccluded)
         self._part = self.problem.part(self._chosen)
+        self._texture.look(self.problem)
 
     @torch.no_grad()
     def _state(self) -> RaytracedState:

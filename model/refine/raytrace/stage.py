@@ -52,8 +52,8 @@ def fit_raytrace(
         cache: Folder of transport that was traced before; None to trace.
 
     Returns:
-        Light and skin, and what became of them. Where the photograph is explained no better than by the start, or
-        what was found is no light that could be, `appearance` is None and the record says why.
+        Light and skin, and what became of them. Where too little of the face is seen, light with shadows explains the
+        photograph no better than light without, or the picture is worse, `appearance` is None and the record says why.
 
     Raises:
         ValueError: If the window shows too little of the face.

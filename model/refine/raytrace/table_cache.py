@@ -64,7 +64,8 @@ def cached_tables(folder: Path, key: str, build: Callable[[], TransportTables], 
     tables = build()
     folder.mkdir(parents=True, exist_ok=True)
     save_tables(tables, path, half)
-    return tables
+    # As they will be read: the same photograph has the same answer the second time.
+    return load_tables(path)
 
 
 def save_tables(tables: TransportTables, path: Path, half: bool = True) -> None:

@@ -54,8 +54,10 @@ def test_unchanged_inputs_are_traced_once(tmp_path: Path):
     second = cached_tables(tmp_path / "cache", "key", build, half=False)
     assert len(calls) == 1
     assert torch.equal(first.diffuse, second.diffuse)
-    cached_tables(tmp_path / "cache", "other", build)
+    # In half precision too the first answer is already what later ones will be.
+    other = cached_tables(tmp_path / "cache", "other", build)
     assert len(calls) == 2
+    assert torch.equal(other.diffuse, cached_tables(tmp_path / "cache", "other", build).diffuse)
 
 
 def test_damaged_tables_are_named_and_traced_again(tmp_path: Path):
@@ -67,7 +69,7 @@ def test_damaged_tables_are_named_and_traced_again(tmp_path: Path):
         load_tables(path)
     with pytest.warns(UserWarning, match="key.safetensors"):
         again = cached_tables(tmp_path, "key", some_tables)
-    assert torch.equal(again.diffuse, some_tables().diffuse)
+    assert torch.equal(again.diffuse, load_tables(path).diffuse)
     assert path.read_bytes() == whole
 
 
