@@ -1,6 +1,7 @@
 """Putting a run's refinement together: settings, landmarks, stages."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 
 import torch
@@ -117,7 +118,7 @@ def _raytrace(
     from model.refine.raytrace.stage import fit_raytrace
     from model.refine.raytrace.state import RaytracedFace
 
-    last: list[tuple[FittedFace, RaytracedFace]] = []
+    last: list[RaytracedFace] = []
     """What stage 4 starts from; one face is refined at a time."""
 
     def answer(face: RaytracedFace) -> StageAnswer:
@@ -130,7 +131,7 @@ def _raytrace(
         face, record = fit_raytrace(morphable_model, crop, _given(start), options.raytrace, cache.folder)
         cache.prune()
         if shape:
-            last.append((_given(start), face))
+            last.append(face)
         return answer(face), record
 
     def move(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
@@ -138,11 +139,11 @@ def _raytrace(
             raise ValueError("the ray-traced stage found no light and skin to move the shape by")
 
         def refit(moved: FittedFace) -> tuple[RaytracedFace, StageRecord]:
-            found = fit_raytrace(morphable_model, crop, moved, options.raytrace, cache.folder)
+            found = fit_raytrace(morphable_model, crop, moved, replace(options.raytrace, sclera=None), cache.folder)
             cache.prune()
             return found
 
-        face, record = fit_shape(morphable_model, *last.pop(), options.shape, refit)
+        face, record = fit_shape(morphable_model, last.pop(), options.shape, refit)
         return answer(face), record
 
     return {"raytrace": raytrace, "shape": move} if shape else {"raytrace": raytrace}

@@ -29,19 +29,17 @@ _ANY_PX = 16
 """Of an atlas of which only the split vertices are wanted."""
 
 Refit = Callable[[FittedFace], tuple[RaytracedFace, StageRecord]]
-"""The ray-traced stage with its settings."""
+"""The ray-traced stage with its settings but for `sclera`, None: the eyes have told the skin's tone already."""
 
 
 def fit_shape(
-    morphable_model: MorphableModel, start: FittedFace, raytraced: RaytracedFace, config: ShapeConfig, refit: Refit
+    morphable_model: MorphableModel, raytraced: RaytracedFace, config: ShapeConfig, refit: Refit
 ) -> tuple[RaytracedFace, StageRecord]:
     """Move the shape by its shading.
 
     Args:
         morphable_model: The head.
-        start: What the ray-traced stage began with: the shape that is moved, and the albedo that is started from again,
-            for what was found already would be doubly corrected.
-        raytraced: Light and skin that it found.
+        raytraced: Light and skin of the shape so far.
         config: Steps, weights, and what is believed.
         refit: Finds light and skin of the moved shape, whose shadows are others.
 
@@ -61,7 +59,7 @@ def fit_shape(
     figures["shape_seconds"] = time.perf_counter() - began
     answer, reason = raytraced, _implausible(figures, config)
     if not reason:
-        moved = moved_face(morphable_model, start, height_mm)
+        moved = moved_face(morphable_model, raytraced.fitted, height_mm)
         found, record = refit(moved)
         figures["refit_seconds"] = record.seconds
         reason = _no_better(state, found, record, figures, config)

@@ -133,7 +133,7 @@ def test_nothing_is_said_where_nothing_is_known():
 def test_a_kept_shape_has_a_normal_map_where_one_is_asked(asked: bool):
     found = known(explained())
     _, record = fit_shape(
-        head(), face(), raytraced(state()), replace(BENDING, normal_map=asked), lambda moved: (found, refit_record())
+        head(), raytraced(state()), replace(BENDING, normal_map=asked), lambda moved: (found, refit_record())
     )
     assert record.accepted
     assert ("normals.distance" in record.history) == asked
