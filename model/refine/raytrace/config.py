@@ -127,7 +127,7 @@ class RaytraceConfig:
     materials: Literal["held", "regions", "free"] = "regions"
     sclera: ScleraConfig | None = field(default_factory=ScleraConfig)
     least_gain_db: float = 0.1
-    most_loss_db: float = 3.0
+    most_loss_db: float = 2.5
     seed: int = 0
 
     def __post_init__(self) -> None:
