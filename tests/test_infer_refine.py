@@ -147,6 +147,7 @@ raytrace:
   material_steps: 2
   light_samples: 500
   least_gain_db: -50
+  enough_db: 0
   light: {gaussians: 32, wide_gaussians: 16, directions: 64}
 pictures: {relit_px: 32, path_traced_px: 32, path_traced_samples: 4}
 """

@@ -32,7 +32,7 @@ def what_is_wrong(figures: dict[str, float], appearance: Appearance, config: Ray
             f"({shadowed_db:.1f} dB, {plain_db:.1f} dB before): the shape does not fit; the earlier answer is kept"
         )
     before_db, after_db = figures["psnr_before_db"], figures["psnr_after_db"]
-    if after_db < before_db - config.most_loss_db:
+    if after_db < min(before_db - config.most_loss_db, config.enough_db):
         return f"PSNR {after_db:.1f} dB is worse than {before_db:.1f} dB before; the earlier answer is kept"
     return ""
 

@@ -108,6 +108,8 @@ class RaytraceConfig:
         least_gain_db: Masked PSNR that light with shadows must have over the start's light, both with a statistical
             albedo, for the answer to be kept.
         most_loss_db: Masked PSNR that the answer may have below the start's, which may have shadows in its albedo.
+        enough_db: Masked PSNR that is good enough whatever the start's is: in a small picture its albedo by vertex
+            repeats every pixel.
         seed: Of every random choice.
     """
 
@@ -128,6 +130,7 @@ class RaytraceConfig:
     sclera: ScleraConfig | None = field(default_factory=ScleraConfig)
     least_gain_db: float = 0.1
     most_loss_db: float = 2.5
+    enough_db: float = 33.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -120,6 +120,7 @@ def test_answers_are_judged_with_the_statistical_albedo_and_may_lose_a_little_of
     assert what_is_wrong(figures(25.6, 29.1), good, config) == ""
     assert "no better" in what_is_wrong(figures(25.4, 40.0), good, config)
     assert "worse" in what_is_wrong(figures(40.0, 28.9), good, config)
+    assert what_is_wrong(figures(40.0, 28.9), good, replace(config, enough_db=28.5)) == ""
 
 
 def test_a_face_of_which_little_is_seen_is_refused():
