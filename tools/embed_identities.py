@@ -101,7 +101,7 @@ def embed_shard(
 def embed_identities(
     shards: Path,
     weights: Path | None = None,
-    network: Literal["dlib", "facenet"] = "dlib",
+    network: Literal["dlib", "facenet", "mobilefacenet"] = "dlib",
     batch_size: int = 32,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     force: bool = False,
@@ -111,7 +111,8 @@ def embed_identities(
     Args:
         shards: What `data.prepare` wrote: the folder of train/ and val/, or one of them.
         weights: The network's weights; FaceNet downloads its own if none are named.
-        network: Which network; all shards of a training need the same.
+        network: Which network; all shards of a training need the same. FaceNet's and MobileFaceNet's embeddings are
+            equally long, so from the one to the other nothing warns: use `force`.
         batch_size: Faces at a time.
         device: Where to compute.
         force: Replace embeddings that are there, as after a change of the network.

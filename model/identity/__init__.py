@@ -3,9 +3,12 @@
 from model.identity.alignment import align_faces, embed_faces
 from model.identity.dlib_resnet import DlibResNet
 from model.identity.facenet import FaceNet
+from model.identity.mobilefacenet import MobileFaceNet
 from model.identity.network import IdentityConfig, IdentityNetwork
 
 __all__ = ["IdentityConfig", "IdentityNetwork", "align_faces", "build_identity_network", "embed_faces"]
+
+_LAYOUT = {"dlib": "dlib_resnet.py", "mobilefacenet": "mobilefacenet.py"}
 
 
 def build_identity_network(config: IdentityConfig) -> IdentityNetwork:
@@ -20,7 +23,7 @@ def build_identity_network(config: IdentityConfig) -> IdentityNetwork:
         return FaceNet(config.weights)
     if config.weights is None:
         raise ValueError(
-            "the identity network `dlib` needs weights: name its .npz (its layout: model/identity/dlib_resnet.py), "
-            "or choose `facenet`, which can download its own"
+            f"the identity network `{config.network}` needs weights: name its .npz (its layout: "
+            f"model/identity/{_LAYOUT[config.network]}), or choose `facenet`, which can download its own"
         )
-    return DlibResNet(config.weights)
+    return DlibResNet(config.weights) if config.network == "dlib" else MobileFaceNet(config.weights)

@@ -15,12 +15,12 @@ class IdentityConfig:
 
     Attributes:
         network: `dlib`: dlib's ResNet (`model.identity.dlib_resnet`); `facenet`: facenet-pytorch's InceptionResnetV1
-            (`model.identity.facenet`).
-        weights: File of weights. dlib's network needs one (`.npz`); FaceNet takes `.safetensors` or `.pt`, and without
-            one lets facenet-pytorch download its own.
+            (`model.identity.facenet`); `mobilefacenet`: a MobileFaceNet (`model.identity.mobilefacenet`).
+        weights: File of weights. dlib's network and MobileFaceNet need one (`.npz`, each in its own layout); FaceNet
+            takes `.safetensors` or `.pt`, and without one lets facenet-pytorch download its own.
     """
 
-    network: Literal["dlib", "facenet"] = "dlib"
+    network: Literal["dlib", "facenet", "mobilefacenet"] = "dlib"
     weights: Path | None = None
 
 

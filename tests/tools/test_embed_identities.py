@@ -10,7 +10,7 @@ from data.crops import make_sample
 from data.shards import ShardSample, decode_sample, encode_sample, read_shard, write_shard
 from model.identity import IdentityConfig, build_identity_network, embed_faces
 from tests.data.data_scenes import smooth_picture, stored_face
-from tests.model.identity.faces import random_dlib_weights
+from tests.model.identity.faces import random_dlib_weights, random_mobilefacenet_file, write_mobilefacenet
 from tools.embed_identities import main
 
 
@@ -97,6 +97,19 @@ def test_another_networks_embeddings_are_replaced_only_by_force(shards: Path, we
         run(shards, weights)
     run(shards, weights, "--force", "true")
     assert {len(s.identity_embedding) for s in samples(path) if s.identity_embedding is not None} == {128}
+
+
+def test_another_network_can_be_chosen(shards: Path, weights: Path, tmp_path: Path) -> None:
+    chosen = write_mobilefacenet(tmp_path / "mobilefacenet.npz", *random_mobilefacenet_file())
+    run(shards, chosen, "--network", "mobilefacenet")
+    for split in ("train", "val"):
+        vectors = [face.identity_embedding for face in samples(shards / split / f"{split}-0.tar")]
+        assert [None if vector is None else vector.shape for vector in vectors] == [(512,), (512,), None, (512,)]
+        assert all(abs(np.linalg.norm(vector) - 1.0) < 1e-2 for vector in vectors if vector is not None)
+    with pytest.raises(SystemExit, match=r"mobilefacenet\.npz: not the weights of dlib's"):
+        run(shards, chosen)
+    with pytest.raises(SystemExit, match=r"weights\.npz: not the graph and weights of a MobileFaceNet"):
+        run(shards, weights, "--network", "mobilefacenet")
 
 
 def test_broken_samples_stay_as_they_are(shards: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:

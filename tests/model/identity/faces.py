@@ -1,5 +1,6 @@
 """A soft picture and a face's points in it, for the tests of recognition networks."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -46,4 +47,41 @@ def random_dlib_weights(path: Path, seed: int = 0) -> Path:
             channels = level
     arrays["fc"] = generator.normal(0.0, 0.02, (256, 128))
     np.savez(path, allow_pickle=False, **{name: array.astype(np.float16) for name, array in arrays.items()})
+    return path
+
+
+def random_mobilefacenet_file(seed: int = 0) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """A small graph in the layout of MobileFaceNet's file, with every kind of operation, and random weights."""
+    generator = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> np.ndarray:
+        return generator.normal(0.0, float(np.prod(shape[1:])) ** -0.5, shape).astype(np.float32)
+
+    def convolution(name: str, source: str, strides: list[int], pads: list[int], group: int = 1) -> dict:
+        operation = {"op": "Conv", "out": name, "in": [source, f"{name}_w", f"{name}_b"], "strides": strides}
+        return operation | {"pads": pads, "group": group}
+
+    tensors = {
+        **{"first_w": normal(8, 3, 7, 5), "deep_w": normal(8, 1, 3, 3), "point_w": normal(8, 8, 1, 1)},
+        **{"whole_w": normal(8, 1, 14, 28), "last_w": normal(512, 8, 1, 1), "last_b": normal(512)},
+        **{f"{name}_b": normal(8) for name in ("first", "deep", "point", "whole")},
+        "slopes": generator.uniform(0.1, 0.4, (8, 1, 1)).astype(np.float32),
+    }
+    operations = [
+        {"input": "picture"},
+        convolution("first", "picture", [8, 4], [3, 2]),
+        {"op": "PRelu", "out": "bent", "in": ["first", "slopes"]},
+        convolution("deep", "bent", [1, 1], [1, 1], group=8),
+        {"op": "Add", "out": "sum", "in": ["bent", "deep"]},
+        convolution("point", "sum", [1, 1], [0, 0]),
+        convolution("whole", "point", [1, 1], [0, 0], group=8),
+        convolution("last", "whole", [1, 1], [0, 0]),
+        {"op": "Reshape", "out": "answer", "in": ["last"]},
+    ]
+    return operations, tensors
+
+
+def write_mobilefacenet(path: Path, operations: object, tensors: dict[str, np.ndarray]) -> Path:
+    """The file of such a graph."""
+    np.savez(path, allow_pickle=False, ops=np.array(json.dumps(operations)), **tensors)
     return path

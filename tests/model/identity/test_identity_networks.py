@@ -10,7 +10,14 @@ from model.identity import IdentityConfig, IdentityNetwork, build_identity_netwo
 from model.identity.alignment import align_faces, five_points
 from model.identity.dlib_resnet import DlibResNet
 from model.identity.facenet import FaceNet
-from tests.model.identity.faces import face_points, random_dlib_weights, smooth_pictures
+from model.identity.mobilefacenet import MobileFaceNet
+from tests.model.identity.faces import (
+    face_points,
+    random_dlib_weights,
+    random_mobilefacenet_file,
+    smooth_pictures,
+    write_mobilefacenet,
+)
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 DLIB = SHARED / "identity-network" / "dlib_resnet_v1.npz"
@@ -23,10 +30,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from facenet_pytorch import InceptionResnetV1
 
     torch.save(InceptionResnetV1(pretrained=None).state_dict(), folder / "facenet.pt")
-    return {"dlib": random_dlib_weights(folder / "dlib.npz"), "facenet": folder / "facenet.pt"}
+    return {
+        "dlib": random_dlib_weights(folder / "dlib.npz"),
+        "facenet": folder / "facenet.pt",
+        "mobilefacenet": write_mobilefacenet(folder / "mobilefacenet.npz", *random_mobilefacenet_file()),
+    }
 
 
-@pytest.mark.parametrize(("name", "kind", "width"), [("dlib", DlibResNet, 128), ("facenet", FaceNet, 512)])
+@pytest.mark.parametrize(
+    ("name", "kind", "width"),
+    [("dlib", DlibResNet, 128), ("facenet", FaceNet, 512), ("mobilefacenet", MobileFaceNet, 512)],
+)
 def test_the_config_chooses_and_every_member_keeps_the_contract(
     name: str, kind: type, width: int, weights: dict[str, Path]
 ) -> None:
@@ -49,9 +63,11 @@ def test_the_config_chooses_and_every_member_keeps_the_contract(
     assert network.similarity(vectors[:1], vectors[1:])[0] < 1.0
 
 
-def test_dlibs_weights_must_be_named() -> None:
-    with pytest.raises(ValueError, match=r"dlib.*\.npz.*facenet"):
+def test_weights_that_are_not_downloaded_must_be_named() -> None:
+    with pytest.raises(ValueError, match=r"`dlib`.*\.npz.*dlib_resnet\.py.*facenet"):
         build_identity_network(IdentityConfig("dlib"))
+    with pytest.raises(ValueError, match=r"`mobilefacenet`.*\.npz.*mobilefacenet\.py.*facenet"):
+        build_identity_network(IdentityConfig("mobilefacenet"))
 
 
 def test_the_five_points_are_eye_centres_nose_and_mouth_corners() -> None:
