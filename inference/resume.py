@@ -14,7 +14,7 @@ from inference.report import ImageEntry, entry_from_dict, write_json
 from model.checkpoint import file_sha256
 
 RECORD_NAME = "result.json"
-RECORD_FORMAT = "likeness-result-1"
+RECORD_FORMAT = "likeness-result-2"
 
 
 @dataclass(frozen=True)

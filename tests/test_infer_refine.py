@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from PIL import Image
 
 import infer
 from inference.options import RELEASED_CHECKPOINT
 from inference.transport_cache import CACHE_FOLDER
+from model.checkpoint import load_reconstructor
 from model.export.light_files import read_environment
 
 pytestmark = pytest.mark.skipif(
@@ -89,6 +91,10 @@ def test_the_head_goes_to_the_landmarks_and_the_files_say_so(
     # The arrays still fit one another, in the photograph's px.
     camera = after["vertices"] @ after["rotation"].T + after["translation"]
     np.testing.assert_allclose(camera, after["vertices_camera"], atol=0.01)
+    head = load_reconstructor(RELEASED_CHECKPOINT).morphable_model
+    at_rest = torch.zeros(1, head.expression_count)
+    neutral_mm = head.vertices_mm(torch.from_numpy(after["identity"])[None], at_rest)[0].numpy()
+    np.testing.assert_allclose(after["vertices_neutral"], neutral_mm, atol=1e-3)
     fx, cx = after["intrinsics"][0, 0], after["intrinsics"][0, 2]
     np.testing.assert_allclose(fx * camera[:, 0] / -camera[:, 2] + cx, after["vertices_image"][:, 0], atol=0.05)
     # Once more: nothing to do; with other landmarks everything.

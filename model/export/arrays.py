@@ -21,6 +21,7 @@ def write_arrays(result: FaceResult, path: Path, appearance: Appearance | None =
         "translation": result.translation_mm,
         "intrinsics": result.intrinsics_px,
         "vertices": result.vertices_mm,
+        "vertices_neutral": result.vertices_neutral_mm,
         "vertices_camera": result.vertices_camera_mm,
         "vertices_image": result.vertices_image,
         "faces": result.faces,

@@ -27,6 +27,7 @@ class FaceResult:
         translation_mm: Model origin in camera space.
         intrinsics_px: Camera of the photograph.
         vertices_mm: Model space, with expression and offsets.
+        vertices_neutral_mm: Model space, the identity alone: neither expression nor offsets.
         vertices_camera_mm: Camera space.
         vertices_image: x and y in px of the photograph, depth in mm.
         faces: Triangles.
@@ -50,6 +51,7 @@ class FaceResult:
     translation_mm: Float[np.ndarray, "3"]
     intrinsics_px: Float[np.ndarray, "3 3"]
     vertices_mm: Float[np.ndarray, "vertex 3"]
+    vertices_neutral_mm: Float[np.ndarray, "vertex 3"]
     vertices_camera_mm: Float[np.ndarray, "vertex 3"]
     vertices_image: Float[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
@@ -79,6 +81,7 @@ def face_result(
     parameters, mesh = reconstruction.parameters, reconstruction.mesh
     refinement, vertices_mm = reconstruction.refinement, plain(mesh.vertices_mm[0])
     camera = intrinsics_px.to(mesh.vertices_camera_mm)[None]
+    neutral_mm = morphable_model.vertices_mm(parameters.identity, torch.zeros_like(parameters.expression))
     landmarks_px = project(parameters.to_camera(reconstruction.landmarks68_mm), camera)[0, :, :2]
     return FaceResult(
         identity=plain(parameters.identity[0]),
@@ -90,6 +93,7 @@ def face_result(
         translation_mm=plain(parameters.translation_mm[0]),
         intrinsics_px=plain(intrinsics_px),
         vertices_mm=vertices_mm,
+        vertices_neutral_mm=plain(neutral_mm[0]),
         vertices_camera_mm=plain(mesh.vertices_camera_mm[0]),
         vertices_image=plain(project(mesh.vertices_camera_mm, camera)[0]),
         faces=morphable_model.faces.cpu().numpy().astype(np.int32),

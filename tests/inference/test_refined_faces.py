@@ -58,8 +58,12 @@ def test_the_arrays_tell_what_was_added_and_how_sure_it_is(tmp_path: Path) -> No
         write_arrays(result, tmp_path / "face.npz")
         with np.load(tmp_path / "face.npz") as face:
             offsets_mm, sigma_mm, vertices = face["offsets_mm"], face["sigma_mm"], face["vertices"]
+            neutral_mm = face["vertices_neutral"]
         linear_mm = reconstructor.linear_mesh(answer.parameters).vertices_mm[0].numpy()
         np.testing.assert_allclose(vertices - offsets_mm, linear_mm, atol=1e-4)
+        model, parameters = reconstructor.morphable_model, answer.parameters
+        alone_mm = model.vertices_mm(parameters.identity, torch.zeros_like(parameters.expression))[0].numpy()
+        np.testing.assert_allclose(neutral_mm, alone_mm, atol=1e-4)
         if answer.refinement is None:
             assert not offsets_mm.any()
             assert np.isnan(sigma_mm).all()

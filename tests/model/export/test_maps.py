@@ -184,4 +184,4 @@ def test_the_arrays_hold_the_lamps(folder: Path, appearance: Appearance) -> None
         np.testing.assert_allclose(face["lamp_position"], [[100.0, 200.0, -300.0]])
         np.testing.assert_allclose(face["lamp_radiance"], [[1.0, 2.0, 3.0]])
         np.testing.assert_allclose(face["albedo_known"], appearance.known, atol=0.001)
-        assert {"identity", "vertices", "albedo_vertex"} <= set(face.files)
+        assert {"identity", "vertices", "vertices_neutral", "albedo_vertex"} <= set(face.files)
