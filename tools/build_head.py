@@ -83,7 +83,7 @@ def build(source: HeadAssets, landmarks_path: Path, half_vertices: int) -> tuple
     """
     with np.load(landmarks_path, allow_pickle=False) as archive:
         placed = {name: archive[name] for name in archive.files}
-    landmarks68_mm = placed["ibug68_point"]
+    landmarks68_mm = placed["spacing_point"]
     parts = source_parts(source)
     half = left_half(source)
     spacing = vertex_spacing_mm(source, landmarks68_mm)[half.source]
@@ -116,6 +116,7 @@ def build(source: HeadAssets, landmarks_path: Path, half_vertices: int) -> tuple
             for name, mirror in mirrors.items()
         },
         regions=regions,
+        identity_center=placed["mean_identity"],
     )
     return head, sampled
 

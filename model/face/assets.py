@@ -51,6 +51,8 @@ class HeadAssets:
         mirror: `mirror[v]` is the vertex on the other side (v itself on the mid-line).
         landmarks: Landmark sets by name, `ibug68` and `mediapipe478` for our own head.
         regions: Vertex masks by name.
+        identity_center: Mean person of the people who are photographed, standard deviations: the centre of the identity
+            prior. The mean head, zeros, where nothing is known.
     """
 
     vertices_mm: Float[np.ndarray, "vertex 3"]
@@ -65,6 +67,7 @@ class HeadAssets:
     mirror: Int[np.ndarray, " vertex"]
     landmarks: dict[str, LandmarkSet] = field(default_factory=dict)
     regions: dict[str, Bool[np.ndarray, " vertex"]] = field(default_factory=dict)
+    identity_center: Float[np.ndarray, " identity"] | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays agree with one another.
@@ -82,6 +85,10 @@ class HeadAssets:
         if len(self.expression_names) != len(self.expression_basis):
             raise ValueError(
                 f"{len(self.expression_names)} expression_names for {len(self.expression_basis)} expressions"
+            )
+        if self.identity_center is not None and self.identity_center.shape != (len(self.identity_basis),):
+            raise ValueError(
+                f"identity_center has shape {self.identity_center.shape}, expected ({len(self.identity_basis)},)"
             )
         _check_indices("faces", self.faces, vertex_count)
         _check_indices("mirror", self.mirror, vertex_count)
@@ -130,6 +137,8 @@ def save_head(assets: HeadAssets, path: Path, *, half: bool = True) -> None:
         tensors[f"landmarks.{name}.barycentric"] = landmarks.barycentric.astype(np.float32)
     for name, mask in assets.regions.items():
         tensors[f"region.{name}"] = np.ascontiguousarray(mask, dtype=np.uint8)
+    if assets.identity_center is not None:
+        tensors["identity_center"] = assets.identity_center.astype(np.float32)
     metadata = {"format": HEAD_FORMAT, "expression_names": json.dumps(list(assets.expression_names))}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
@@ -188,4 +197,5 @@ def _assets_from_tensors(tensors: dict[str, np.ndarray], metadata: dict[str, str
             for name, mask in tensors.items()
             if name.startswith("region.")
         },
+        identity_center=floats.get("identity_center"),
     )

@@ -20,6 +20,7 @@ class MorphableModel(nn.Module):
         faces: Triangles (F, 3), int32.
         mirror: Mirror vertex of each vertex (V,).
         expression_names: The E names.
+        identity_center: Mean person of the photographed people (K,), standard deviations: the centre of priors.
     """
 
     mean_mm: Float[Tensor, "vertex 3"]
@@ -31,6 +32,7 @@ class MorphableModel(nn.Module):
     expression_basis: Float[Tensor, "expression coordinate"]
     albedo_mean: Float[Tensor, "vertex 3"]
     albedo_basis: Float[Tensor, "albedo coordinate"]
+    identity_center: Float[Tensor, " identity"]
 
     def __init__(self, assets: HeadAssets) -> None:
         """Take the arrays of a head file; they become buffers, none is trained."""
@@ -49,6 +51,7 @@ class MorphableModel(nn.Module):
             "expression_basis": _as_matrix(assets.expression_basis),
             "albedo_mean": assets.albedo_mean,
             "albedo_basis": _as_matrix(assets.albedo_basis),
+            "identity_center": _identity_center(assets),
         }.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
         for name, landmarks in assets.landmarks.items():
@@ -126,6 +129,12 @@ class MorphableModel(nn.Module):
         if name not in self.region_names:
             raise KeyError(f"this head has no region {name!r}; it has {', '.join(self.region_names) or 'none'}")
         return self.get_buffer(f"region_{name}")
+
+
+def _identity_center(assets: HeadAssets) -> Float[np.ndarray, " identity"]:
+    if assets.identity_center is None:
+        return np.zeros(len(assets.identity_basis), np.float32)
+    return assets.identity_center
 
 
 def _as_matrix(basis: Float[np.ndarray, "component vertex 3"]) -> Float[np.ndarray, "component coordinate"]:

@@ -86,6 +86,7 @@ class _Fit:
         self._intrinsics_px = _precise(crop.intrinsics_px if start is None else start.intrinsics_px)
         self._target_px, self._weight = _precise(crop.landmarks68_px), _precise(crop.landmarks68_weight)
         candidates = contour_candidates(model) if config.jaw == "contour" else None
+        self._identity_center = _precise(model.identity_center)
         self._head = point_head(model, start, None if candidates is None else candidates.flatten())
         box = self._target_px[self._weight > 0.0]
         extent = (box.amax(0) - box.amin(0)).clamp(min=1.0)
@@ -122,7 +123,7 @@ class _Fit:
 
     def _problem(self, state: HeadState, *, pose_only: bool, robust: Robust) -> PointProblem:
         config, alone = self._config, self._start is None
-        prior = self.first_state() if not alone else _mean_state(state)
+        prior = self.first_state() if not alone else _mean_state(state, self._identity_center)
         identity = torch.full_like(state.identity, (1.0 if alone else config.identity_sd) ** -2)
         expression = torch.full_like(
             state.expression, (config.expression_sd_alone if alone else config.expression_sd) ** -2
@@ -201,9 +202,9 @@ def point_head(model: MorphableModel, start: FittedFace | None, extra: Tensor | 
     )
 
 
-def _mean_state(state: HeadState) -> HeadState:
-    zeros = {name: torch.zeros_like(getattr(state, name)) for name in ("identity", "expression", "log_focal")}
-    return replace(state, **zeros)
+def _mean_state(state: HeadState, identity_center: Float[Tensor, " identity"]) -> HeadState:
+    zeros = {name: torch.zeros_like(getattr(state, name)) for name in ("expression", "log_focal")}
+    return replace(state, identity=identity_center, **zeros)
 
 
 def _what_is_wrong(state: HeadState, figures: dict[str, float], undoubted: float, *, alone: bool) -> str:

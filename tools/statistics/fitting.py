@@ -13,6 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from model.face.assets import HeadAssets
+from tools.statistics.surface import SurfacePoints
+
 
 @dataclass(frozen=True)
 class PointModel:
@@ -27,6 +30,12 @@ class PointModel:
     mean_mm: Float[Tensor, "point 3"]
     identity_basis: Float[Tensor, "identity point 3"]
     expression_basis: Float[Tensor, "expression point 3"]
+
+
+def point_model(head: HeadAssets, points: SurfacePoints) -> PointModel:
+    """The head at some points only."""
+    arrays = (head.vertices_mm, head.identity_basis, head.expression_basis)
+    return PointModel(*(torch.from_numpy(points.evaluate(array, head.faces)) for array in arrays))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Points on a triangle mesh: nearest points on triangles or on edge paths, as face index and barycentric weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,10 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import KDTree
+
+from model.face.assets import HeadAssets
+
+_FLIP = np.array([-1.0, 1.0, 1.0], np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,42 @@ def nearest_on_surface(
     weights = np.nan_to_num(weights, nan=1.0 / 3.0).clip(0.0, 1.0)
     weights /= weights.sum(1, keepdims=True)
     return SurfacePoints(allowed_faces[chosen], weights.astype(np.float32))
+
+
+def symmetric_points(
+    head: HeadAssets,
+    points_mm: np.ndarray,
+    mirror: Int[np.ndarray, " point"],
+    project: Callable[[Float[np.ndarray, "point 3"]], SurfacePoints],
+) -> SurfacePoints:
+    """Project the points, then put every second partner where the first one's mirror image lies.
+
+    By the head's mirror table where both halves are triangulated alike, else by projection. Points that are their own
+    partners go onto edges in the plane of symmetry.
+    """
+    placed = project(points_mm)
+    face, weights = placed.face.copy(), placed.barycentric.copy()
+    second = np.flatnonzero(mirror < np.arange(len(mirror)))
+    first = mirror[second]
+    goal = placed.evaluate(head.vertices_mm, head.faces)
+    goal[second] = goal[first] * _FLIP
+    again = project(goal)
+    face[second], weights[second] = again.face[second], again.barycentric[second]
+    table = {tuple(sorted(corners)): index for index, corners in enumerate(head.faces.tolist())}
+    for point, partner in zip(first, second, strict=True):
+        corners = head.mirror[head.faces[placed.face[point]]].tolist()
+        found = table.get(tuple(sorted(corners)))
+        if found is not None:
+            face[partner] = found
+            weights[partner] = placed.barycentric[point][[corners.index(c) for c in head.faces[found].tolist()]]
+    middle = np.flatnonzero(mirror == np.arange(len(mirror)))
+    on_middle = head.mirror[head.faces] == head.faces
+    corner_pairs = [(0, 1), (1, 2), (2, 0)]
+    edges = np.concatenate([head.faces[on_middle[:, [a, b]].all(1)][:, [a, b]] for a, b in corner_pairs])
+    if len(edges):
+        between = nearest_on_edges(goal[middle], edges, head.vertices_mm, head.faces)
+        face[middle], weights[middle] = between.face, between.barycentric
+    return SurfacePoints(face, weights)
 
 
 def edge_path(

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from model.face.assets import HeadAssets, load_head, save_head
+from model.face.morphable_model import MorphableModel
 from tests.small_world import toy_head
 
 
@@ -33,6 +34,35 @@ def assert_same_head(loaded: HeadAssets, saved: HeadAssets, tolerance: float) ->
 def test_round_trip(tmp_path: Path, half: bool, tolerance: float) -> None:
     save_head(toy_head(), tmp_path / "head.safetensors", half=half)
     assert_same_head(load_head(tmp_path / "head.safetensors"), toy_head(), tolerance)
+
+
+def test_the_mean_person_comes_back_and_may_be_missing(tmp_path: Path) -> None:
+    center = np.linspace(-1.3, 2.1, 6, dtype=np.float32)
+    save_head(dataclasses.replace(toy_head(), identity_center=center), tmp_path / "with.safetensors")
+    # In full, also where the components are halved.
+    loaded = load_head(tmp_path / "with.safetensors")
+    assert loaded.identity_center is not None
+    np.testing.assert_array_equal(loaded.identity_center, center)
+    np.testing.assert_array_equal(MorphableModel(loaded).identity_center.numpy(), center)
+    save_head(toy_head(), tmp_path / "without.safetensors")
+    loaded = load_head(tmp_path / "without.safetensors")
+    assert loaded.identity_center is None
+    np.testing.assert_array_equal(MorphableModel(loaded).identity_center.numpy(), np.zeros(6))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("shape", [(5,), (7,), (1, 6)])
+def test_a_mean_person_of_another_length_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="identity_center"):
+        dataclasses.replace(toy_head(), identity_center=np.zeros(shape, np.float32))
+    path = tmp_path / "head.safetensors"
+    save_head(dataclasses.replace(toy_head(), identity_center=np.zeros(6, np.float32)), path)
+    tensors = load_file(path)
+    tensors["identity_center"] = np.zeros(shape, np.float32)
+    save_file(tensors, path, metadata=metadata_of(path))
+    with pytest.raises(ValueError, match="identity_center") as refused:
+        load_head(path)
+    assert str(path) in str(refused.value)
 
 
 def test_half_precision_is_smaller_and_keeps_the_mean(tmp_path: Path) -> None:
