@@ -21,7 +21,7 @@ from data.shards import ShardSample
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A  # noqa: E402, N812
 
-FRONTAL_BOX_MM, PROFILE_BOX_MM = 143.0, 114.0
+FRONTAL_BOX_MM, PROFILE_BOX_MM = 144.0, 126.0
 """Size (square root of the area) of the 68 landmarks' box of a mean head, seen from the front and from the side."""
 
 VALIDATION_DISTANCE_MM = 800.0

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int, UInt8
 
 from data.alignment import compose, transform_points, warp_image
 from data.augment import View
+from data.blendshapes import BLENDSHAPE_MIRROR, BLENDSHAPES
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from data.masks import central_mask, skin_mask
 from data.sample import IDENTITY_EMBEDDING, LANDMARKS68, LANDMARKS478, FaceSample
@@ -64,6 +65,8 @@ def make_sample(
         identity=stored.identity,
         identity_embedding=np.zeros(IDENTITY_EMBEDDING, np.float32) if embedding is None else embedding,
         identity_embedding_weight=0.0 if embedding is None else 1.0,
+        blendshapes=_blendshapes(stored, view),
+        blendshapes_weight=stored.blendshapes_weight if stored.blendshapes is not None else 0.0,
         name=stored.name,
         source=stored.source,
     )
@@ -87,6 +90,13 @@ def landmarks478_of(stored: ShardSample, view: View) -> Float32[np.ndarray, "478
         return None
     points = transform_points(view.to_crop, stored.landmarks478_px)
     return (points[MEDIAPIPE478_MIRROR] if view.mirrored else points).astype(np.float32)
+
+
+def _blendshapes(stored: ShardSample, view: View) -> Float32[np.ndarray, "52"]:
+    """Weights for what is then left and right; zeros where there are none."""
+    if stored.blendshapes is None:
+        return np.zeros(BLENDSHAPES, np.float32)
+    return stored.blendshapes[BLENDSHAPE_MIRROR] if view.mirrored else stored.blendshapes
 
 
 def _inside(stored: ShardSample, view: View, size: int) -> np.ndarray:

@@ -74,6 +74,8 @@ def _cut(
         identity=photograph.identity,
         name=photograph.name,
         source=photograph.source,
+        blendshapes=None if labels is None else labels.blendshapes,
+        blendshapes_weight=0.0 if labels is None or labels.blendshapes is None else labels.blendshapes_weight,
     )
 
 

@@ -1,5 +1,6 @@
 """Annotated photographs in tars: `photos-*.tar` beside `annotations.npz` and `landmarks68.npz`.
 
+`blendshapes52.npz` may lie there too: MediaPipe's readings of ARKit's blendshapes.
 Only this file knows that format. What it makes, `SourcePhotograph`, is the same for every kind of source.
 """
 
@@ -11,12 +12,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from data.blendshapes import BLENDSHAPE_NAMES, BLENDSHAPES, calibrated
 from data.landmarks import yaw_from_landmarks
 
-ANNOTATIONS, LANDMARKS = "annotations.npz", "landmarks68.npz"
+ANNOTATIONS, LANDMARKS, BLENDSHAPE_FILE = "annotations.npz", "landmarks68.npz", "blendshapes52.npz"
 
 MESH_DISAGREEMENT_LIMIT = 0.06
 """Mean distance of mesh and hand-made points over the image's width above which the mesh is not used."""
+
+BLENDSHAPES_FULL_YAW_DEGREES, BLENDSHAPES_NO_YAW_DEGREES = 20.0, 40.0
+"""Blendshapes are read off the mesh, and sooner wrong than it: beyond 30 to 40 degrees of yaw they are worthless."""
 
 MESH_FULL_YAW_DEGREES, MESH_NO_YAW_DEGREES = 35.0, 60.0
 """The mesh counts fully up to the first, not at all from the second: against the 68 points, it is at 2.8 % up to 40
@@ -31,11 +36,15 @@ class Labels:
         landmarks68_px: iBUG's points, z towards the viewer with zero mean.
         landmarks478_px: MediaPipe's points, None where there is no mesh or it is not trusted.
         landmarks478_weight: Trust in them, in [0, 1].
+        blendshapes: Weights of `data.blendshapes.BLENDSHAPE_NAMES` in [0, 1]; None where there are none.
+        blendshapes_weight: Trust in them, in [0, 1].
     """
 
     landmarks68_px: Float32[np.ndarray, "68 3"]
     landmarks478_px: Float32[np.ndarray, "478 2"] | None
     landmarks478_weight: float
+    blendshapes: Float32[np.ndarray, "52"] | None = None
+    blendshapes_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,9 @@ def read_annotated(folder: Path) -> list[SourcePhotograph]:
     if len(points) != len(rows["name"]):
         raise ValueError(f"{folder / LANDMARKS}: {len(points)} rows, but {ANNOTATIONS} has {len(rows['name'])}")
     mesh = _mesh_px(rows)
-    mesh_weight = _mesh_weights(rows, points)
+    mesh_weight = _mesh_weights(rows, points, MESH_FULL_YAW_DEGREES, MESH_NO_YAW_DEGREES)
+    blendshapes = _blendshapes(folder, len(points))
+    blendshapes_weight = _mesh_weights(rows, points, BLENDSHAPES_FULL_YAW_DEGREES, BLENDSHAPES_NO_YAW_DEGREES)
     places = _members(folder)
     persons = {person: number for number, person in enumerate(sorted(set(rows["identity"].tolist()) - {""}))}
     photographs = []
@@ -117,7 +128,13 @@ def read_annotated(folder: Path) -> list[SourcePhotograph]:
                 path=path,
                 offset=offset,
                 byte_count=byte_count,
-                labels=Labels(points[row], mesh[row] if weight > 0.0 else None, weight),
+                labels=Labels(
+                    points[row],
+                    mesh[row] if weight > 0.0 else None,
+                    weight,
+                    blendshapes[row] if blendshapes is not None and blendshapes_weight[row] > 0.0 else None,
+                    float(blendshapes_weight[row]),
+                ),
                 doubt=_doubt(name in places, bool(reliable[row])),
             )
         )
@@ -141,11 +158,36 @@ def _mesh_px(rows: dict[str, np.ndarray]) -> Float32[np.ndarray, "photograph 478
     return (residual + mean + rows["mesh_center"][:, None, :2]).astype(np.float32)
 
 
+def _blendshapes(folder: Path, count: int) -> Float32[np.ndarray, "photograph 52"] | None:
+    """MediaPipe's readings, calibrated, in our order; None where the folder has none.
+
+    Raises:
+        ValueError: If the file does not fit the others.
+    """
+    path = folder / BLENDSHAPE_FILE
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as content:
+        names, stored = content["names"].tolist(), content["weights_255"]
+    if len(stored) != count:
+        raise ValueError(f"{path}: {len(stored)} rows, but {ANNOTATIONS} has {count}")
+    # MediaPipe has no tongue; its first name is that of the neutral face.
+    readings = np.zeros((count, BLENDSHAPES), np.float32)
+    for column, name in enumerate(BLENDSHAPE_NAMES):
+        if name in names:
+            readings[:, column] = stored[:, names.index(name)] / np.float32(255.0)
+    return calibrated(readings)
+
+
 def _mesh_weights(
-    rows: dict[str, np.ndarray], points_px: Float32[np.ndarray, "photograph 68 3"]
+    rows: dict[str, np.ndarray],
+    points_px: Float32[np.ndarray, "photograph 68 3"],
+    full_yaw_degrees: float,
+    no_yaw_degrees: float,
 ) -> Float32[np.ndarray, " photograph"]:
+    """Trust in what was read off the mesh: full up to one yaw, none from another on."""
     yaw_degrees = np.abs(np.degrees([yaw_from_landmarks(face) for face in points_px]))
-    faded = (MESH_NO_YAW_DEGREES - yaw_degrees) / (MESH_NO_YAW_DEGREES - MESH_FULL_YAW_DEGREES)
+    faded = (no_yaw_degrees - yaw_degrees) / (no_yaw_degrees - full_yaw_degrees)
     # No hand-made points to compare with (NaN) is no doubt.
     doubtful: Bool[np.ndarray, " photograph"] = rows["mesh_disagreement"] > MESH_DISAGREEMENT_LIMIT
     return np.where(rows["has_mesh"] & ~doubtful, faded.clip(0.0, 1.0), 0.0).astype(np.float32)

@@ -6,11 +6,13 @@ with a leading batch axis); nothing else leaves this package for training. Conve
 """
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int
+
+from data.blendshapes import BLENDSHAPES
 
 LANDMARKS68 = 68
 LANDMARKS478 = 478
@@ -34,8 +36,10 @@ class FaceSample(TypedDict):
             the photograph's border, and on patches that augmentation put over it.
         identity: Number of the person, -1 where unknown.
         identity_embedding: (E,) float32, what a face-recognition network says of the photograph
-            (`tools.embed_identities`): E is 128 for dlib's, 512 for FaceNet's; `IDENTITY_EMBEDDING` zeros where absent.
+            (`tools.embed_identities`): E is 128 for dlib's, 512 for the others'; `IDENTITY_EMBEDDING` zeros if absent.
         identity_embedding_weight: 1 where there is an embedding, else 0.
+        blendshapes: (52,) float32 in [0, 1], of `data.blendshapes.BLENDSHAPE_NAMES`; zeros where the weight is 0.
+        blendshapes_weight: How far they can be trusted, in [0, 1]; 0 where there are none.
         name: Name of the photograph within its source, for messages.
         source: Collection it comes from.
     """
@@ -51,6 +55,8 @@ class FaceSample(TypedDict):
     identity: int
     identity_embedding: Float32[np.ndarray, " embedding"]
     identity_embedding_weight: float
+    blendshapes: Float32[np.ndarray, "52"]
+    blendshapes_weight: float
     name: str
     source: str
 
@@ -69,6 +75,8 @@ class FaceBatch(TypedDict):
     identity: Int[torch.Tensor, " batch"]
     identity_embedding: Float[torch.Tensor, "batch embedding"]
     identity_embedding_weight: Float[torch.Tensor, " batch"]
+    blendshapes: Float[torch.Tensor, "batch 52"]
+    blendshapes_weight: Float[torch.Tensor, " batch"]
     name: list[str]
     source: list[str]
 
@@ -80,6 +88,7 @@ _ARRAYS: dict[str, tuple[int | str, ...]] = {
     "landmarks478_px": (LANDMARKS478, 2),
     "skin_mask": ("S", "S"),
     "identity_embedding": ("E",),
+    "blendshapes": (BLENDSHAPES,),
 }
 _SCALARS: dict[str, type] = {
     "color": bool,
@@ -87,6 +96,7 @@ _SCALARS: dict[str, type] = {
     "landmarks478_weight": float,
     "identity": int,
     "identity_embedding_weight": float,
+    "blendshapes_weight": float,
     "name": str,
     "source": str,
 }
@@ -96,6 +106,8 @@ _UNIT_RANGE = (
     "landmarks68_weight",
     "landmarks478_weight",
     "identity_embedding_weight",
+    "blendshapes",
+    "blendshapes_weight",
 )
 
 
@@ -154,8 +166,42 @@ def collate(samples: Sequence[FaceSample]) -> FaceBatch:
         identity=torch.tensor([sample["identity"] for sample in samples]),
         identity_embedding=_stack(_embeddings(samples)),
         identity_embedding_weight=torch.tensor([sample["identity_embedding_weight"] for sample in samples]),
+        blendshapes=_stack([sample["blendshapes"] for sample in samples]),
+        blendshapes_weight=torch.tensor([sample["blendshapes_weight"] for sample in samples]),
         name=[sample["name"] for sample in samples],
         source=[sample["source"] for sample in samples],
+    )
+
+
+def join(first: FaceBatch, second: FaceBatch) -> FaceBatch:
+    """One batch of two, the first one's samples first; what only one of them holds is left out.
+
+    Raises:
+        ValueError: If their crops or the embeddings of both differ in size.
+    """
+    sizes = {batch["image_srgb"].shape[-1] for batch in (first, second)}
+    if len(sizes) > 1:
+        raise ValueError(f"join: crops of {' and '.join(map(str, sorted(sizes)))} px do not fit into one batch")
+    keys = [key for key in FaceBatch.__annotations__ if key != "identity_embedding"]
+    joined: dict[str, Any] = {}
+    for key in keys:
+        one, other = first[key], second[key]
+        joined[key] = one + other if isinstance(one, list) else torch.cat((one, other))
+    joined["identity_embedding"] = torch.cat(_same_length(first, second))
+    return cast(FaceBatch, joined)
+
+
+def _same_length(first: FaceBatch, second: FaceBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Embeddings of both, zeros of the other's length where one has none."""
+    one, other = first["identity_embedding"], second["identity_embedding"]
+    if one.shape[1] == other.shape[1]:
+        return one, other
+    if not bool((second["identity_embedding_weight"] > 0).any()):
+        return one, other.new_zeros(len(other), one.shape[1])
+    if not bool((first["identity_embedding_weight"] > 0).any()):
+        return one.new_zeros(len(one), other.shape[1]), other
+    raise ValueError(
+        f"join: identity embeddings of {one.shape[1]} and {other.shape[1]} numbers are of different networks"
     )
 
 

@@ -1,11 +1,12 @@
 """Shards: tars of samples as WebDataset reads them, written here and decoded here, so that the layout has one home.
 
-A sample is up to five members with a common key:
+A sample is up to six members with a common key:
 
     KEY.jpg              a patch of the photograph: the crop window and what lies around it, within the photograph
     KEY.json             window [left, top, side] in the patch's px, weights, yaw_degrees, color, identity, name, source
     KEY.landmarks68.npy  (68, 3) float32 in the patch's px      (only where there are any)
     KEY.landmarks478.npy (478, 2) float32 in the patch's px     (only where there are any)
+    KEY.blendshapes.npy  (52,) uint8, weights of ARKit's blendshapes times 255  (only where there are any)
     KEY.identity.npy     (E,) float16, embedding by a face-recognition network (only once `tools.embed_identities` ran)
 
 The patch is cut larger than the crop and never padded, so that augmentation turns and shifts real pixels, each sample
@@ -26,6 +27,7 @@ from jaxtyping import Float32, UInt8
 
 from common.atomic import atomic_path
 from data.alignment import CropWindow
+from data.blendshapes import BLENDSHAPES
 
 JPEG_QUALITY = 95
 IDENTITY_MEMBER = "identity.npy"
@@ -48,6 +50,8 @@ class ShardSample:
         name: Name of the photograph.
         source: Its collection.
         identity_embedding: What a face-recognition network says of the photograph; None where it was not asked.
+        blendshapes: Weights of ARKit's blendshapes in [0, 1] by alphabet; None where there are none.
+        blendshapes_weight: Trust in them, 0 where there are none.
     """
 
     patch_srgb: UInt8[np.ndarray, "height width 3"]
@@ -62,6 +66,8 @@ class ShardSample:
     name: str
     source: str
     identity_embedding: Float32[np.ndarray, " embedding"] | None = None
+    blendshapes: Float32[np.ndarray, "52"] | None = None
+    blendshapes_weight: float = 0.0
 
 
 def encode_sample(sample: ShardSample, jpeg: bytes | None = None) -> dict[str, bytes]:
@@ -79,6 +85,7 @@ def encode_sample(sample: ShardSample, jpeg: bytes | None = None) -> dict[str, b
         "window": [window.left_px, window.top_px, window.side_px],
         "landmarks68_weight": sample.landmarks68_weight,
         "landmarks478_weight": sample.landmarks478_weight,
+        "blendshapes_weight": sample.blendshapes_weight,
         "yaw_degrees": round(sample.yaw_degrees, 2),
         "color": sample.color,
         "identity": sample.identity,
@@ -89,6 +96,8 @@ def encode_sample(sample: ShardSample, jpeg: bytes | None = None) -> dict[str, b
     for key, points in (("landmarks68.npy", sample.landmarks68_px), ("landmarks478.npy", sample.landmarks478_px)):
         if points is not None:
             members[key] = encode_array(points)
+    if sample.blendshapes is not None:
+        members["blendshapes.npy"] = encode_array(np.rint(255.0 * sample.blendshapes).astype(np.uint8))
     if sample.identity_embedding is not None:
         members[IDENTITY_MEMBER] = encode_embedding(sample.identity_embedding)
     return members
@@ -142,6 +151,9 @@ def decode_sample(members: Mapping[str, Any]) -> ShardSample:
             name=str(metadata["name"]),
             source=str(metadata["source"]),
             identity_embedding=_embedding(members.get(IDENTITY_MEMBER)),
+            blendshapes=_blendshapes(members.get("blendshapes.npy")),
+            # Shards made before there were any lack the weight too.
+            blendshapes_weight=float(metadata.get("blendshapes_weight", 0.0)),
         )
     except (KeyError, TypeError, ValueError, EOFError, cv2.error) as error:
         raise ValueError(f"sample {members.get('__key__')!r}: {error}; prepare its shard again") from error
@@ -149,6 +161,15 @@ def decode_sample(members: Mapping[str, Any]) -> ShardSample:
 
 def _points(content: bytes | None) -> np.ndarray | None:
     return None if content is None else np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _blendshapes(content: bytes | None) -> np.ndarray | None:
+    if content is None:
+        return None
+    weights = np.load(io.BytesIO(content), allow_pickle=False)
+    if weights.dtype != np.uint8 or weights.shape != (BLENDSHAPES,):
+        raise ValueError(f"its .blendshapes.npy is {weights.dtype} {weights.shape}, expected uint8 ({BLENDSHAPES},)")
+    return weights.astype(np.float32) / np.float32(255.0)
 
 
 def _embedding(content: bytes | None) -> np.ndarray | None:

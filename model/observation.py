@@ -25,6 +25,8 @@ class Observation:
         identity: Person number, -1 where unknown.
         identity_embedding: What a face-recognition network says of each photograph; zeros where the weight is 0.
         identity_embedding_weight: 1 where there is an embedding, else 0.
+        blendshapes: Weights of ARKit's 52 blendshapes by alphabet; zeros where the weight is 0.
+        blendshapes_weight: 0 where there are none, up to 1.
     """
 
     image_srgb: Float[Tensor, "batch 3 size size"]
@@ -38,6 +40,8 @@ class Observation:
     identity: Int[Tensor, " batch"]
     identity_embedding: Float[Tensor, "batch embedding"]
     identity_embedding_weight: Float[Tensor, " batch"]
+    blendshapes: Float[Tensor, "batch 52"]
+    blendshapes_weight: Float[Tensor, " batch"]
 
     @classmethod
     def from_dict(cls, sample: Mapping[str, Any]) -> "Observation":
@@ -66,6 +70,8 @@ class Observation:
             identity=torch.full((batch,), -1),
             identity_embedding=torch.randn(batch, 128, generator=generator),
             identity_embedding_weight=torch.ones(batch),
+            blendshapes=torch.rand(batch, 52, generator=generator),
+            blendshapes_weight=torch.ones(batch),
         )
 
     @property

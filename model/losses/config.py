@@ -20,8 +20,10 @@ class LossConfig:
         eye_closure: Opening of the eyes, lid to lid (DECA).
         lip_distance: Opening of the lips (DECA).
         gaze: Iris against the corners of its eye, where there is a mesh.
-        identity_prior: Squared identity coefficients.
+        identity_prior: Squared identity coefficients, less those of the head's mean person.
         expression_prior: Blendshape weights and their squares.
+        opposites: Blendshapes that exclude one another, at the same time.
+        blendshapes: Blendshape weights against labelled ones.
         batch_distribution: Identity and albedo coefficients of a batch against mean 0 and variance 1 (Genova et al.).
         photometric: Rendering against photograph. It and the next two cost a rendering per sample.
         silhouette: Head missing where skin is expected (ReDA's idea).
@@ -39,6 +41,7 @@ class LossConfig:
         symmetry: Albedo against its mirror image.
         reflectance: Variance of the albedo within the skin of a face (DECA, Deep3D).
         vertices: Error of the vertices in mm, where the truth is known.
+        neutral_vertices: The same of the heads at rest, from identity alone.
         likelihood: Error of the vertices under the standard deviation that was answered, where the truth is known.
         offset_prior: Squared offsets of the refinement. These six are left out for a model without one.
         offset_smoothness: Laplacian of the offsets.
@@ -60,6 +63,8 @@ class LossConfig:
     gaze: float = 0.0
     identity_prior: float = 1e-3
     expression_prior: float = 1e-3
+    opposites: float = 0.0
+    blendshapes: float = 0.0
     batch_distribution: float = 0.0
     photometric: float = 0.0
     silhouette: float = 0.0
@@ -77,6 +82,7 @@ class LossConfig:
     symmetry: float = 0.0
     reflectance: float = 0.0
     vertices: float = 0.0
+    neutral_vertices: float = 0.0
     likelihood: float = 0.0
     offset_prior: float = 0.0
     offset_smoothness: float = 0.0

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.losses.batch_distribution import batch_distribution
+from model.losses.blendshapes import labelled_blendshapes, opposites
 from model.losses.config import LossConfig
 from model.losses.gaze import gaze
 from model.losses.identity_teacher import identity_teacher, shape_consistency
@@ -57,13 +58,17 @@ def geometric_terms(
         "eye_closure": lambda: opening(EYES_68, EYES_478),
         "lip_distance": lambda: opening(LIPS_68, LIPS_478),
         "gaze": lambda: gaze(*points478, box_px, weight478),
-        "identity_prior": lambda: gaussian_prior(parameters.identity),
+        "identity_prior": lambda: gaussian_prior(parameters.identity - tables.identity_center),
         "expression_prior": lambda: sparse_prior(parameters.expression),
+        "opposites": lambda: opposites(parameters.expression, tables.alphabetical),
+        "blendshapes": lambda: labelled_blendshapes(
+            parameters.expression, tables.alphabetical, observation.blendshapes, observation.blendshapes_weight
+        ),
         "identity_teacher": lambda: identity_teacher(
             parameters.identity, observation.identity_embedding, observation.identity_embedding_weight
         ),
         "shape_consistency": lambda: shape_consistency(parameters.identity, observation.identity),
-        "batch_distribution": lambda: batch_distribution(_coefficients(config, parameters)),
+        "batch_distribution": lambda: batch_distribution(_coefficients(config, parameters, tables)),
     }
     return weighted(config, terms)
 
@@ -74,8 +79,9 @@ def _visibility(
     return landmark_visibility(normals, parameters.rotation, parameters.translation_mm, config.hidden_landmarks)
 
 
-def _coefficients(config: LossConfig, parameters: FaceParameters) -> Float[Tensor, "batch coefficient"]:
-    """What is learned of the person: the shape, and with renderings the skin."""
-    if not config.renders:
-        return parameters.identity
-    return torch.cat((parameters.identity, parameters.albedo), dim=1)
+def _coefficients(
+    config: LossConfig, parameters: FaceParameters, tables: LossTables
+) -> Float[Tensor, "batch coefficient"]:
+    """What is learned of the person: the shape, and with renderings the skin; both around their means."""
+    shape = parameters.identity - tables.identity_center
+    return torch.cat((shape, parameters.albedo), dim=1) if config.renders else shape

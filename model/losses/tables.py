@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import uniform_laplacian, vertex_normals
 
+BLENDSHAPES = 52
 _NO_SKIN = ("eyes", "lips", "mouth_inner", "teeth", "tongue")
 # Half steps to the neighbours' mean: they even out the folds of lids and lips, whose normals say nothing of a turn.
 _SMOOTHING_STEPS = 20
@@ -21,6 +22,8 @@ class LossTables(nn.Module):
         skin: Vertices of the face's bare skin, without eyes, lips and mouth.
         normals68: Smoothed unit normals of iBUG's points on the mean head, model space.
         normals478: The same of MediaPipe's points.
+        identity_center: Centre of the identity prior.
+        alphabetical: Place of each blendshape in alphabetical order; empty for a head without ARKit's 52.
     """
 
     faces: Int[Tensor, "face 3"]
@@ -28,6 +31,8 @@ class LossTables(nn.Module):
     skin: Bool[Tensor, " vertex"]
     normals68: Float[Tensor, "68 3"]
     normals478: Float[Tensor, "478 3"]
+    identity_center: Float[Tensor, " identity"]
+    alphabetical: Int[Tensor, " blendshape"]
 
     def __init__(self, model: MorphableModel) -> None:
         """Compute them for a head with both landmark sets.
@@ -49,6 +54,8 @@ class LossTables(nn.Module):
             "laplacian_values": laplacian.values(),
             "normals68": _unit(model.landmarks(normals[None], "ibug68")[0]),
             "normals478": _unit(model.landmarks(normals[None], "mediapipe478")[0]),
+            "identity_center": model.identity_center,
+            "alphabetical": _alphabetical(model),
         }.items():
             self.register_buffer(name, tensor, persistent=False)
 
@@ -58,6 +65,12 @@ class LossTables(nn.Module):
         indices, values = self.get_buffer("laplacian_indices"), self.get_buffer("laplacian_values")
         size = (len(self.mirror), len(self.mirror))
         return torch.sparse_coo_tensor(indices, values, size, is_coalesced=True, check_invariants=False)
+
+
+def _alphabetical(model: MorphableModel) -> Int[Tensor, " blendshape"]:
+    names = model.expression_names
+    order = sorted(range(len(names)), key=lambda index: names[index])
+    return torch.tensor(order if len(order) == BLENDSHAPES else [], dtype=torch.long, device=model.mean_mm.device)
 
 
 def _skin(model: MorphableModel) -> Bool[Tensor, " vertex"]:

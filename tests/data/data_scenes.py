@@ -47,6 +47,7 @@ def stored_face(
     color: bool = True,
     identity: int = -1,
     embedding: np.ndarray | None = None,
+    blendshapes: np.ndarray | None = None,
 ) -> ShardSample:
     """A face as it lies in a shard."""
     points = face_points()
@@ -64,6 +65,8 @@ def stored_face(
         name=name,
         source="test",
         identity_embedding=embedding,
+        blendshapes=blendshapes,
+        blendshapes_weight=0.0 if blendshapes is None else 0.75,
     )
 
 

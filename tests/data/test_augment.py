@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from data.alignment import transform_points
-from data.augment import AugmentConfig, PixelAugmentation, plain_view, random_view
+from data.augment import FRONTAL_BOX_MM, AugmentConfig, PixelAugmentation, plain_view, random_view
+from data.blendshapes import BLENDSHAPE_NAMES
 from data.crops import landmarks68_of, landmarks478_of, make_sample
 from data.landmarks import IBUG68_MIRROR
 from tests.data.data_scenes import dot_picture, dot_position, face_points, smooth_picture, stored_face
@@ -95,6 +96,24 @@ def test_mask_moves_with_the_points() -> None:
         assert sample["skin_mask"][nose[1], nose[0]] == 1.0
 
 
+def test_a_mirrored_view_swaps_the_sides_of_blendshapes() -> None:
+    weights = np.zeros(52, np.float32)
+    smile, blink, jaw, open_jaw = map(BLENDSHAPE_NAMES.index, ("mouthSmileLeft", "eyeBlinkRight", "jawLeft", "jawOpen"))
+    weights[[smile, blink, jaw, open_jaw]] = 0.8, 0.6, 0.4, 0.2
+    stored = stored_face(blendshapes=weights)
+    plain = plain_view(stored, SIZE)
+    for view in (plain, replace(plain, mirrored=True)):
+        sample = make_sample(stored, view, SIZE)
+        assert sample["blendshapes_weight"] == 0.75
+        found = {BLENDSHAPE_NAMES[k]: float(sample["blendshapes"][k]) for k in sample["blendshapes"].nonzero()[0]}
+        sides = ("Right", "Left", "Right") if view.mirrored else ("Left", "Right", "Left")
+        names = (f"mouthSmile{sides[0]}", f"eyeBlink{sides[1]}", f"jaw{sides[2]}", "jawOpen")
+        assert found == pytest.approx(dict(zip(names, (0.8, 0.6, 0.4, 0.2), strict=True)))
+    absent = make_sample(stored_face(), plain, SIZE)
+    assert absent["blendshapes_weight"] == 0.0
+    assert not absent["blendshapes"].any()
+
+
 def test_a_turned_face_is_cropped_as_if_it_was_photographed_so() -> None:
     """The window follows the turned points: their box fills the same part of the crop."""
     config = replace(NOTHING, rotation_degrees=30.0)
@@ -116,9 +135,9 @@ def test_no_augmentation_is_the_plain_view() -> None:
 
 
 def test_the_plain_camera_looks_from_800_mm() -> None:
-    """A head of mean size, 143 mm from ear to ear and brow to chin, fills two thirds of the crop."""
+    """A head of mean size, FRONTAL_BOX_MM from ear to ear and brow to chin, fills two thirds of the crop."""
     intrinsics = plain_view(stored_face(), SIZE).intrinsics_px
-    assert 143.0 * intrinsics[0, 0] / 800.0 == pytest.approx(SIZE / 1.5, rel=1e-3)
+    assert FRONTAL_BOX_MM * intrinsics[0, 0] / 800.0 == pytest.approx(SIZE / 1.5, rel=1e-3)
     np.testing.assert_allclose(intrinsics[:2, 2], SIZE / 2, atol=1e-3)
 
 

@@ -6,17 +6,17 @@ import torch
 
 from data.augment import plain_view
 from data.crops import make_sample
-from data.sample import FaceSample, collate, validate_sample
+from data.sample import FaceBatch, FaceSample, collate, join, validate_sample
 from tests.data.data_scenes import stored_face
 
 
-def sample(labelled: bool = True) -> FaceSample:
-    stored = stored_face(labelled=labelled)
-    return make_sample(stored, plain_view(stored, 64), 64)
+def sample(labelled: bool = True, size: int = 64) -> FaceSample:
+    stored = stored_face(labelled=labelled, blendshapes=np.full(52, 0.2, np.float32) if labelled else None)
+    return make_sample(stored, plain_view(stored, size), size)
 
 
-def embedded(length: int) -> FaceSample:
-    stored = stored_face(embedding=np.arange(1, length + 1, dtype=np.float32))
+def embedded(length: int, name: str = "face.jpg") -> FaceSample:
+    stored = stored_face(name, embedding=np.arange(1, length + 1, dtype=np.float32))
     return make_sample(stored, plain_view(stored, 64), 64)
 
 
@@ -43,6 +43,10 @@ def test_what_the_data_make_keeps_the_contract(labelled: bool) -> None:
         ("identity_embedding", np.full(128, np.inf, np.float32)),
         ("identity_embedding_weight", 1),
         ("identity_embedding_weight", -0.5),
+        ("blendshapes", np.zeros(51, np.float32)),
+        ("blendshapes", np.full(52, 1.5, np.float32)),
+        ("blendshapes", np.zeros(52)),
+        ("blendshapes_weight", -0.5),
         ("color", 1),
         ("name", b"face"),
         ("intrinsics_px", np.zeros((3, 3), np.float32)),
@@ -94,3 +98,36 @@ def test_embeddings_of_two_networks_are_no_batch() -> None:
 def test_no_samples_are_no_batch() -> None:
     with pytest.raises(ValueError, match="no samples"):
         collate([])
+
+
+def test_two_batches_are_joined_in_their_order() -> None:
+    first = collate([sample(), with_value("name", "second")])
+    first["progress"] = "of a loader"  # pyright: ignore[reportGeneralTypeIssues]
+    second = collate([{**sample(labelled=False), "name": "third", "identity": 5}])
+    joined = join(first, second)
+    assert set(joined) == set(FaceBatch.__annotations__)
+    assert joined["name"] == ["face.jpg", "second", "third"]
+    assert joined["identity"].tolist() == [-1, -1, 5]
+    assert joined["blendshapes_weight"].tolist() == [0.75, 0.75, 0.0]
+    for key, value in joined.items():
+        if isinstance(value, torch.Tensor):
+            for row, (batch, index) in enumerate(((first, 0), (first, 1), (second, 0))):
+                torch.testing.assert_close(value[row], batch[key][index], rtol=0.0, atol=0.0)
+
+
+@pytest.mark.parametrize("length", [128, 512])
+@pytest.mark.parametrize("known_first", [True, False])
+def test_a_batch_without_embeddings_takes_the_others_length(length: int, known_first: bool) -> None:
+    known, unknown = collate([embedded(length)]), collate([sample(), sample()])
+    joined = join(known, unknown) if known_first else join(unknown, known)
+    rows = [float(k + 1) for k in range(length)], [0.0] * length
+    expected = [rows[0], rows[1], rows[1]] if known_first else [rows[1], rows[1], rows[0]]
+    assert joined["identity_embedding"].tolist() == expected
+    assert sorted(joined["identity_embedding_weight"].tolist()) == [0.0, 0.0, 1.0]
+
+
+def test_what_does_not_go_together_is_not_joined() -> None:
+    with pytest.raises(ValueError, match="128 and 512"):
+        join(collate([embedded(128)]), collate([embedded(512)]))
+    with pytest.raises(ValueError, match="32 and 64 px"):
+        join(collate([sample()]), collate([sample(size=32)]))

@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -25,6 +26,29 @@ def test_a_sample_comes_back_as_it_was(labelled: bool) -> None:
             assert old == new
 
 
+def test_blendshapes_come_back_to_a_255th() -> None:
+    weights = np.random.default_rng(0).random(52, dtype=np.float32)
+    weights[:2] = 0.0, 1.0
+    members = encode_sample(stored_face(blendshapes=weights))
+    back = decode_sample(members)
+    assert back.blendshapes is not None
+    assert back.blendshapes.dtype == np.float32
+    np.testing.assert_allclose(back.blendshapes, weights, atol=0.5 / 255.0 + 1e-6)
+    assert back.blendshapes[:2].tolist() == [0.0, 1.0]
+    assert back.blendshapes_weight == 0.75
+    # What came back once comes back the same.
+    assert encode_sample(back)["blendshapes.npy"] == members["blendshapes.npy"]
+
+
+def test_shards_from_before_there_were_blendshapes_are_read() -> None:
+    members = encode_sample(stored_face())
+    metadata = json.loads(members["json"])
+    del metadata["blendshapes_weight"]
+    back = decode_sample({**members, "json": json.dumps(metadata).encode()})
+    assert back.blendshapes is None
+    assert back.blendshapes_weight == 0.0
+
+
 @pytest.mark.parametrize(
     ("member", "content"),
     [
@@ -34,6 +58,9 @@ def test_a_sample_comes_back_as_it_was(labelled: bool) -> None:
         ("identity.npy", b"\x93NUM"),
         ("identity.npy", encode_array(np.zeros((2, 3), np.float16))),
         ("identity.npy", encode_array(np.full(3, np.nan, np.float16))),
+        ("blendshapes.npy", b"\x93NUM"),
+        ("blendshapes.npy", encode_array(np.zeros(51, np.uint8))),
+        ("blendshapes.npy", encode_array(np.zeros(52, np.float32))),
     ],
 )
 def test_a_broken_member_is_named(member: str, content: bytes) -> None:

@@ -1,8 +1,10 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
 from model.geometry.rotation import rotation_from_euler
 from model.losses.objective import (
@@ -26,7 +28,7 @@ from model.reconstructor import Reconstruction, Reconstructor
 from model.render.color import linear_to_srgb
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
-from tests.small_world import IMAGE_SIZE, crop_camera, toy_reconstructor
+from tests.small_world import IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
 
 BATCH = 3
 
@@ -73,6 +75,7 @@ def explained(reconstructor: Reconstructor, answer: Reconstruction, drawn: Rende
         intrinsics_px=crop_camera(BATCH),
         landmarks68_px=torch.cat((image[..., :2], z_px[..., None]), dim=-1),
         landmarks478_px=dense(reconstructor, answer)[..., :2],
+        blendshapes=answer.parameters.expression,
     )
 
 
@@ -83,7 +86,7 @@ def test_what_explains_the_photograph_costs_nothing(
     drawn: Rendering,
     tables: LossTables,
 ) -> None:
-    config = LossConfig(photometric=1.0, symmetry=1.0, reflectance=1.0, multiview=1.0)
+    config = LossConfig(photometric=1.0, symmetry=1.0, reflectance=1.0, multiview=1.0, blendshapes=1.0, opposites=1.0)
     terms = geometric_terms(config, explained, answer, dense(reconstructor, answer), tables)
     terms |= photometric_terms(config, explained, answer, drawn, drawn.mask, tables)
     # The two heads are one: what either photograph shows is the same.
@@ -99,6 +102,7 @@ def test_what_explains_the_photograph_costs_nothing(
     [
         ({"landmarks68_px": (1.0, 6.0)}, {"landmarks68", "depth68", "eye_closure", "lip_distance"}),
         ({"landmarks478_px": (1.0, 6.0)}, {"landmarks478", "eye_closure", "lip_distance", "gaze"}),
+        ({"blendshapes": (0.0, 0.5)}, {"blendshapes"}),
     ],
 )
 def test_each_label_pulls_through_its_own_terms(
@@ -109,7 +113,7 @@ def test_each_label_pulls_through_its_own_terms(
     names: set[str],
     tables: LossTables,
 ) -> None:
-    config = LossConfig(identity_prior=0.0, expression_prior=0.0, gaze=1.0)
+    config = LossConfig(identity_prior=0.0, expression_prior=0.0, gaze=1.0, blendshapes=1.0)
     generator = torch.Generator().manual_seed(0)
     changed = {
         key: getattr(explained, key) + spread * torch.randn(getattr(explained, key).shape, generator=generator)
@@ -129,9 +133,38 @@ def test_doubtful_labels_pull_nothing(
         landmarks478_px=torch.zeros(BATCH, 478, 2),
         landmarks68_weight=torch.zeros(BATCH),
         landmarks478_weight=torch.zeros(BATCH),
+        blendshapes=torch.ones(BATCH, 52),
+        blendshapes_weight=torch.zeros(BATCH),
     )
-    terms = geometric_terms(LossConfig(gaze=1.0), nothing, answer, dense(reconstructor, answer), tables)
+    terms = geometric_terms(
+        LossConfig(gaze=1.0, blendshapes=1.0), nothing, answer, dense(reconstructor, answer), tables
+    )
     assert total(terms) == 0.0
+
+
+def test_identity_is_drawn_to_the_heads_mean_person(
+    answer: Reconstruction, explained: Observation, reconstructor: Reconstructor
+) -> None:
+    center = np.linspace(-1.0, 1.5, 6, dtype=np.float32)
+    tables = LossTables(MorphableModel(dataclasses.replace(toy_head(), identity_center=center)))
+    mesh478 = dense(reconstructor, answer)
+
+    def terms(identity: torch.Tensor) -> Terms:
+        parameters = dataclasses.replace(answer.parameters, identity=identity)
+        config = LossConfig(identity_prior=1.0, batch_distribution=1.0)
+        changed = dataclasses.replace(answer, parameters=parameters)
+        return geometric_terms(config, explained, changed, mesh478, tables)
+
+    mean_person = terms(torch.from_numpy(center).expand(BATCH, -1))
+    assert mean_person["identity_prior"].item() == pytest.approx(0.0, abs=1e-12)
+    mean_head = terms(torch.zeros(BATCH, 6))
+    assert mean_head["identity_prior"].item() == pytest.approx(float(np.square(center).mean()), rel=1e-5)
+    # People who are spread about the mean person are as they should be, about the mean head they are not.
+    spread = torch.tensor([[1.0], [0.0], [-1.0]]).expand(-1, 6)
+    about_center, about_zero = terms(spread + torch.from_numpy(center)), terms(spread)
+    assert about_center["batch_distribution"] < about_zero["batch_distribution"]
+    # Without one the centre is the mean head.
+    assert not LossTables(reconstructor.morphable_model).identity_center.any()
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +219,7 @@ def all_terms(
     terms |= refinement_terms(config, refinement, tables)
     terms |= swapped_identity_terms(config, observation, changed, *points)
     terms |= multiview_terms(config, observation, ahead, tables)
-    terms |= shape_terms(config, 10.0 * noise, torch.ones(noise.shape[1]), refinement.sigma_mm)
+    terms |= shape_terms(config, 10.0 * noise, 5.0 * noise, torch.ones(noise.shape[1]), refinement.sigma_mm)
     return terms | loop_back_terms(config, answer.parameters, ahead.parameters)
 
 

@@ -1,0 +1,44 @@
+"""Names of ARKit's blendshapes, their mirror images, and what MediaPipe's readings of them are worth."""
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+# fmt: off
+_MIDDLE = (
+    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
+    "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
+    "mouthShrugUpper", "tongueOut",
+)
+_PAIRED = (
+    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp",
+    "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile",
+    "mouthStretch", "mouthUpperUp", "noseSneer",
+)
+# fmt: on
+
+BLENDSHAPE_NAMES = tuple(sorted((*_MIDDLE, *(stem + side for stem in _PAIRED for side in ("Left", "Right")))))
+"""ARKit's 52 names in alphabetical order: the order of the labels."""
+
+BLENDSHAPES = len(BLENDSHAPE_NAMES)
+
+
+def _mirrored(name: str) -> str:
+    for side, other in (("Left", "Right"), ("Right", "Left")):
+        if name.endswith(side):
+            return name.removesuffix(side) + other
+    return name
+
+
+BLENDSHAPE_MIRROR = np.array([BLENDSHAPE_NAMES.index(_mirrored(name)) for name in BLENDSHAPE_NAMES])
+"""Blendshape i of the mirrored face is blendshape BLENDSHAPE_MIRROR[i] of the face."""
+
+_NEUTRAL_READING = {"eyeSquint": 0.25, "browOuterUp": 0.10, "eyeBlink": 0.07}
+"""Median of MediaPipe's readings on 1,644 near-frontal photographs of faces at rest, where it is above 0.05 and is no
+gaze: people look somewhere, but they do not squint at rest."""
+
+
+def calibrated(readings: Float[np.ndarray, "*photograph 52"]) -> Float32[np.ndarray, "*photograph 52"]:
+    """MediaPipe's readings with 0 where a face is at rest, and 1 where they were 1."""
+    rest = [next((v for stem, v in _NEUTRAL_READING.items() if n.startswith(stem)), 0.0) for n in BLENDSHAPE_NAMES]
+    base = np.array(rest, np.float32)
+    return ((readings - base) / (1.0 - base)).clip(0.0, 1.0).astype(np.float32)
