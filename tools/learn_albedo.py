@@ -1,6 +1,6 @@
 """Learn a head's albedo, mean and components, from colour photographs.
 
-    python -m tools.learn_albedo --head HEAD --photographs FOLDER [--output HEAD] [--arrays NPZ] [--picture PNG]
+    python -m tools.learn_albedo --head HEAD --photographs FOLDER [--output HEAD] [--skins FILE] [--picture PNG]
 
 `HEAD` is a `likeness-head-1` file with its `ibug68` landmarks in place; `FOLDER` holds tars of JPEGs with
 `annotations.npz` and `landmarks68.npz`. Each photograph is fitted (pose, identity, expression), the colours of all skin
@@ -19,17 +19,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from common.atomic import atomic_path
 from model.face.assets import HeadAssets, load_head, save_head
 from model.render.rasterizer import build_rasterizer
 from tools.statistics.albedo_areas import believed_area, landmark_points, symmetric_sides
 from tools.statistics.albedo_fill import extend_skin, paint_inner_parts
 from tools.statistics.albedo_learning import AlbedoConfig, AlbedoLearner
 from tools.statistics.albedo_picture import components_picture
-from tools.statistics.fitting import FitConfig, PointFit, fit_points, normalized_mean_error
-from tools.statistics.landmark_positions import point_model
+from tools.statistics.fitting import FitConfig, PointFit, fit_points, normalized_mean_error, point_model
 from tools.statistics.photograph_colors import sample_colors
 from tools.statistics.photographs import PhotographLabels, good_meshes, load_aligned_meshes, load_labels
+from tools.statistics.skins import save_skins, seen_skins
 from tools.statistics.surface import SurfacePoints
 
 
@@ -66,10 +65,13 @@ def fit_heads(
         joined = np.concatenate([labels.points68[rows[dense]], mesh], axis=1)
         weight = torch.cat([torch.full((68,), 0.5), torch.full((len(inner),), 68.0 / len(inner))])
         parts.append((rows[dense], both, torch.from_numpy(joined), weight))
+    center = None if head.identity_center is None else torch.from_numpy(head.identity_center)
     fits, errors = [], []
     for part_rows, part_points, part_labels, weight in parts:
         config = FitConfig(iterations=4, batch=128)
-        fit = fit_points(point_model(head, part_points), part_labels, config, point_weight=weight)
+        fit = fit_points(
+            point_model(head, part_points), part_labels, config, identity_center=center, point_weight=weight
+        )
         residual = fit.residual_px[:, :68]
         errors.append(normalized_mean_error(residual, torch.from_numpy(labels.box_px[part_rows].astype(np.float32))))
         fits.append(replace(fit, residual_px=residual))
@@ -89,7 +91,9 @@ def _inner_mesh_points(head: HeadAssets) -> Int[np.ndarray, " inner"]:
     return np.flatnonzero(distance < 14.0)[::2]
 
 
-def learn_albedo(head: HeadAssets, folder: Path, config: AlbedoConfig, per_source: int) -> HeadAssets:
+def learn_albedo(
+    head: HeadAssets, folder: Path, config: AlbedoConfig, per_source: int, skins: int = 0
+) -> tuple[HeadAssets, Float[np.ndarray, "skin vertex 3"]]:
     """The head with its albedo replaced by the learned one.
 
     Args:
@@ -97,9 +101,10 @@ def learn_albedo(head: HeadAssets, folder: Path, config: AlbedoConfig, per_sourc
         folder: Photographs.
         config: Priors and rounds.
         per_source: Photographs taken of each source, at most.
+        skins: How many photographs' own skins are wanted.
 
     Returns:
-        The head; albedo arrays mirror-symmetric.
+        The head, albedo arrays mirror-symmetric; and the skins (`tools.statistics.skins`).
     """
     labels = load_labels(folder)
     fits, rows = fit_heads(head, folder, labels, choose_photographs(labels, per_source))
@@ -121,7 +126,8 @@ def learn_albedo(head: HeadAssets, folder: Path, config: AlbedoConfig, per_sourc
     maps[:, half] = maps[:, head.mirror[half]] = learned
     seen = np.zeros(len(head.vertices_mm))
     seen[half] = seen[head.mirror[half]] = learner.seen.numpy()
-    return with_albedo(head, maps, seen)
+    learned_head = with_albedo(head, maps, seen)
+    return learned_head, seen_skins(learned_head, learner, half, skins)
 
 
 def with_albedo(
@@ -148,16 +154,22 @@ def main() -> None:
     parser.add_argument("--head", type=Path, required=True)
     parser.add_argument("--photographs", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=None, help="head file to write; default: --head itself")
-    parser.add_argument("--arrays", type=Path, default=None)
+    parser.add_argument("--skins", type=Path, default=None, help="file of skins for drawn heads to write")
+    parser.add_argument("--skin-count", type=int, default=1500)
     parser.add_argument("--picture", type=Path, default=None)
     parser.add_argument("--per-source", type=int, default=2400)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    head = learn_albedo(load_head(arguments.head), arguments.photographs, AlbedoConfig(), arguments.per_source)
+    head, skins = learn_albedo(
+        load_head(arguments.head),
+        arguments.photographs,
+        AlbedoConfig(),
+        arguments.per_source,
+        0 if arguments.skins is None else arguments.skin_count,
+    )
     save_head(head, arguments.output or arguments.head)
-    if arguments.arrays is not None:
-        with atomic_path(arguments.arrays) as temporary, open(temporary, "wb") as stream:
-            np.savez(stream, albedo_mean=head.albedo_mean, albedo_basis=head.albedo_basis)
+    if arguments.skins is not None:
+        save_skins(arguments.skins, skins)
     if arguments.picture is not None:
         cv2.imwrite(str(arguments.picture), components_picture(head)[..., ::-1])
 

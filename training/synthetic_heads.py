@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from data.synthetic import Drawing, HeadScene
@@ -20,18 +20,28 @@ _DARKEST_ALBEDO = 0.005
 class MorphableHeadArtist:
     """A `data.synthetic.HeadArtist`."""
 
-    def __init__(self, morphable_model: MorphableModel, renderer: Renderer, relief: Relief | None = None) -> None:
+    def __init__(
+        self,
+        morphable_model: MorphableModel,
+        renderer: Renderer,
+        relief: Relief | None = None,
+        skins: UInt8[Tensor, "skin vertex 3"] | None = None,
+    ) -> None:
         """Take what heads are made of.
 
         Args:
             morphable_model: The head model, with landmark sets `ibug68` and `mediapipe478`.
             renderer: What draws it.
             relief: Shapes beyond its components; None for heads of components alone.
+            skins: Photographed skins (`model.face.skins`); None for heads of the albedo model alone.
         """
         self._model = morphable_model
         self._renderer = renderer
         self._relief = relief
+        self._skins = skins
         self._skin_faces = _skin_faces(morphable_model)
+        # The last scene's vertices: landmarks, picture and truth of one face ask for them five times.
+        self._drawn: tuple[HeadScene, Tensor] | None = None
 
     @property
     def identity_count(self) -> int:
@@ -49,6 +59,11 @@ class MorphableHeadArtist:
         return 0 if self._relief is None else self._relief.count
 
     @property
+    def skin_count(self) -> int:
+        """Photographed skins."""
+        return 0 if self._skins is None else len(self._skins)
+
+    @property
     def expression_names(self) -> tuple[str, ...]:
         """Blendshapes."""
         return self._model.expression_names
@@ -59,10 +74,7 @@ class MorphableHeadArtist:
     ) -> Float32[np.ndarray, "landmark 3"]:
         """Points of a landmark set as (x_px, y_px, depth_mm)."""
         parameters = scene_parameters(scene)
-        if self._relief is None:
-            points_mm = self._model.landmarks_mm(parameters.identity, parameters.expression, name)
-        else:
-            points_mm = self._model.landmarks(self.vertices_mm(scene), name)
+        points_mm = self._model.landmarks(self.vertices_mm(scene), name)
         return project(parameters.to_camera(points_mm), torch.from_numpy(intrinsics_px)[None])[0].numpy()
 
     @torch.no_grad()
@@ -89,11 +101,18 @@ class MorphableHeadArtist:
     @torch.no_grad()
     def vertices_mm(self, scene: HeadScene) -> Float[Tensor, "1 vertex 3"]:
         """The head in model space: the truth that a reconstruction is compared with."""
-        parameters = scene_parameters(scene)
-        vertices_mm = self._model.vertices_mm(parameters.identity, parameters.expression)
-        return vertices_mm if self._relief is None else vertices_mm + self._relief.offsets_mm(scene.relief)
+        if self._drawn is None or self._drawn[0] is not scene:
+            expression = torch.from_numpy(scene.expression)[None]
+            vertices_mm = self._model.vertices_mm(torch.from_numpy(scene.identity)[None], expression)
+            if self._relief is not None:
+                vertices_mm = vertices_mm + self._relief.offsets_mm(scene.relief)
+            self._drawn = (scene, vertices_mm)
+        return self._drawn[1]
 
     def _albedo_linear(self, scene: HeadScene, parameters: FaceParameters) -> Float[Tensor, "1 vertex 3"]:
+        if scene.skin >= 0 and self._skins is not None:
+            # Of the scalp too: the hair that a photograph has there is as good as any.
+            return (self._skins[scene.skin].float() / 255.0).square().clamp(min=_DARKEST_ALBEDO)[None]
         albedo_linear = self._model.albedo_linear(parameters.albedo).clamp(_DARKEST_ALBEDO, 1.0)
         if scene.hair_linear is None or "scalp" not in self._model.region_names:
             return albedo_linear

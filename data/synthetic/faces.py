@@ -7,8 +7,10 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from data.alignment import CropWindow, crop_intrinsics, window_from_landmarks
+from data.blendshapes import BLENDSHAPE_NAMES
 from data.sample import IDENTITY_EMBEDDING, FaceSample
 from data.synthetic.expressions import draw_expression
+from data.synthetic.hair import draw_hair_over
 from data.synthetic.pictures import degrade, draw_background, draw_occluders
 from data.synthetic.scene import (
     HeadArtist,
@@ -23,6 +25,8 @@ from data.synthetic.scene import (
 
 _PHOTOGRAPH_FOCAL_PX = 1000.0
 _GREY_CHANCE = 0.15
+_SKIN_CHANCE = 0.85
+"""How many heads wear a photographed skin, where there are any."""
 _REC709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
@@ -105,6 +109,8 @@ class SyntheticFaces:
             # A network that knows photographs is no judge of drawings.
             identity_embedding=np.zeros(IDENTITY_EMBEDDING, np.float32),
             identity_embedding_weight=0.0,
+            blendshapes=_by_alphabet(scene.expression, self._artist.expression_names),
+            blendshapes_weight=1.0,
             name=f"synthetic-{config.seed}-{index:08d}",
             source="synthetic",
         )
@@ -125,6 +131,7 @@ class SyntheticFaces:
             lamps=lamps,
             hair_linear=draw_hair(of_person),
             relief=of_person.standard_normal(artist.relief_count).astype(np.float32),
+            skin=_draw_skin(of_person, artist.skin_count),
         )
 
     def _camera(self, generator: np.random.Generator, scene: HeadScene) -> Float32[np.ndarray, "3 3"]:
@@ -153,8 +160,24 @@ class SyntheticFaces:
         linear = drawing.image_linear + background * (1.0 - drawing.coverage[..., None])
         picture = _linear_to_srgb(linear.clip(0.0, 1.0)).astype(np.float32)
         frontal = abs(float(scene.yaw_pitch_roll_rad[0])) < 0.6
-        picture, seen = draw_occluders(generator, picture, np.ascontiguousarray(points68[:, :2]), frontal)
-        return degrade(generator, picture), (drawing.skin * seen).astype(np.float32)
+        points68_px = np.ascontiguousarray(points68[:, :2])
+        bare = np.ones((size, size), np.float32)
+        if scene.hair_linear is not None:
+            picture, bare = draw_hair_over(generator, picture, points68_px, _linear_to_srgb(scene.hair_linear))
+        picture, seen = draw_occluders(generator, picture, points68_px, frontal)
+        return degrade(generator, picture), (drawing.skin * bare * seen).astype(np.float32)
+
+
+def _draw_skin(generator: np.random.Generator, count: int) -> int:
+    if count == 0 or generator.random() > _SKIN_CHANCE:
+        return -1
+    return int(generator.integers(count))
+
+
+def _by_alphabet(expression: Float32[np.ndarray, " expression"], names: tuple[str, ...]) -> Float32[np.ndarray, "52"]:
+    """Weights in the labels' order; 0 for what the head lacks."""
+    weights = dict(zip(names, expression.tolist(), strict=True))
+    return np.array([weights.get(name, 0.0) for name in BLENDSHAPE_NAMES], np.float32)
 
 
 def _with_pixel_depth(

@@ -37,6 +37,7 @@ class HeadScene:
         lamps: One to three distant lights.
         hair_linear: Colour of the scalp, linear RGB, or None for a bald head.
         relief: Standard normal coefficients of shapes beyond the model's components; as many as the artist takes.
+        skin: Number of a photographed skin that the head wears instead of its albedo; -1 for none.
     """
 
     identity: Float32[np.ndarray, " identity"]
@@ -48,6 +49,7 @@ class HeadScene:
     lamps: tuple[Lamp, ...]
     hair_linear: Float32[np.ndarray, "3"] | None
     relief: Float32[np.ndarray, " relief"] = field(default_factory=lambda: np.zeros(0, np.float32))
+    skin: int = -1
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class HeadArtist(Protocol):
     @property
     def relief_count(self) -> int:
         """Coefficients of shapes beyond the components; 0 for a head of components alone."""
+        ...
+
+    @property
+    def skin_count(self) -> int:
+        """Photographed skins that heads can wear; 0 for none."""
         ...
 
     @property

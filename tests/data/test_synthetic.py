@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from data.blendshapes import BLENDSHAPE_NAMES
 from data.sample import collate, validate_sample
 from data.synthetic import SyntheticConfig, SyntheticFace, SyntheticFaces
 from data.synthetic.expressions import draw_expression
@@ -45,7 +46,6 @@ def test_the_truth_projects_onto_the_labels(faces: list[SyntheticFace]) -> None:
     for face in faces:
         parameters = scene_parameters(face.scene)
         intrinsics_px = torch.from_numpy(face.sample["intrinsics_px"])[None]
-        # Through the whole mesh, not the artist's short cut.
         camera_mm = parameters.to_camera(model.vertices_mm(parameters.identity, parameters.expression))
         predicted = project(model.landmarks(camera_mm), intrinsics_px)
         target = torch.from_numpy(face.sample["landmarks68_px"])[None]
@@ -126,13 +126,48 @@ def test_skin_is_marked_only_where_the_head_is_drawn(artist: MorphableHeadArtist
     assert np.mean([face.sample["skin_mask"].mean() for face in faces]) > 0.1
 
 
-def test_occluders_hide_skin_of_some_faces_but_not_of_most(
-    artist: MorphableHeadArtist, faces: list[SyntheticFace]
-) -> None:
-    hidden = [
-        (artist.draw(f.scene, f.sample["intrinsics_px"], SIZE).skin - f.sample["skin_mask"]).sum() > 5 for f in faces
-    ]
-    assert 0 < sum(hidden) < 0.7 * len(faces)
+def test_hair_and_occluders_hide_some_skin_but_not_most_of_it(artist: MorphableHeadArtist) -> None:
+    source = SyntheticFaces(artist, SyntheticConfig(size=SIZE))
+    hidden: dict[bool, list[float]] = {True: [], False: []}
+    for index in range(60):
+        face = source.face(index)
+        skin = artist.draw(face.scene, face.sample["intrinsics_px"], SIZE).skin
+        hidden[face.scene.hair_linear is None].append(1.0 - face.sample["skin_mask"].sum() / max(skin.sum(), 1.0))
+    bald, haired = np.array(hidden[True]), np.array(hidden[False])
+    # Without hair most heads have nothing before them.
+    assert 0.0 < (bald > 0.02).mean() < 0.7
+    assert (haired > 0.02).mean() > (bald > 0.02).mean()
+    assert np.median(haired) < 0.5
+
+
+def test_the_blendshapes_are_the_weights_it_was_drawn_with(faces: list[SyntheticFace]) -> None:
+    for face in faces:
+        by_name = dict(zip(ARKIT_NAMES, face.scene.expression.tolist(), strict=True))
+        assert face.sample["blendshapes"].tolist() == [by_name[name] for name in BLENDSHAPE_NAMES]
+        assert face.sample["blendshapes_weight"] == 1.0
+
+
+def test_most_heads_wear_a_photographed_skin_where_there_are_any() -> None:
+    model = MorphableModel(toy_head())
+    skins = torch.zeros(3, len(model.mean_mm), 3, dtype=torch.uint8)
+    skins[1], skins[2] = 120, 240
+    artist = MorphableHeadArtist(model, Renderer(build_rasterizer()), None, skins)
+    assert artist.skin_count == 3
+    source = SyntheticFaces(artist, SyntheticConfig(size=16, pictures_per_person=2))
+    worn = [source.face(index).scene.skin for index in range(80)]
+    assert set(worn) == {-1, 0, 1, 2}
+    assert 0.7 < np.mean([skin >= 0 for skin in worn]) < 0.97
+    assert worn[::2] == worn[1::2]
+    scene = dataclasses.replace(source.face(0).scene, hair_linear=None)
+    intrinsics_px = source.face(0).sample["intrinsics_px"]
+    pictures = [artist.draw(dataclasses.replace(scene, skin=skin), intrinsics_px, 16) for skin in range(3)]
+    # Colours are stored as square roots; the darkest is not quite black.
+    light, dim = pictures[2].image_linear.sum(), pictures[1].image_linear.sum()
+    assert light / dim == pytest.approx((240 / 120) ** 2, rel=1e-3)
+    assert 0.0 < pictures[0].image_linear.sum() < 0.1 * dim
+    without = MorphableHeadArtist(model, Renderer(build_rasterizer()))
+    assert without.skin_count == 0
+    assert {SyntheticFaces(without, CLEAN).face(index).scene.skin for index in range(4)} == {-1}
 
 
 def test_grey_pictures_are_grey_and_say_so(faces: list[SyntheticFace]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model.render.lighting import spherical_harmonics
@@ -97,7 +97,16 @@ class AlbedoLearner:
         self.residual = 0.0
         self._rounds = 0
 
-    def _batches(self) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    @property
+    def core(self) -> Bool[Tensor, " entry"]:
+        """Entries of the face proper."""
+        return self._sides.core
+
+    def smooth(self, values: Float[Tensor, "photo entry"]) -> Float[Tensor, "photo entry"]:
+        """Values averaged over the neighbours of each entry."""
+        return (self._sides.neighbours @ values.T).T
+
+    def photographs(self) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """Colours, trust and harmonics at the first sides, then the second, of some photographs."""
         both = torch.cat([self._sides.first, self._sides.second]).numpy()
         single = (self._sides.first == self._sides.second).float()
@@ -124,7 +133,7 @@ class AlbedoLearner:
         parts: list[Separation] = []
         absolute: list[Tensor] = []
         self.seen = torch.zeros(entries)
-        for part, color, trust, harmonics in self._batches():
+        for part, color, trust, harmonics in self.photographs():
             chosen = core[torch.randperm(len(core), generator=generator)[: config.points]]
             start = Separation(self.state.lighting[part], self.state.means[part], self.state.covariances[part])
             trusted = trust[:, chosen] * self._inliers(start, color, harmonics, chosen)
