@@ -120,11 +120,20 @@ def build_reconstructor(experiment: Experiment) -> Reconstructor:
     hierarchy = None if refinement is None else load_hierarchy(experiment.hierarchy)
     head = load_head(experiment.head)
     reconstructor = Reconstructor(experiment.encoder, experiment.image_size, head, refinement, hierarchy)
-    if experiment.start_from is not None:
-        weights = load_file(experiment.start_from / "weights.safetensors")
+    if experiment.starts:
+        weights: dict[str, torch.Tensor] = {}
+        for folder in experiment.starts:
+            weights |= load_file(folder / "weights.safetensors")
         state = reconstructor.state_dict()
+        for part in experiment.start_fresh:
+            if not any(name.startswith(part) for name in state):
+                raise ValueError(f"start_fresh: no weight of this model is called {part}...")
         # What has another size in this head (its albedo components, say) starts afresh.
-        fitting = {n: w.float() for n, w in weights.items() if n in state and w.shape == state[n].shape}
+        fitting = {
+            name: weight.float()
+            for name, weight in weights.items()
+            if name in state and weight.shape == state[name].shape and not name.startswith(experiment.start_fresh)
+        }
         reconstructor.load_state_dict({**state, **fitting})
         if refinement is None and any(name.startswith("refinement_head.") for name in weights):
             _LOG.warning("%s has a mesh decoder, which is left behind: set `refinement: {}`", experiment.start_from)

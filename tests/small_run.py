@@ -56,6 +56,8 @@ def stored(faces: SyntheticFaces, index: int) -> ShardSample:
         identity=-1,
         name=sample["name"],
         source="synthetic",
+        blendshapes=sample["blendshapes"],
+        blendshapes_weight=sample["blendshapes_weight"],
     )
 
 

@@ -16,7 +16,14 @@ from model.checkpoint import file_sha256, save_checkpoint
 from model.encoder.backbone import EncoderConfig
 from model.face.hierarchy import save_hierarchy
 from tests.small_run import arguments, make_place
-from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera, toy_decoding_reconstructor, toy_hierarchy
+from tests.small_world import (
+    BACKBONE,
+    IMAGE_SIZE,
+    crop_camera,
+    toy_decoding_reconstructor,
+    toy_hierarchy,
+    toy_reconstructor,
+)
 from training.config import REPOSITORY, Experiment, ScheduleConfig, TrainerConfig
 
 
@@ -105,6 +112,48 @@ def test_a_run_can_start_from_a_release(place: Path, run: Path) -> None:
     before, after = load_reconstructor(run / "release"), load_reconstructor(place / "second" / "release")
     for (name, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
         torch.testing.assert_close(new, old, atol=1e-3, rtol=1e-3, msg=name)
+
+
+def started(place: Path, release: Path, *fresh: str) -> dict[str, torch.Tensor]:
+    """Weights of a model that starts from a release."""
+    loader = LoaderConfig(place / "train", size=IMAGE_SIZE)
+    experiment = Experiment(
+        output=place / "nowhere",
+        train=loader,
+        validation=loader,
+        head=place / "head.safetensors",
+        image_size=IMAGE_SIZE,
+        encoder=EncoderConfig(BACKBONE),
+        start_from=release,
+        start_fresh=fresh,
+        trainer=TrainerConfig(compile=False),
+    )
+    return train.build_reconstructor(experiment).state_dict()
+
+
+def test_parts_of_a_release_can_be_left_untrained(place: Path) -> None:
+    trained = toy_reconstructor()
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.fill_(0.25)
+    release = place / "quarters"
+    save_checkpoint(trained, place / "head.safetensors", release, {})
+    everything = started(place, release)
+    part = started(place, release, "parameter_head.identity", "parameter_head.expression")
+    assert not any(name.startswith("parameter_head.identity") for name in everything.keys() - part.keys())
+    fresh = {name for name, value in part.items() if not torch.equal(value, everything[name])}
+    assert fresh == {
+        f"parameter_head.{name}.{kind}" for name in ("identity", "expression") for kind in ("weight", "bias")
+    }
+    # Untrained layers of the parameter head are zero.
+    assert not any(part[name].any() for name in fresh)
+    assert (everything["parameter_head.albedo.weight"] == 0.25).all()
+    assert (part["parameter_head.albedo.weight"] == 0.25).all()
+
+
+def test_a_part_that_the_model_does_not_have_is_refused(place: Path, run: Path) -> None:
+    with pytest.raises(ValueError, match="start_fresh: no weight of this model is called parameter_head.identiti"):
+        started(place, run / "release", "parameter_head.identity", "parameter_head.identiti")
 
 
 def test_a_decoder_is_taken_along_and_its_loss_is_told(place: Path, caplog: pytest.LogCaptureFixture) -> None:

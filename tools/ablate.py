@@ -1,10 +1,10 @@
 """What each loss is worth: short runs from one start, each with one loss left out or added.
 
-    python -m tools.ablate --base configs/likeness_s_photometric.yaml --steps 300 --seeds 2 \
+    python -m tools.ablate --base configs/likeness_s_shape.yaml --steps 300 --seeds 2 \
         --without photometric --without symmetry+albedo_prior --with gaze=0.3 --with pyramid_levels=3
 
 `--terms all` leaves out each loss that has a weight in the base config, one after the other. Options that are not in
-the list below go to `train.py` (`--start_from checkpoints/landmark-stage`, `--train.workers 0`, ...), for every run.
+the list below go to `train.py` (`--start_from FOLDER`, `--train.workers 0`, ...), for every run.
 
 All runs start from the same weights and, seed by seed, see the same photographs in the same order with the same
 augmentation: one column of seeds can be compared line by line. Each run's numbers are kept in

@@ -26,7 +26,7 @@ from training.module import TrainingModule
 BAR = 0.5
 """Least throughput over the bare backbone's."""
 
-DEFAULT_CONFIGS = ("likeness_s_landmarks", "likeness_s_photometric")
+DEFAULT_CONFIGS = ("likeness_s_landmarks", "likeness_s_shape")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def batch_for(experiment: Experiment, count: int) -> dict[str, object]:
 
 def without_start(path: Path) -> Experiment:
     """A config whose model starts from nothing, uncompiled: the time of a step does not depend on its weights."""
-    options = ("--encoder.pretrained", "none", "--start_from", "null", "--trainer.compile", "false")
+    nothing = ("--encoder.pretrained", "none", "--start_from", "null", "--start_fresh", "[]")
+    options = (*nothing, "--trainer.compile", "false")
     return read_experiment(["--config", str(path), *options])[0]
 
 

@@ -88,7 +88,7 @@ def _table(title: str, names: list[str], rates: list[float]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = REPOSITORY / "configs" / "likeness_s_photometric.yaml"
+    default = REPOSITORY / "configs" / "likeness_s_shape.yaml"
     parser.add_argument("config", type=Path, nargs="?", default=default)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)

@@ -4,13 +4,15 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from data.sample import FaceBatch, join
+from model.checkpoint import file_sha256
 from model.face.hierarchy import load_hierarchy
 from model.geometry.camera import project
 from model.geometry.procrustes import align_similarity
@@ -37,10 +39,12 @@ from model.reconstructor import Reconstruction, Reconstructor
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
 from training.config import Experiment
+from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY
+from training.freezing import freeze_stages
 from training.metrics import WeightedMeans
+from training.samples import first_samples, last_samples
 from training.synthetic_geometry import (
     PARAMETERS_KEY,
-    VERTICES_KEY,
     SyntheticGeometry,
     geometry_weight,
     synthetic_loader,
@@ -67,6 +71,8 @@ class TrainingModule(LightningModule):
         self._synthetic: Iterator[dict[str, Any]] | None = None
         # In a list, so that it is no submodule: a yardstick is neither averaged nor saved with each checkpoint.
         self._networks: list[IdentityNetwork] = []
+        # In a list for the same reason: they are parts of the reconstructor already.
+        self._frozen: list[nn.Module] = freeze_stages(reconstructor.backbone.network, experiment.frozen_stages)
         if experiment.freeze_encoder:
             for part in (reconstructor.backbone, reconstructor.parameter_head):
                 part.requires_grad_(requires_grad=False)
@@ -83,6 +89,7 @@ class TrainingModule(LightningModule):
                 model,
                 hierarchy,
                 self.experiment.image_size,
+                head_sha256=file_sha256(self.experiment.head),
                 first=first,
                 rank=self.global_rank,
                 ranks=self.trainer.world_size,
@@ -93,13 +100,13 @@ class TrainingModule(LightningModule):
         """Keep a frozen encoder as it is: batch statistics would change it without any gradient."""
         if self.experiment.freeze_encoder:
             self.reconstructor.backbone.eval()
+        for module in self._frozen:
+            module.eval()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Float[Tensor, ""]:
-        """Sum of the weighted losses of a batch."""
-        observation = Observation.from_dict(batch)
-        terms = self._photograph_terms(observation)
-        if self._synthetic is not None:
-            terms |= self._synthetic_terms(next(self._synthetic))
+        """Sum of the weighted losses of a batch of photographs, and of drawn heads behind them."""
+        drawn = None if self._synthetic is None else next(self._synthetic)
+        terms = self._terms(batch, drawn)
         # Reading a value waits for the device: only where the losses are logged too, and that is as tensors.
         loss = total(terms, check=self.global_step % self.experiment.schedule.log_every_steps == 0)
         self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()})
@@ -170,8 +177,12 @@ class TrainingModule(LightningModule):
             {"params": vectors, "lr": rate, "weight_decay": 0.0},
         ]
 
-    def _photograph_terms(self, observation: Observation) -> Terms:
+    def _terms(self, batch: dict[str, Any], drawn: dict[str, Any] | None) -> Terms:
         config, reconstructor = self.experiment.loss, self.reconstructor
+        photographs = len(batch["image_srgb"])
+        # One batch, not two: batch normalisation shall not be able to tell photographs and drawings apart.
+        every = batch if drawn is None else join(cast(FaceBatch, batch), self._on_device(drawn))
+        observation = Observation.from_dict(every)
         reconstruction = reconstructor(observation.image_srgb, observation.intrinsics_px)
         # Losses and drawing work in single precision; autocast is for the networks.
         with torch.autocast(self.device.type, enabled=False):
@@ -184,12 +195,19 @@ class TrainingModule(LightningModule):
                 skin = _skin(observation, reconstruction)
                 terms |= refinement_terms(config, reconstruction.refinement, self.tables, skin)
             if config.renders:
-                rendering = self._render(reconstruction, observation.intrinsics_px)
-                mask = _comparable(observation, rendering)
-                terms |= photometric_terms(config, observation, reconstruction, rendering, mask, self.tables)
-                stored = self.experiment.identity_network.stored
-                terms |= identity_terms(config, observation, rendering, self._identity_network(), stored=stored)
+                shown = self.experiment.rendered_photographs or len(observation.image_srgb)
+                terms |= self._rendered_terms(first_samples(observation, shown), first_samples(reconstruction, shown))
+            if drawn is not None:
+                terms |= self._drawn_terms(last_samples(reconstruction, photographs), drawn)
         return terms
+
+    def _rendered_terms(self, observation: Observation, reconstruction: Reconstruction) -> Terms:
+        config = self.experiment.loss
+        rendering = self._render(reconstruction, observation.intrinsics_px)
+        mask = _comparable(observation, rendering)
+        terms = photometric_terms(config, observation, reconstruction, rendering, mask, self.tables)
+        stored = self.experiment.identity_network.stored
+        return terms | identity_terms(config, observation, rendering, self._identity_network(), stored=stored)
 
     def _identity_network(self) -> IdentityNetwork | None:
         """The recognition network on the module's device, None where no loss asks it."""
@@ -212,18 +230,26 @@ class TrainingModule(LightningModule):
         )
         return swapped_identity_terms(self.experiment.loss, observation, changed, *points)
 
-    def _synthetic_terms(self, batch: dict[str, Any]) -> Terms:
-        """Terms of drawn heads: their shape, and the parameters they were drawn from."""
-        image_srgb, intrinsics_px = batch["image_srgb"].to(self.device), batch["intrinsics_px"].to(self.device)
-        reconstruction = self.reconstructor(image_srgb, intrinsics_px)
-        with torch.autocast(self.device.type, enabled=False):
-            error_mm = aligned_error_mm(reconstruction, batch[VERTICES_KEY].to(self.device), self.geometry_weight)
-            refinement = reconstruction.refinement
-            sigma_mm = None if refinement is None else refinement.sigma_mm
-            terms = shape_terms(self.experiment.loss, error_mm, self.geometry_weight, sigma_mm)
-            parameters = vars(batch[PARAMETERS_KEY])
-            true = FaceParameters(**{name: value.to(self.device) for name, value in parameters.items()})
-            return terms | loop_back_terms(self.experiment.loss, reconstruction.parameters, true)
+    def _drawn_terms(self, reconstruction: Reconstruction, drawn: dict[str, Any]) -> Terms:
+        """Terms of drawn heads: their shape, and the parameters they were drawn from where these are known."""
+        config, model = self.experiment.loss, self.reconstructor.morphable_model
+        truth_mm, neutral_mm = drawn[VERTICES_KEY].to(self.device), drawn[NEUTRAL_KEY].to(self.device)
+        error_mm = align_similarity(reconstruction.mesh.vertices_mm, truth_mm, self.geometry_weight) - truth_mm
+        identity = reconstruction.parameters.identity
+        at_rest_mm = model.vertices_mm(identity, identity.new_zeros(len(identity), model.expression_count))
+        neutral_error_mm = align_similarity(at_rest_mm, neutral_mm, self.geometry_weight) - neutral_mm
+        refinement = reconstruction.refinement
+        sigma_mm = None if refinement is None else refinement.sigma_mm
+        terms = shape_terms(config, error_mm, neutral_error_mm, self.geometry_weight, sigma_mm)
+        if PARAMETERS_KEY not in drawn:
+            return terms
+        true = FaceParameters(**{name: value.to(self.device) for name, value in vars(drawn[PARAMETERS_KEY]).items()})
+        return terms | loop_back_terms(config, reconstruction.parameters, true)
+
+    def _on_device(self, drawn: dict[str, Any]) -> FaceBatch:
+        keys = FaceBatch.__annotations__
+        moved = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in drawn.items() if k in keys}
+        return cast(FaceBatch, moved)
 
     def _render(self, reconstruction: Reconstruction, intrinsics_px: Float[Tensor, "batch 3 3"]) -> Rendering:
         size = self.experiment.image_size
@@ -248,10 +274,3 @@ def _skin(observation: Observation, reconstruction: Reconstruction) -> Float[Ten
 def _comparable(observation: Observation, rendering: Rendering) -> Float[Tensor, "batch size size"]:
     """Skin that the label expects and the rendering covers."""
     return observation.skin_mask * rendering.mask.detach()
-
-
-def aligned_error_mm(
-    reconstruction: Reconstruction, truth_mm: Float[Tensor, "batch vertex 3"], weight: Float[Tensor, " vertex"]
-) -> Float[Tensor, "batch vertex 3"]:
-    """Error of the vertices in model space, after the best similarity: size and place are pose, not shape."""
-    return align_similarity(reconstruction.mesh.vertices_mm, truth_mm, weight) - truth_mm

@@ -1,7 +1,8 @@
 """Drawn heads whose shape is known, as batches beside the photographs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from data.augment import AugmentConfig
 from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.face.hierarchy import MeshHierarchy
@@ -16,12 +18,13 @@ from model.face.morphable_model import MorphableModel
 from model.parameters import FaceParameters
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
+from training.drawn_bank import DrawnBank
+from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY, Truth, true_vertices_mm
 from training.relief import Relief
 from training.synthetic_heads import MorphableHeadArtist, scene_parameters
 
-VERTICES_KEY = "vertices_mm"
 PARAMETERS_KEY = "parameters"
-"""What a batch holds beside a `FaceBatch`: true vertices in model space, with expression, and `FaceParameters`."""
+"""What a batch that is drawn on the spot holds beside `training.drawn_truth`'s: the `FaceParameters`."""
 
 HELD_OUT_SEED = 7_000_003
 """Of the heads that evaluation draws; training must not."""
@@ -34,12 +37,17 @@ class SyntheticGeometryConfig:
     Attributes:
         batch_size: How many beside each batch of photographs; 0 for none.
         relief: With bumps that the morphable model cannot make (`training.relief`).
+        bank: Folder of heads drawn before (`tools.draw_heads`), whose pixels are changed anew each time; none to draw
+            on the spot.
+        augment: How pixels of a bank's heads are changed.
         workers: Processes that draw; 0 draws in the training process.
         seed: Of all heads.
     """
 
     batch_size: int = 0
     relief: bool = True
+    bank: Path | None = None
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     workers: int = 0
     seed: int = 1000
 
@@ -64,6 +72,7 @@ class SyntheticGeometry(IterableDataset[dict[str, Any]]):
         hierarchy: MeshHierarchy | None,
         size: int,
         *,
+        head_sha256: str = "",
         first: int = 0,
         rank: int = 0,
         ranks: int = 1,
@@ -75,26 +84,37 @@ class SyntheticGeometry(IterableDataset[dict[str, Any]]):
             model: The head, on the CPU.
             hierarchy: Its levels, which relief needs.
             size: Side of the crops in px.
+            head_sha256: Of the head's file; a bank must have been drawn with it.
             first: Number of the first batch, so that a resumed run goes on with new heads.
             rank: Which of the training processes this is.
             ranks: How many there are.
 
         Raises:
-            ValueError: If relief is asked for without a hierarchy.
+            FileNotFoundError: If there is no bank where one is named.
+            ValueError: If relief is asked for without a hierarchy, or the bank is another head's.
         """
         if config.relief and hierarchy is None:
             raise ValueError("synthetic.relief needs the head's hierarchy: set `hierarchy`, or relief to false")
         relief = Relief(model, hierarchy) if config.relief and hierarchy is not None else None
+        self._model, self._relief = model, relief
+        self._bank: DrawnBank | None = None
+        if config.bank is not None:
+            self._bank = DrawnBank(
+                config.bank, config.batch_size, model, relief, head_sha256, config.augment, config.seed
+            )
         self._artist = MorphableHeadArtist(model, Renderer(build_rasterizer("cpu")), relief)
         self._faces = SyntheticFaces(self._artist, SyntheticConfig(size=size, seed=config.seed))
         self._config, self._first, self._rank, self._ranks = config, first, rank, ranks
 
     def batch(self, number: int) -> dict[str, Any]:
         """A batch by its number among those of all ranks."""
+        if self._bank is not None:
+            return self._bank.batch(number)
         size = self._config.batch_size
         faces = [self._faces.face(number * size + i) for i in range(size)]
         batch: dict[str, Any] = dict(collate([face.sample for face in faces]))
-        batch[VERTICES_KEY] = torch.cat([self._artist.vertices_mm(face.scene) for face in faces])
+        truths = [Truth(face.scene.identity, face.scene.expression, face.scene.relief) for face in faces]
+        batch[VERTICES_KEY], batch[NEUTRAL_KEY] = true_vertices_mm(self._model, self._relief, truths)
         scenes = [vars(scene_parameters(face.scene)) for face in faces]
         batch[PARAMETERS_KEY] = FaceParameters(**{name: torch.cat([s[name] for s in scenes]) for name in scenes[0]})
         return batch

@@ -108,9 +108,7 @@ class ParameterHead(nn.Module):
             intrinsics_px: Intrinsics of the crops.
             image_size: Side of the crops in px.
         """
-        angle = (image_size / intrinsics_px[:, 0, 0] - _ANGLE_CENTRE) / _ANGLE_SPREAD
-        gain, shift = self.camera(angle[:, None]).chunk(2, dim=-1)
-        features = features * (1.0 + gain) + shift
+        features = self.with_camera(features, intrinsics_px, image_size)
         rotation, translation_mm = self._pose(features, intrinsics_px, image_size)
         lighting = self.lighting(features).unflatten(-1, (LIGHTING_COEFFICIENTS, 3))
         ambient = torch.zeros_like(lighting)
@@ -123,6 +121,17 @@ class ParameterHead(nn.Module):
             translation_mm=translation_mm,
             lighting=ambient + lighting,
         )
+
+    def with_camera(
+        self,
+        features: Float[Tensor, "batch feature"],
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+        image_size: int,
+    ) -> Float[Tensor, "batch feature"]:
+        """The features as they are to be read under a camera: what the linear layers are given."""
+        angle = (image_size / intrinsics_px[:, 0, 0] - _ANGLE_CENTRE) / _ANGLE_SPREAD
+        gain, shift = self.camera(angle[:, None]).chunk(2, dim=-1)
+        return features * (1.0 + gain) + shift
 
     def _pose(
         self,

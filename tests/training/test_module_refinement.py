@@ -12,13 +12,15 @@ from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
+from model.geometry.rotation import rotation_from_euler
 from model.losses.objective import LossConfig
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import IMAGE_SIZE, toy_decoding_reconstructor, toy_hierarchy, toy_reconstructor
 from training.config import Experiment
+from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY
 from training.module import TrainingModule
-from training.synthetic_geometry import SyntheticGeometry, SyntheticGeometryConfig
+from training.synthetic_geometry import PARAMETERS_KEY, SyntheticGeometry, SyntheticGeometryConfig
 from training.synthetic_heads import MorphableHeadArtist
 
 
@@ -91,6 +93,76 @@ def test_drawn_heads_bring_terms_of_their_own(batch: dict[str, Any]) -> None:
     assert {"train/vertices", "train/likelihood", "train/loop_back", "train/offset_prior"} <= logged.keys()
     # An untrained model is the mean head, several millimetres off.
     assert 0.5 < float(logged["train/vertices"]) < 30.0
+
+
+def test_photographs_and_drawn_heads_are_one_batch(batch: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that batch normalisation cannot tell them apart."""
+    module = with_drawn_heads(LossConfig(vertices=1.0, neutral_vertices=1.0))
+    logged = quiet(module)
+    seen: list[torch.Tensor] = []
+    forward = module.reconstructor.forward
+
+    def spy(image_srgb: torch.Tensor, intrinsics_px: torch.Tensor) -> Any:
+        seen.append(image_srgb)
+        return forward(image_srgb, intrinsics_px)
+
+    monkeypatch.setattr(module.reconstructor, "forward", spy)
+    module.training_step(batch, 0)
+    assert [len(images) for images in seen] == [5]
+    torch.testing.assert_close(seen[0][:3], batch["image_srgb"])
+    # An untrained model is at rest: it errs less about the neutral heads than about the posed ones.
+    assert 0.3 < float(logged["train/neutral_vertices"]) < float(logged["train/vertices"])
+
+
+def test_the_truth_is_compared_with_the_drawn_heads_and_not_with_the_photographs(batch: dict[str, Any]) -> None:
+    module = with_drawn_heads(LossConfig(vertices=1.0, neutral_vertices=1.0))
+    logged = quiet(module)
+    drawn = next(module._synthetic)  # pyright: ignore[reportArgumentType]
+    model = module.reconstructor.morphable_model
+    # The untrained model's own head is the truth, moved, turned and scaled: pose is no error of shape.
+    turn = rotation_from_euler(torch.tensor([[0.3, 0.1, -0.2]])).transpose(1, 2)
+    truth_mm = 1.1 * model.mean_mm.expand(2, -1, -1) @ turn + 20.0
+    module._synthetic = iter([{**drawn, VERTICES_KEY: truth_mm, NEUTRAL_KEY: truth_mm}])
+    module.eval()
+    module.training_step(batch, 0)
+    for name in ("train/vertices", "train/neutral_vertices"):
+        # The loss is smooth at zero, 0.01 mm above it.
+        assert float(logged[name]) == pytest.approx(0.01, abs=2e-3)
+
+
+def test_heads_without_parameters_have_no_loop_back(batch: dict[str, Any]) -> None:
+    module = with_drawn_heads(LossConfig(vertices=1.0, loop_back=1.0))
+    logged = quiet(module)
+    drawn = next(module._synthetic)  # pyright: ignore[reportArgumentType]
+    del drawn[PARAMETERS_KEY]
+    module._synthetic = iter([drawn])
+    module.training_step(batch, 0)
+    assert "train/vertices" in logged
+    assert "train/loop_back" not in logged
+
+
+@pytest.mark.parametrize(("wanted", "rendered"), [(0, 5), (2, 2), (4, 4), (99, 5)])
+def test_only_so_many_of_a_batch_are_rendered(
+    batch: dict[str, Any], wanted: int, rendered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = with_drawn_heads(LossConfig(photometric=1.0), rendered_photographs=wanted)
+    logged = quiet(module)
+    counts: list[int] = []
+    render = module._render
+
+    def spy(reconstruction: Any, intrinsics_px: torch.Tensor) -> Any:
+        counts.append(len(intrinsics_px))
+        return render(reconstruction, intrinsics_px)
+
+    monkeypatch.setattr(module, "_render", spy)
+    module.training_step(batch, 0)
+    assert counts == [rendered]
+    assert torch.isfinite(logged["train/photometric"])
+
+
+def test_a_negative_number_of_renderings_is_refused() -> None:
+    with pytest.raises(ValueError, match="rendered_photographs -1"):
+        experiment(rendered_photographs=-1)
 
 
 def test_a_weight_for_identity_without_a_network_says_what_is_missing(batch: dict[str, Any]) -> None:

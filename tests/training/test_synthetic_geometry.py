@@ -7,14 +7,9 @@ import torch
 from model.observation import Observation
 from model.reconstructor import Reconstructor
 from tests.small_world import IMAGE_SIZE, toy_hierarchy, toy_reconstructor
+from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY
 from training.relief import Relief
-from training.synthetic_geometry import (
-    PARAMETERS_KEY,
-    VERTICES_KEY,
-    SyntheticGeometry,
-    SyntheticGeometryConfig,
-    geometry_weight,
-)
+from training.synthetic_geometry import PARAMETERS_KEY, SyntheticGeometry, SyntheticGeometryConfig, geometry_weight
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +27,8 @@ def test_the_truth_is_what_was_drawn(reconstructor: Reconstructor) -> None:
     parameters = batch[PARAMETERS_KEY]
     expected = reconstructor.morphable_model.vertices_mm(parameters.identity, parameters.expression)
     torch.testing.assert_close(batch[VERTICES_KEY], expected)
+    at_rest = reconstructor.morphable_model.vertices_mm(parameters.identity, torch.zeros_like(parameters.expression))
+    torch.testing.assert_close(batch[NEUTRAL_KEY], at_rest)
     # And it lies where the labels say: landmarks of the truth, posed and projected, are the labelled ones.
     observation = Observation.from_dict(batch)
     answer = reconstructor.decode(parameters, observation.intrinsics_px)
@@ -46,6 +43,9 @@ def test_relief_makes_shapes_beyond_the_components_and_keeps_the_labels_on_them(
     model_mm = model.vertices_mm(bumpy[PARAMETERS_KEY].identity, bumpy[PARAMETERS_KEY].expression)
     offsets_mm = bumpy[VERTICES_KEY] - model_mm
     assert 0.3 < offsets_mm.norm(dim=-1).mean() < 3.0
+    # The same bumps at rest.
+    rest_mm = model.vertices_mm(bumpy[PARAMETERS_KEY].identity, torch.zeros_like(bumpy[PARAMETERS_KEY].expression))
+    torch.testing.assert_close(bumpy[NEUTRAL_KEY] - rest_mm, offsets_mm, atol=1e-4, rtol=0.0)
     moved = bumpy["landmarks68_px"] - plain["landmarks68_px"]
     assert moved.abs().max() > 0.05
 
