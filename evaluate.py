@@ -2,8 +2,10 @@
 
     python evaluate.py aflw2000 --data DIR       landmarks and pose on AFLW2000-3D
     python evaluate.py photographs --data DIR    re-rendered faces and identities on held-out photographs
+    python evaluate.py population --data DIR     whether the heads of held-out people differ, and are at rest
     python evaluate.py shapes                    shapes of drawn heads, which need no data
     python evaluate.py inverse-rendering         skin and light of path-traced faces of which everything is known
+    python evaluate.py scans --data DIR          shapes of scanned heads by the NoW protocol, and their profiles
 
 Exit code 2 if the data or the checkpoint is not there.
 """
@@ -27,21 +29,27 @@ from evaluation.inverse_rendering_faces import PLANS, RenderSettings, benchmark_
 from evaluation.inverse_rendering_fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
 from evaluation.inverse_rendering_starts import ExactGeometry, OwnGeometry
 from evaluation.inverse_rendering_table import format_header, format_inverse_rendering, format_result
+from evaluation.now_files import write_now_files
 from evaluation.photographs import evaluate_photographs, observation_on
 from evaluation.photographs_table import format_photographs
+from evaluation.population import ask, format_population, measure_population
+from evaluation.scans import Answer, Reconstructing, evaluate_pictures, evaluate_yardsticks
+from evaluation.scans_data import AnsweredHead, ScanPicture, prediction_path, read_prediction, read_scans
+from evaluation.scans_table import format_scans
 from evaluation.shapes import evaluate_shapes, format_shapes
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor
 from inference.options import RELEASED_CHECKPOINT, CommandLineError
 from inference.refine_options import RefineOptions, read_refine_options
 from inference.setup import choose_device, load_model, load_tools
 from model.face.hierarchy import load_hierarchy
+from model.face.morphable_model import MorphableModel
 from model.identity import IdentityConfig, build_identity_network
 from model.refine.mitsuba_variant import MitsubaUnavailableError
 from model.refine.raytrace.stage import fit_raytrace
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from training.config import DEFAULT_HIERARCHY
-from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig
+from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig, geometry_weight
 
 Device = Literal["auto", "cpu", "cuda"]
 DEFAULT_FACES = Path(__file__).resolve().parent / "benchmarks" / "inverse_rendering"
@@ -72,7 +80,7 @@ def photographs(
     checkpoint: Path = RELEASED_CHECKPOINT,
     device: Device = "auto",
     identity_network: Path | None = None,
-    identity_network_kind: Literal["dlib", "facenet"] = "dlib",
+    identity_network_kind: Literal["dlib", "facenet", "mobilefacenet"] = "dlib",
 ) -> None:
     """Print how well held-out photographs are re-rendered, and how well identity tells people apart.
 
@@ -82,7 +90,7 @@ def photographs(
         checkpoint: Checkpoint folder.
         device: Where to compute.
         identity_network: Weights of a face-recognition network, as a yardstick for identity: dlib's ResNet as `.npz`,
-            or FaceNet as `.safetensors` or `.pt`.
+            MobileFaceNet as `.npz`, or FaceNet as `.safetensors` or `.pt`.
         identity_network_kind: Which of them.
     """
     chosen = choose_device(device)
@@ -94,6 +102,28 @@ def photographs(
     observations = (observation_on(batch, chosen) for batch in build_loader(config))
     results = evaluate_photographs(observations, reconstructor, Renderer(build_rasterizer()), network)
     print(format_photographs(results))
+
+
+def population(
+    data: Path,
+    split: Literal["val", "train"] = "val",
+    checkpoint: Path = RELEASED_CHECKPOINT,
+    device: Device = "auto",
+) -> None:
+    """Print what the answers for many photographs have in common: a biased head, expressions on faces at rest.
+
+    Args:
+        data: Folder of shards made by `python -m data.prepare`, with blendshape labels.
+        split: Its part; `val` holds people and photographs that training never saw.
+        checkpoint: Checkpoint folder.
+        device: Where to compute.
+    """
+    chosen = choose_device(device)
+    reconstructor = load_model(checkpoint, chosen)
+    config = LoaderConfig(data / split, training=False, size=reconstructor.image_size, workers=1)
+    answers = ask((observation_on(batch, chosen) for batch in build_loader(config)), reconstructor)
+    model = reconstructor.morphable_model
+    print(format_population(measure_population(answers, model, geometry_weight(model))))
 
 
 def shapes(
@@ -157,14 +187,70 @@ def inverse_rendering(
     print(f"\n{format_inverse_rendering(results, FULL, WITHOUT_VISIBILITY)}")
 
 
+def scans(
+    data: Path,
+    predictions: Path | None = None,
+    write_now: Path | None = None,
+    checkpoint: Path = RELEASED_CHECKPOINT,
+    device: Device = "auto",
+    looks: int = DEFAULT_LOOKS,
+) -> None:
+    """Print how near the heads come to scans: NoW's protocol, the mesh as written, and the profile.
+
+    Args:
+        data: Folder with `heads/HEAD.npz` and `photos/HEAD_YAW.png`.
+        predictions: Measure these meshes instead of the checkpoint's: what `infer.py --images DIR/photos --output ...`
+            wrote, or another method's, with `vertices`, `vertices_neutral`, `faces` and `landmarks68_model` in
+            `HEAD_YAW.png/face0/face.npz`.
+        write_now: Folder to write the neutral meshes and landmarks to, as a submission to the NoW benchmark.
+        checkpoint: Checkpoint folder; with `predictions` only its head model is used.
+        device: Where to compute.
+        looks: Crops of each face; by default as many as `infer.py` takes.
+    """
+    heads, pictures = read_scans(data)
+    model = load_model(checkpoint, torch.device("cpu")).morphable_model
+    answer = _answers(predictions, pictures, model, checkpoint, device, looks)
+
+    def kept(picture: ScanPicture) -> AnsweredHead | None:
+        answered = answer(picture)
+        if answered is not None and write_now is not None:
+            write_now_files(answered, picture.name, write_now)
+        return answered
+
+    results = list(evaluate_pictures(pictures, kept))
+    print(format_scans(results, evaluate_yardsticks(heads, model)))
+
+
+def _answers(
+    predictions: Path | None,
+    pictures: list[ScanPicture],
+    model: MorphableModel,
+    checkpoint: Path,
+    device: Device,
+    looks: int,
+) -> Answer:
+    """Who is measured on scans: the model or what lies in a folder."""
+    if predictions is None:
+        tools = load_tools(checkpoint, device, looks)
+        return Reconstructing(tools.faces, tools.detector, model)
+    if not any(prediction_path(predictions, picture).is_file() for picture in pictures):
+        raise FileNotFoundError(
+            f"{prediction_path(predictions, pictures[0])}: missing, and so are those of the other pictures; "
+            "--predictions names what infer.py --images DIR/photos --output wrote"
+        )
+    return lambda picture: read_prediction(predictions, picture, model)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Read the command line and measure; returns the exit code."""
     try:
         commands = {
             "aflw2000": aflw2000,
             "photographs": photographs,
+            "population": population,
             "shapes": shapes,
             "inverse-rendering": inverse_rendering,
+            "scans": scans,
         }
         auto_cli(commands, args=arguments, as_positional=False)
     except (FileNotFoundError, ValueError, CommandLineError, MitsubaUnavailableError) as error:

@@ -1,5 +1,6 @@
 """How well the shape of drawn heads is found, whose truth is known, and how sure the model rightly is of it."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from data.landmarks import yaw_from_landmarks
 from model.geometry.procrustes import align_similarity
 from model.reconstructor import Reconstructor
-from training.synthetic_geometry import VERTICES_KEY, geometry_weight
+from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY
+from training.synthetic_geometry import geometry_weight
+
+FRONT_DEGREES, SIDE_DEGREES = 30.0, 60.0
+"""Up to the first yaw a head counts as seen from the front, from the second on as seen from the side."""
+
+
+@dataclass(frozen=True)
+class PeopleResult:
+    """How the answered neutral heads differ from one another beside how the true ones do.
+
+    Attributes:
+        heads: How many.
+        variance: Sum of the answers' squared deviations from their mean over that of the truth's from theirs; 0 for
+            one face for all.
+        correlation: Of the two sets of deviations, all vertices and coordinates of the face together.
+    """
+
+    heads: int
+    variance: float
+    correlation: float
 
 
 @dataclass(frozen=True)
@@ -25,6 +47,8 @@ class ShapeResult:
         within_sigma: Share of the coordinates whose error is below the standard deviation that the model answered:
             0.68 for one that knows itself. None without a refinement.
         mean_sigma_mm: Mean of these deviations, None likewise.
+        front: How people differ, of the heads seen from the front; None with fewer than three.
+        side: The same of those seen from the side.
     """
 
     heads: int
@@ -33,6 +57,8 @@ class ShapeResult:
     refined_mm: float
     within_sigma: float | None
     mean_sigma_mm: float | None
+    front: PeopleResult | None
+    side: PeopleResult | None
 
 
 @torch.inference_mode()
@@ -51,6 +77,7 @@ def evaluate_shapes(batches: Iterable[Mapping[str, Any]], reconstructor: Reconst
     judged = weight >= 1.0
     sums = torch.zeros(3, dtype=torch.float64)
     heads, within, sigma_mm, refined = 0, 0.0, 0.0, False
+    people: list[tuple[Tensor, Tensor, Tensor]] = []
     for batch in batches:
         truth_mm = batch[VERTICES_KEY].to(weight)
         answer = reconstructor(batch["image_srgb"].to(weight), batch["intrinsics_px"].to(weight))
@@ -62,6 +89,11 @@ def evaluate_shapes(batches: Iterable[Mapping[str, Any]], reconstructor: Reconst
         ]
         sums += torch.stack([_distance_mm(error, judged) for error in errors]).cpu()
         heads += len(truth_mm)
+        identity = answer.parameters.identity
+        rest = identity.new_zeros(len(identity), model.expression_count)
+        neutral = (model.vertices_mm(identity, rest), batch[NEUTRAL_KEY].to(weight))
+        answered, true = (align_similarity(points, mean_mm, weight)[:, judged].cpu() for points in neutral)
+        people.append((_true_yaw_degrees(batch), answered, true))
         if answer.refinement is not None:
             refined = True
             sigma = answer.refinement.sigma_mm[:, judged, None]
@@ -71,7 +103,27 @@ def evaluate_shapes(batches: Iterable[Mapping[str, Any]], reconstructor: Reconst
         raise ValueError("no drawn heads to compare with")
     mean_mm, linear_mm, refined_mm = (sums / heads).tolist()
     shares = (within / heads, sigma_mm / heads) if refined else (None, None)
-    return ShapeResult(heads, mean_mm, linear_mm, refined_mm, *shares)
+    yaw, answered, true = (torch.cat(part) for part in zip(*people, strict=True))
+    views = (yaw <= FRONT_DEGREES, yaw > SIDE_DEGREES)
+    front, side = (_people(answered[seen], true[seen]) for seen in views)
+    return ShapeResult(heads, mean_mm, linear_mm, refined_mm, *shares, front, side)
+
+
+def _true_yaw_degrees(batch: Mapping[str, Any]) -> Float[Tensor, " batch"]:
+    """Turn of the head against the camera's axis, from its labels, as photographs' are."""
+    points = batch["landmarks68_px"].cpu().numpy()
+    return torch.tensor([abs(math.degrees(yaw_from_landmarks(face))) for face in points])
+
+
+def _people(
+    answered_mm: Float[Tensor, "head vertex 3"], true_mm: Float[Tensor, "head vertex 3"]
+) -> PeopleResult | None:
+    if len(true_mm) < 3:
+        return None
+    answered, true = ((shape - shape.mean(0)).double().flatten() for shape in (answered_mm, true_mm))
+    variance, total = float(answered @ answered), float(true @ true)
+    product = float(answered @ true)
+    return PeopleResult(len(true_mm), variance / total, product / max((variance * total) ** 0.5, 1e-12))
 
 
 def _distance_mm(error_mm: Float[Tensor, "batch vertex 3"], judged: Tensor) -> Float[Tensor, ""]:
@@ -91,4 +143,11 @@ def format_shapes(result: ShapeResult) -> str:
         lines.append(f"{'error taken off by the refinement':<52}{gain:>8.1f} %")
         lines.append(f"{'coordinates within one answered sigma':<52}{100.0 * result.within_sigma:>8.1f} %")
         lines.append(f"{'mean answered sigma':<52}{result.mean_sigma_mm:>8.2f} mm")
+    views = ((f"up to {FRONT_DEGREES:.0f} degrees", result.front), (f"beyond {SIDE_DEGREES:.0f} degrees", result.side))
+    lines += ["", "neutral heads after a similarity: how people differ"]
+    for name, people in views:
+        if people is not None:
+            title = f"seen {name} ({people.heads} heads): variance over the truth's"
+            lines.append(f"{title:<66}{people.variance:>8.2f}")
+            lines.append(f"{f'seen {name}: correlation with the truth':<66}{people.correlation:>8.2f}")
     return "\n".join(lines)

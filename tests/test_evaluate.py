@@ -9,7 +9,9 @@ from PIL import Image
 from scipy.io import savemat
 
 import evaluate
+import infer
 from model.refine.mitsuba_variant import MitsubaUnavailableError
+from tests.evaluation.small_scans import write_scans
 from tests.small_checkpoint import toy_checkpoint
 from tests.small_world import ibug68_layout
 
@@ -29,7 +31,28 @@ def test_the_table_of_a_folder_is_printed(tmp_path: Path, checkpoint: Path, caps
     assert "true boxes" in text
 
 
-@pytest.mark.parametrize("command", ["aflw2000", "photographs"])
+def test_scans_are_measured_by_the_model_and_from_a_folder(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wall = np.full((100, 100, 3), 90, np.uint8)
+    data = write_scans(tmp_path / "scans", {"toy_0": skimage.data.astronaut(), "toy_40": wall})
+    options = ["scans", "--data", str(data), "--checkpoint", str(checkpoint)]
+    now = tmp_path / "now"
+    assert evaluate.main([*options, "--write_now", str(now)]) == 0
+    by_model = capsys.readouterr().out
+    assert "missed 1 of 2 pictures: toy_40" in by_model
+    assert sorted(path.name for path in now.iterdir()) == ["toy_0.npy", "toy_0.obj"]
+    results = tmp_path / "results"
+    assert evaluate.main([*options, "--predictions", str(results)]) == 2
+    assert "face.npz: missing" in capsys.readouterr().err
+    wanted = ["--images", str(data / "photos"), "--output", str(results), "--formats", "npz"]
+    assert infer.main([*wanted, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
+    capsys.readouterr()
+    assert evaluate.main([*options, "--predictions", str(results)]) == 0
+    assert capsys.readouterr().out == by_model
+
+
+@pytest.mark.parametrize("command", ["aflw2000", "photographs", "scans"])
 def test_missing_data_is_one_line_and_exit_code_2(
     tmp_path: Path, checkpoint: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
