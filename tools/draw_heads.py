@@ -26,7 +26,7 @@ from model.face.skins import load_skins
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from training.config import DEFAULT_HIERARCHY, REPOSITORY
-from training.drawn_bank import write_bank_file
+from training.drawn_bank import check_bank_file, write_bank_file
 from training.relief import Relief
 from training.synthetic_heads import MorphableHeadArtist
 
@@ -47,11 +47,13 @@ def _draw_file(
     number: int, output: Path, head: Path, hierarchy: Path, skins: Path | None, size: int, seed: int
 ) -> None:
     path = output / f"heads-{number:05d}.safetensors"
+    settings = f"size {size}, seed {seed}, skins {None if skins is None else file_sha256(skins)[:16]}"
     if path.is_file():
+        check_bank_file(path, file_sha256(head), settings)
         return
     faces, digest = _faces(head, hierarchy, skins, size, seed)
     first = number * HEADS_PER_FILE
-    write_bank_file(path, [faces.face(first + i) for i in range(HEADS_PER_FILE)], digest)
+    write_bank_file(path, [faces.face(first + i) for i in range(HEADS_PER_FILE)], digest, settings)
 
 
 def draw_heads(

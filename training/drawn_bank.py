@@ -24,15 +24,20 @@ from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY, Truth, true_vertices
 from training.relief import Relief
 
 BANK_FORMAT = "likeness-drawn-heads-1"
+_TENSORS = {
+    *("image", "skin_mask", "color", "intrinsics_px", "landmarks68_px", "landmarks478_px"),
+    *("blendshapes", "identity", "expression", "relief"),
+}
 
 
-def write_bank_file(path: Path, faces: Sequence[SyntheticFace], head_sha256: str) -> None:
+def write_bank_file(path: Path, faces: Sequence[SyntheticFace], head_sha256: str, settings: str = "") -> None:
     """Write some heads, atomically.
 
     Args:
         path: `heads-<n>.safetensors`.
         faces: The heads; persons are not kept.
         head_sha256: Of the morphable-model file they were drawn with: coefficients mean nothing without it.
+        settings: What else they were drawn with, in words.
     """
     samples = [face.sample for face in faces]
     tensors = {
@@ -48,7 +53,7 @@ def write_bank_file(path: Path, faces: Sequence[SyntheticFace], head_sha256: str
         "relief": np.stack([face.scene.relief for face in faces]).astype(np.float16),
     }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": BANK_FORMAT, "head_sha256": head_sha256})
+        save_file(tensors, temporary, metadata={"format": BANK_FORMAT, "head_sha256": head_sha256, "settings": settings})
 
 
 class DrawnBank:
@@ -73,6 +78,7 @@ class DrawnBank:
         paths = sorted(folder.glob("heads-*.safetensors"))
         if not paths:
             raise FileNotFoundError(f"{folder}: holds no drawn heads; make them with python -m tools.draw_heads")
+        self._paths, self._head_sha256 = paths, head_sha256
         self._files = [_open(path, head_sha256) for path in paths]
         counts = [file.get_slice("color").get_shape()[0] for file in self._files]
         self._starts = np.concatenate(([0], np.cumsum(counts)))
@@ -80,6 +86,14 @@ class DrawnBank:
         self._pixels = PixelAugmentation(augment)
         self._grey, self._mirror = augment.grey, augment.mirror
         self._shuffled: tuple[int, np.ndarray] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker that is spawned, not forked, opens the files anew: handles cannot be sent.
+        return {**self.__dict__, "_files": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._files = [_open(path, self._head_sha256) for path in self._paths]
 
     def __len__(self) -> int:
         """How many heads there are."""
@@ -149,6 +163,17 @@ class DrawnBank:
         return sample, Truth(read["identity"], read["expression"], read["relief"].astype(np.float32), mirrored)
 
 
+def check_bank_file(path: Path, head_sha256: str, settings: str) -> None:
+    """Refuse a file that was drawn otherwise than what is drawn beside it.
+
+    Raises:
+        ValueError: Naming the file and what differs.
+    """
+    found = (_open(path, head_sha256).metadata() or {}).get("settings", "")
+    if found and found != settings:
+        raise ValueError(f"{path}: was drawn with {found}, not with {settings}; choose another --output")
+
+
 def _open(path: Path, head_sha256: str) -> Any:
     try:
         file = safe_open(path, framework="numpy")
@@ -157,6 +182,8 @@ def _open(path: Path, head_sha256: str) -> Any:
         raise ValueError(f"{path}: not a file of drawn heads ({error}); draw it again") from error
     if metadata.get("format") != BANK_FORMAT:
         raise ValueError(f"{path}: format is {metadata.get('format')!r}, expected {BANK_FORMAT!r}")
+    if missing := sorted(_TENSORS - set(file.keys())):
+        raise ValueError(f"{path}: lacks {', '.join(missing)}; draw it again")
     if metadata.get("head_sha256") != head_sha256:
         raise ValueError(f"{path}: was drawn with another head model; draw the bank again (python -m tools.draw_heads)")
     return file

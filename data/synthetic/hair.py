@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32
 
 _JAW_ENDS = (0, 16)
 _BROWS = slice(17, 27)
+_CHEEKS, _NO_CHEEKS = [*range(0, 5), *range(12, 17)], [*range(5, 12), *range(17, 68)]
 _NOSE_BRIDGE, _NOSE_TIP = 27, 30
 _SHIFT_BITS = 4
 
@@ -38,7 +39,7 @@ def draw_hair_over(
     up = up / max(float(np.linalg.norm(up)), 1e-6)
     cover = _outline(generator, landmarks_px, face, up, size)
     cover = cover * (1.0 - _face_window(generator, landmarks_px, face, up, size))
-    cover = cv2.GaussianBlur(cover, (0, 0), float(generator.uniform(0.3, 1.2)) * size / 112.0)[..., None]
+    cover = cv2.GaussianBlur(cover, (0, 0), float(generator.uniform(0.3, 1.2)) * size / 112.0).clip(0.0, 1.0)[..., None]
     strands = _strands(generator, size)[..., None]
     hair = np.clip(colour_srgb * (0.85 + 0.3 * strands) + generator.normal(0.0, 0.02, 3), 0.0, 1.0)
     return (picture_srgb * (1.0 - cover) + hair * cover).astype(np.float32), 1.0 - cover[..., 0]
@@ -61,13 +62,14 @@ def _outline(generator: np.random.Generator, points: np.ndarray, face: float, up
 def _face_window(
     generator: np.random.Generator, points: np.ndarray, face: float, up: np.ndarray, size: int
 ) -> np.ndarray:
-    """What the hair leaves free: the face up to the hairline."""
+    """What the hair leaves free: the face up to the hairline, sometimes less of its cheeks."""
     brows = points[_BROWS]
     height = face * (generator.uniform(-0.02, 0.12) if generator.random() < 0.25 else generator.uniform(0.2, 0.45))
     forehead = brows.mean(0) + generator.uniform(0.8, 1.0) * (brows - brows.mean(0)) + height * up
-    hull = cv2.convexHull(np.concatenate((points, forehead)).astype(np.float32))[:, 0]
-    narrower = generator.uniform(0.85, 1.05)
-    return _filled([hull.mean(0) + narrower * (hull - hull.mean(0))], size)
+    # Only the upper half of the jaw line is drawn in: hair hangs over cheeks, seldom over nose and chin.
+    cheeks = points[_CHEEKS] + generator.uniform(0.0, 0.15) * (points.mean(0) - points[_CHEEKS])
+    free = np.concatenate((cheeks, points[_NO_CHEEKS], forehead))
+    return _filled([cv2.convexHull(free.astype(np.float32))[:, 0]], size)
 
 
 def _strands(generator: np.random.Generator, size: int) -> np.ndarray:

@@ -86,7 +86,7 @@ def test_hair_covers_the_crown_and_leaves_the_face(yaw_degrees: float, free: flo
         return float(np.mean([cover[row, column] for cover in covers]))
 
     crown = covered(brows - (0.0, 0.45 * FACE_PX))
-    assert crown > 0.5
+    assert crown > 0.4
     # The lower forehead is hidden by a fringe only.
     assert covered(brows - (0.0, 0.1 * FACE_PX)) < 0.5 * crown
     for name, part in (("eyes", slice(36, 48)), ("nose", slice(27, 36)), ("mouth", slice(48, 68))):

@@ -61,7 +61,7 @@ def seen_skins(
     order = torch.cat(coverage).argsort(descending=True)[:count]
     residual, predicted = torch.cat(residuals)[order].float().numpy(), torch.cat(predictions)[order].float().numpy()
     basis = head.albedo_basis[:, half].reshape(len(head.albedo_basis), -1)
-    wanted = (predicted - head.albedo_mean[half]).reshape(len(predicted), -1)
+    wanted = (predicted - head.albedo_mean[half]).reshape(len(predicted), 3 * len(half))
     normal = basis @ basis.T + _COEFFICIENT_RIDGE * np.eye(len(basis), dtype=np.float32)
     coefficients = np.linalg.solve(normal, basis @ wanted.T).T
     skins = np.empty((len(predicted), *head.vertices_mm.shape), np.float32)
