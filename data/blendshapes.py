@@ -37,8 +37,14 @@ _NEUTRAL_READING = {"eyeSquint": 0.25, "browOuterUp": 0.10, "eyeBlink": 0.07}
 gaze: people look somewhere, but they do not squint at rest."""
 
 
+_FULL_READING = {"eyeBlink": 0.6}
+"""What it says of shut eyes, where that is not 1: looked at, eyes are shut in nearly all photographs above."""
+
+
 def calibrated(readings: Float[np.ndarray, "*photograph 52"]) -> Float32[np.ndarray, "*photograph 52"]:
-    """MediaPipe's readings with 0 where a face is at rest, and 1 where they were 1."""
-    rest = [next((v for stem, v in _NEUTRAL_READING.items() if n.startswith(stem)), 0.0) for n in BLENDSHAPE_NAMES]
-    base = np.array(rest, np.float32)
-    return ((readings - base) / (1.0 - base)).clip(0.0, 1.0).astype(np.float32)
+    """MediaPipe's readings with 0 where a face is at rest, and 1 where a shape is complete."""
+    rest, full = (
+        np.array([next((v for stem, v in table.items() if n.startswith(stem)), other) for n in BLENDSHAPE_NAMES])
+        for table, other in ((_NEUTRAL_READING, 0.0), (_FULL_READING, 1.0))
+    )
+    return ((readings - rest) / (full - rest)).clip(0.0, 1.0).astype(np.float32)

@@ -4,10 +4,10 @@
 
 A layer that starts at zero answers one head for all people, and losses that compare people (`identity_teacher`,
 `shape_consistency`) have no direction to go by there: in a trial it was still at a spread of 0.03 standard deviations
-after 500 steps. Here the layer is a ridge regression from the encoder's features: to the true identity of drawn heads, and
-to the identity of photographs as their landmarks are fitted (`tools/statistics/fitting.py`, prior at the head's mean
-person). The regularisation is chosen by what it predicts on a sixth of both. What is written has weights only, for
-`start_from`. Five minutes on one core.
+after 500 steps. Here the layer is a ridge regression from the encoder's features: to the true identity of drawn heads,
+and to the identity of photographs as their landmarks are fitted (`tools/statistics/fitting.py`, prior at the head's
+mean person). The regularisation is chosen by what it predicts on a sixth of both. What is written has weights only,
+for `start_from`. Five minutes on one core.
 """
 
 import itertools
@@ -78,9 +78,7 @@ def photograph_pairs(reconstructor: Reconstructor, head: HeadAssets, shards: Pat
     return _joined(parts)
 
 
-def _features(
-    reconstructor: Reconstructor, image_srgb: Tensor, intrinsics_px: Tensor
-) -> Float[Tensor, "face feature"]:
+def _features(reconstructor: Reconstructor, image_srgb: Tensor, intrinsics_px: Tensor) -> Float[Tensor, "face feature"]:
     features = reconstructor.features(image_srgb)
     return reconstructor.parameter_head.with_camera(features, intrinsics_px, reconstructor.image_size)
 
@@ -116,7 +114,8 @@ def fit_layer(
     for ridge in _RIDGES:
         weight = torch.linalg.solve(gram + ridge * scale * torch.eye(len(gram), dtype=gram.dtype), product)
         left = [1.0 - _share(group, weight) for group in groups]
-        line = f"ridge {ridge}: explains {100 * (1 - left[0]):.1f} % of drawn, {100 * (1 - left[1]):.1f} % of photographed"
+        share = [100.0 * (1.0 - value) for value in left]
+        line = f"ridge {ridge}: explains {share[0]:.1f} % of drawn, {share[1]:.1f} % of photographed identities"
         if best is None or sum(left) < best[0]:
             best = (sum(left), weight, line)
     assert best is not None
@@ -159,7 +158,7 @@ def start_identity(
     state = reconstructor.state_dict()
     reconstructor.load_state_dict({**state, **{n: w for n, w in weights.items() if n in state}})
     pairs = drawn_pairs(reconstructor, drawn, head, count), photograph_pairs(reconstructor, assets, shards, count)
-    weight, bias, line = fit_layer(*pairs, torch.from_numpy(assets.identity_center))
+    weight, bias, line = fit_layer(*pairs, reconstructor.morphable_model.identity_center)
     weights["parameter_head.identity.weight"], weights["parameter_head.identity.bias"] = weight, bias
     output.mkdir(parents=True, exist_ok=True)
     with atomic_path(output / "weights.safetensors") as temporary:

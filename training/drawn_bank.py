@@ -52,8 +52,9 @@ def write_bank_file(path: Path, faces: Sequence[SyntheticFace], head_sha256: str
         "expression": np.stack([face.scene.expression for face in faces]),
         "relief": np.stack([face.scene.relief for face in faces]).astype(np.float16),
     }
+    metadata = {"format": BANK_FORMAT, "head_sha256": head_sha256, "settings": settings}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": BANK_FORMAT, "head_sha256": head_sha256, "settings": settings})
+        save_file(tensors, temporary, metadata=metadata)
 
 
 class DrawnBank:

@@ -42,7 +42,14 @@ def test_a_larger_reading_is_a_larger_weight() -> None:
     assert weights.max() <= 1.0
     steps = np.diff(weights, axis=0)
     assert (steps >= 0.0).all()
-    assert (steps[readings[1:] > rest() + 0.025] > 0.0).all()
+    assert (steps[(readings[1:] > rest() + 0.025) & (weights[:-1] < 1.0)] > 0.0).all()
+
+
+def test_a_shut_eye_is_shut() -> None:
+    readings = np.full(52, 0.6, np.float32)
+    blink = [name.startswith("eyeBlink") for name in BLENDSHAPE_NAMES]
+    np.testing.assert_allclose(calibrated(readings)[blink], 1.0, atol=1e-6)
+    assert calibrated(readings)[~np.array(blink)].max() < 0.61
 
 
 @pytest.mark.parametrize("shape", [(52,), (3, 52), (2, 3, 52)])
