@@ -1,25 +1,11 @@
-"""Names of ARKit's blendshapes, their mirror images, and what MediaPipe's readings of them are worth."""
+"""Mirror images of ARKit's blendshapes, and what MediaPipe's readings of them are worth."""
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-# fmt: off
-_MIDDLE = (
-    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
-    "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
-    "mouthShrugUpper", "tongueOut",
-)
-_PAIRED = (
-    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp",
-    "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile",
-    "mouthStretch", "mouthUpperUp", "noseSneer",
-)
-# fmt: on
+from common.blendshapes import BLENDSHAPE_NAMES, BLENDSHAPES
 
-BLENDSHAPE_NAMES = tuple(sorted((*_MIDDLE, *(stem + side for stem in _PAIRED for side in ("Left", "Right")))))
-"""ARKit's 52 names in alphabetical order: the order of the labels."""
-
-BLENDSHAPES = len(BLENDSHAPE_NAMES)
+__all__ = ["BLENDSHAPES", "BLENDSHAPE_MIRROR", "BLENDSHAPE_NAMES", "calibrated"]
 
 
 def _mirrored(name: str) -> str:

@@ -191,8 +191,7 @@ def _neutral_agreement(
     if len(resting) == 0 or len(laughing) == 0:
         return float("nan"), float("nan"), 0
     identity = torch.from_numpy(answers.identity[np.concatenate((resting, laughing))]).to(model.mean_mm)
-    at_rest = identity.new_zeros(len(identity), model.expression_count)
-    vertices_mm = model.vertices_mm(identity, at_rest)
+    vertices_mm = model.neutral_mm(identity)
     vertices_mm = align_similarity(vertices_mm, model.mean_mm.expand_as(vertices_mm), weight)
     faces = vertices_mm[:, weight >= 1.0]
     first, second = faces[: len(resting)], faces[len(resting) :]

@@ -168,15 +168,7 @@ def _best_fit(head: ScannedHead, model: MorphableModel) -> AnsweredHead | None:
     place = align_landmarks(made_mm, head.fit_vertices_mm, scaled=True)
     if np.abs(place.apply(made_mm) - head.fit_vertices_mm).max() > _SAME_HEAD_MM:
         return None
-    return AnsweredHead.of_model(model, head.fit_vertices_mm, neutral_vertices_mm(model, coefficients[0]))
-
-
-def neutral_vertices_mm(
-    model: MorphableModel, identity: Float[torch.Tensor, "1 identity"]
-) -> Float[np.ndarray, "vertex 3"]:
-    """Vertices of an identity at rest, without offsets, in model space."""
-    at_rest = identity.new_zeros(1, model.expression_count)
-    return model.vertices_mm(identity, at_rest)[0].numpy()
+    return AnsweredHead.of_model(model, head.fit_vertices_mm, model.neutral_mm(coefficients[0])[0].numpy())
 
 
 class Reconstructing:
@@ -200,5 +192,5 @@ class Reconstructing:
             return None
         request = FaceRequest.in_photograph(image_srgb, window_from_detection(largest))
         (answer,) = self._faces.reconstruct([request])
-        neutral_mm = neutral_vertices_mm(self._model, answer.parameters.identity)
+        neutral_mm = self._model.neutral_mm(answer.parameters.identity)[0].numpy()
         return AnsweredHead.of_model(self._model, answer.mesh.vertices_mm[0].numpy(), neutral_mm)

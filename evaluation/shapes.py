@@ -90,8 +90,7 @@ def evaluate_shapes(batches: Iterable[Mapping[str, Any]], reconstructor: Reconst
         sums += torch.stack([_distance_mm(error, judged) for error in errors]).cpu()
         heads += len(truth_mm)
         identity = answer.parameters.identity
-        rest = identity.new_zeros(len(identity), model.expression_count)
-        neutral = (model.vertices_mm(identity, rest), batch[NEUTRAL_KEY].to(weight))
+        neutral = (model.neutral_mm(identity), batch[NEUTRAL_KEY].to(weight))
         answered, true = (align_similarity(points, mean_mm, weight)[:, judged].cpu() for points in neutral)
         people.append((_true_yaw_degrees(batch), answered, true))
         if answer.refinement is not None:

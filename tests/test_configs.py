@@ -57,3 +57,9 @@ def test_the_resnet_config_takes_a_step() -> None:
 def test_the_released_head_exists_for_them() -> None:
     experiment = experiment_of(CONFIGS[0])
     assert load_head(experiment.head).identity_basis.shape[0] > 0
+
+
+def test_what_a_bank_of_drawn_heads_does_not_hold_is_not_asked_of_it() -> None:
+    path = REPOSITORY / "configs" / "likeness_s_shape.yaml"
+    with pytest.raises(ValueError, match=r"loss\.loop_back .* synthetic\.bank"):
+        experiment_of(path, "--loss.loop_back", "0.1")

@@ -189,6 +189,8 @@ class Experiment:
                 raise ValueError(f"{name} {getattr(self, name)}: expected 0 or more")
         if self.start_fresh and not self.starts:
             raise ValueError("start_fresh leaves out parts of `start_from`, which names nothing")
+        if self.synthetic.bank is not None and self.loss.loop_back > 0.0:
+            raise ValueError("loss.loop_back needs skin and light of drawn heads, which synthetic.bank does not hold")
         if self.freeze_encoder and self.refinement is None:
             raise ValueError("freeze_encoder leaves nothing to train without a refinement: set `refinement`")
 

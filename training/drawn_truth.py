@@ -47,7 +47,7 @@ def true_vertices_mm(
     """
     identity = torch.stack([torch.from_numpy(truth.identity) for truth in truths])
     expression = torch.stack([torch.from_numpy(truth.expression) for truth in truths])
-    neutral = model.vertices_mm(identity, torch.zeros_like(expression))
+    neutral = model.neutral_mm(identity)
     if relief is not None:
         neutral = neutral + torch.stack([relief.offsets_mm(truth.relief) for truth in truths])
     posed = neutral + (expression @ model.expression_basis).unflatten(-1, (-1, 3))

@@ -235,8 +235,7 @@ class TrainingModule(LightningModule):
         config, model = self.experiment.loss, self.reconstructor.morphable_model
         truth_mm, neutral_mm = drawn[VERTICES_KEY].to(self.device), drawn[NEUTRAL_KEY].to(self.device)
         error_mm = align_similarity(reconstruction.mesh.vertices_mm, truth_mm, self.geometry_weight) - truth_mm
-        identity = reconstruction.parameters.identity
-        at_rest_mm = model.vertices_mm(identity, identity.new_zeros(len(identity), model.expression_count))
+        at_rest_mm = model.neutral_mm(reconstruction.parameters.identity)
         neutral_error_mm = align_similarity(at_rest_mm, neutral_mm, self.geometry_weight) - neutral_mm
         refinement = reconstruction.refinement
         sigma_mm = None if refinement is None else refinement.sigma_mm

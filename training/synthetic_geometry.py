@@ -57,6 +57,8 @@ class SyntheticGeometryConfig:
         Raises:
             ValueError: Naming the option.
         """
+        if self.bank is not None and not self.relief:
+            raise ValueError("synthetic.relief is false, but heads of a bank have relief: their truth would be wrong")
         for name in ("batch_size", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"synthetic.{name} {getattr(self, name)}: expected 0 or more")

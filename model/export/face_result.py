@@ -81,7 +81,7 @@ def face_result(
     parameters, mesh = reconstruction.parameters, reconstruction.mesh
     refinement, vertices_mm = reconstruction.refinement, plain(mesh.vertices_mm[0])
     camera = intrinsics_px.to(mesh.vertices_camera_mm)[None]
-    neutral_mm = morphable_model.vertices_mm(parameters.identity, torch.zeros_like(parameters.expression))
+    neutral_mm = morphable_model.neutral_mm(parameters.identity)
     landmarks_px = project(parameters.to_camera(reconstruction.landmarks68_mm), camera)[0, :, :2]
     return FaceResult(
         identity=plain(parameters.identity[0]),

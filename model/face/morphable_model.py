@@ -92,6 +92,10 @@ class MorphableModel(nn.Module):
         offsets = identity @ self.identity_basis + expression @ self.expression_basis
         return self.mean_mm + offsets.unflatten(-1, (-1, 3))
 
+    def neutral_mm(self, identity: Float[Tensor, "batch identity"]) -> Float[Tensor, "batch vertex 3"]:
+        """Vertices in model space of heads at rest: the identity alone, in standard deviations, without expression."""
+        return self.mean_mm + (identity @ self.identity_basis).unflatten(-1, (-1, 3))
+
     def albedo_linear(self, albedo: Float[Tensor, "batch albedo"]) -> Float[Tensor, "batch vertex 3"]:
         """Albedo per vertex in linear RGB. Not clamped, so that its gradient never dies; clamp where it is shown."""
         return self.albedo_mean + (albedo @ self.albedo_basis).unflatten(-1, (-1, 3))

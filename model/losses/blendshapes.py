@@ -8,22 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from common.blendshapes import BLENDSHAPE_NAMES as _NAMES
+
 _SQUARED_UP_TO = 0.2
 """Difference of weights from which on a label counts by its distance, not by its square: it may be wrong."""
 
-# fmt: off
-_NAMES = (
-    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
-    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
-    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
-    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
-    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
-    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
-    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
-    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
-    "noseSneerLeft", "noseSneerRight", "tongueOut",
-)
-# fmt: on
 _TRUST = {
     "eyeBlink": 3.0,
     "jawOpen": 2.0,
@@ -38,6 +27,8 @@ _TRUST = {
     "tongueOut": 0.3,
 }
 """Weight of a label by the start of its name, 1 for the others."""
+
+_TRUSTS = [next((trust for stem, trust in _TRUST.items() if name.startswith(stem)), 1.0) for name in _NAMES]
 
 _OPPOSITE_STEMS = (
     ("eyeBlink", "eyeWide"),
@@ -91,7 +82,7 @@ def labelled_blendshapes(
     distance = torch.nn.functional.huber_loss(
         difference, torch.zeros_like(difference), delta=_SQUARED_UP_TO, reduction="none"
     )
-    trust = distance.new_tensor([next((v for k, v in _TRUST.items() if n.startswith(k)), 1.0) for n in _NAMES])
+    trust = distance.new_tensor(_TRUSTS)
     mean = (distance * trust).sum(1) / (trust.sum() * _SQUARED_UP_TO)
     return (mean * sample_weight).sum() / sample_weight.sum().clamp(min=1e-6)
 

@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from common.blendshapes import BLENDSHAPES
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import uniform_laplacian, vertex_normals
 
-BLENDSHAPES = 52
 _NO_SKIN = ("eyes", "lips", "mouth_inner", "teeth", "tongue")
 # Half steps to the neighbours' mean: they even out the folds of lids and lips, whose normals say nothing of a turn.
 _SMOOTHING_STEPS = 20

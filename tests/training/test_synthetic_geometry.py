@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,3 +97,8 @@ def test_relief_without_levels_is_refused(reconstructor: Reconstructor) -> None:
         Relief(reconstructor.morphable_model, dataclasses.replace(toy_hierarchy(), levels=toy_hierarchy().levels[:1]))
     with pytest.raises(ValueError, match="workers"):
         SyntheticGeometryConfig(workers=-1)
+
+
+def test_a_bank_with_relief_is_not_taken_for_one_without(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="relief"):
+        SyntheticGeometryConfig(batch_size=2, relief=False, bank=tmp_path)
