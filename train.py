@@ -140,7 +140,7 @@ def build_reconstructor(experiment: Experiment) -> Reconstructor:
     reconstructor.backbone.network.to(memory_format=torch.channels_last)
     if experiment.trainer.compile:
         # In place, so that the names of the weights stay those of an uncompiled model.
-        reconstructor.backbone.network.compile()
+        reconstructor.backbone.compile()
     return reconstructor
 
 

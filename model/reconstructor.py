@@ -92,6 +92,7 @@ class Reconstructor(nn.Module):
             self.morphable_model.expression_count,
             self.morphable_model.albedo_count,
             self.morphable_model.landmarks(self.morphable_model.mean_mm[None])[0],
+            self.backbone.place_count,
         )
         if (refinement is None) != (hierarchy is None):
             raise ValueError("a refinement head needs both its config and the head's hierarchy")
@@ -110,14 +111,22 @@ class Reconstructor(nn.Module):
             intrinsics_px: Intrinsics of the crops. A crop is a window of its photograph, so the answer stands in
                 the photograph's own camera.
         """
-        features = self.features(image_srgb)
+        return self.read(self.features(image_srgb), image_srgb, intrinsics_px)
+
+    def read(
+        self,
+        features: Float[Tensor, "batch feature"],
+        image_srgb: Float[Tensor, "batch 3 size size"],
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+    ) -> Reconstruction:
+        """The second half of the forward: from the backbone's features of a batch to its heads."""
         with _precisely(image_srgb):
             parameters = self.parameter_head(features, intrinsics_px, self.image_size)
             refinement = self._refine(image_srgb, intrinsics_px, features, parameters)
             return self.decode(parameters, intrinsics_px, refinement)
 
     def features(self, image_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch feature"]:
-        """The backbone alone: pooled features of crops.
+        """The backbone alone: pooled features of crops, and behind them those of places.
 
         Raises:
             ValueError: If the crops are not S x S.
@@ -164,7 +173,8 @@ class Reconstructor(nn.Module):
     ) -> Refinement | None:
         if self.refinement_head is None:
             return None
-        return self.refinement_head(image_srgb, intrinsics_px, features, parameters, self.linear_mesh(parameters))
+        pooled = features[:, : self.backbone.feature_count]
+        return self.refinement_head(image_srgb, intrinsics_px, pooled, parameters, self.linear_mesh(parameters))
 
     def linear_mesh(self, parameters: FaceParameters) -> Mesh:
         """The heads of the morphable model alone."""

@@ -39,7 +39,7 @@ def test_a_config_builds_its_model(path: Path) -> None:
     with torch.device("meta") if large else torch.device("cpu"):
         backbone = Backbone(experiment.encoder, experiment.image_size)
         features = backbone(torch.zeros(2, 3, experiment.image_size, experiment.image_size))
-    assert features.shape == (2, backbone.feature_count)
+    assert features.shape == (2, backbone.feature_count + backbone.place_count)
 
 
 def test_the_resnet_config_takes_a_step() -> None:

@@ -79,7 +79,7 @@ def photograph_pairs(reconstructor: Reconstructor, head: HeadAssets, shards: Pat
 
 
 def _features(reconstructor: Reconstructor, image_srgb: Tensor, intrinsics_px: Tensor) -> Float[Tensor, "face feature"]:
-    features = reconstructor.features(image_srgb)
+    features = reconstructor.features(image_srgb)[:, : reconstructor.backbone.feature_count]
     return reconstructor.parameter_head.with_camera(features, intrinsics_px, reconstructor.image_size)
 
 

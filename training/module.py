@@ -21,6 +21,7 @@ from model.identity import IdentityNetwork, build_identity_network
 from model.losses.objective import (
     LossTables,
     Terms,
+    distillation_terms,
     geometric_terms,
     identity_terms,
     loop_back_terms,
@@ -50,6 +51,9 @@ from training.synthetic_geometry import (
     synthetic_loader,
 )
 
+_WIDEST_EMBEDDING = 512
+"""Numbers in the longest of the recognition networks' embeddings; a shorter one is answered by the first of them."""
+
 _TURNS = (("nme_0-30", 0, 30), ("nme_30-60", 30, 60), ("nme_60-90", 60, 91))
 """Metric, and the degrees of yaw that it is about."""
 
@@ -68,6 +72,10 @@ class TrainingModule(LightningModule):
         self.validated = WeightedMeans([*(name for name, _, _ in _TURNS), "nme", "residual"])
         self.tables = LossTables(reconstructor.morphable_model)
         self.register_buffer("geometry_weight", geometry_weight(reconstructor.morphable_model), persistent=False)
+        self.teacher_layer: nn.Linear | None = None
+        if experiment.loss.identity_distillation > 0.0:
+            width = reconstructor.backbone.feature_count + reconstructor.backbone.place_count
+            self.teacher_layer = nn.Linear(width, _WIDEST_EMBEDDING)
         self._synthetic: Iterator[dict[str, Any]] | None = None
         # In a list, so that it is no submodule: a yardstick is neither averaged nor saved with each checkpoint.
         self._networks: list[IdentityNetwork] = []
@@ -149,6 +157,8 @@ class TrainingModule(LightningModule):
         backbone = self._groups(self.reconstructor.backbone, config.learning_rate)
         head_rate = config.learning_rate * config.head_learning_rate_factor
         groups = backbone + self._groups(self.reconstructor.parameter_head, head_rate)
+        if self.teacher_layer is not None:
+            groups += self._groups(self.teacher_layer, head_rate)
         if self.reconstructor.refinement_head is not None:
             groups += self._groups(self.reconstructor.refinement_head, head_rate)
         # Lightning's checkpoints hold no group without parameters, and a frozen encoder has none to train.
@@ -183,12 +193,14 @@ class TrainingModule(LightningModule):
         # One batch, not two: batch normalisation shall not be able to tell photographs and drawings apart.
         every = batch if drawn is None else join(cast(FaceBatch, batch), self._on_device(drawn))
         observation = Observation.from_dict(every)
-        reconstruction = reconstructor(observation.image_srgb, observation.intrinsics_px)
+        features = reconstructor.features(observation.image_srgb)
+        reconstruction = reconstructor.read(features, observation.image_srgb, observation.intrinsics_px)
         # Losses and drawing work in single precision; autocast is for the networks.
         with torch.autocast(self.device.type, enabled=False):
             points_mm = reconstructor.morphable_model.landmarks(reconstruction.mesh.vertices_camera_mm, "mediapipe478")
             dense = project(points_mm, observation.intrinsics_px)
             terms = geometric_terms(config, observation, reconstruction, dense, self.tables)
+            terms |= self._distillation_terms(observation, features)
             terms |= self._swapped_terms(observation, reconstruction)
             terms |= multiview_terms(config, observation, reconstruction, self.tables)
             if reconstruction.refinement is not None:
@@ -217,6 +229,11 @@ class TrainingModule(LightningModule):
             network = build_identity_network(self.experiment.identity_network.network)
             self._networks.append(network.to(self.device))
         return self._networks[0]
+
+    def _distillation_terms(self, observation: Observation, features: Float[Tensor, "batch feature"]) -> Terms:
+        if self.teacher_layer is None:
+            return {}
+        return distillation_terms(self.experiment.loss, observation, self.teacher_layer(features))
 
     def _swapped_terms(self, observation: Observation, reconstruction: Reconstruction) -> Terms:
         if self.experiment.loss.swapped_identity == 0.0:

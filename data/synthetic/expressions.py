@@ -12,7 +12,8 @@ from data.synthetic.scene import truncated_normal
 _NEUTRAL_CHANCE = 0.15
 _ACTIVE_CHANCE = 0.22
 _ONE_SIDED_CHANCE = 0.15
-_SHUT_CHANCE = 0.15
+_SHUT_CHANCE = 0.25
+"""Of heads with an eye shut: few photographs have one, and what lids do is learned from drawings."""
 
 _OPPOSITES = (
     ("mouthSmile", "mouthFrown", "mouthPucker", "mouthFunnel"),
@@ -108,7 +109,7 @@ def _gaze(generator: np.random.Generator) -> dict[str, float]:
 def _lids(generator: np.random.Generator, drawn: dict[str, float]) -> dict[str, float]:
     """The lids follow the gaze down; sometimes both eyes are shut, or one winks."""
     kinds = {"open": (), "shut": ("Left", "Right"), "wink left": ("Left",), "wink right": ("Right",)}
-    chances = [1.0 - _SHUT_CHANCE, 0.7 * _SHUT_CHANCE, 0.15 * _SHUT_CHANCE, 0.15 * _SHUT_CHANCE]
+    chances = [1.0 - _SHUT_CHANCE, 0.5 * _SHUT_CHANCE, 0.25 * _SHUT_CHANCE, 0.25 * _SHUT_CHANCE]
     shut_sides = kinds[str(generator.choice(list(kinds), p=chances))]
     resting = abs(truncated_normal(generator, 0.08, 0.3))
     lids: dict[str, float] = {}

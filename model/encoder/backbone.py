@@ -1,4 +1,4 @@
-"""The image backbone: any timm model by name, as pooled features."""
+"""The image backbone: any timm model by name, as pooled features and, if asked for, what stands at which place."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,10 +21,22 @@ class EncoderConfig:
         backbone: A timm model name (`timm.list_models()`), convolutional or transformer.
         pretrained: `timm` downloads timm's own ImageNet weights, a path names a local safetensors file with timm's
             tensor names, `none` starts from random weights.
+        place_channels: Numbers kept of each place of the last feature map, beside the pooled features, which do not
+            tell places apart; 0 for pooled features alone.
     """
 
     backbone: str = "tf_efficientnet_lite0"
     pretrained: str = "none"
+    place_channels: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        if self.place_channels < 0:
+            raise ValueError(f"encoder.place_channels {self.place_channels}: expected 0 or more")
 
 
 class Backbone(nn.Module):
@@ -32,6 +44,7 @@ class Backbone(nn.Module):
 
     Attributes:
         feature_count: Width of the pooled features.
+        place_count: How many numbers of places follow them: `place_channels` of each place of the last feature map.
     """
 
     mean: Float[Tensor, "1 3 1 1"]
@@ -55,6 +68,12 @@ class Backbone(nn.Module):
             raise ValueError(f"encoder.backbone={config.backbone!r} is no timm model; see {similar}")
         self.network = _create(config, image_size)
         self.feature_count = _feature_count(self.network, config, image_size)
+        self.place_count = 0
+        self.places: nn.Linear | None = None
+        if config.place_channels:
+            count, channels = _map_size(self.network, config, image_size)
+            self.place_count = count * config.place_channels
+            self.places = nn.Linear(channels, config.place_channels)
         statistics = resolve_data_config({}, model=self.network)
         self.register_buffer("mean", torch.tensor(statistics["mean"]).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(statistics["std"]).reshape(1, 3, 1, 1), persistent=False)
@@ -62,8 +81,14 @@ class Backbone(nn.Module):
             load_local_weights(self.network, Path(config.pretrained))
 
     def forward(self, image_srgb: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch feature"]:
-        """Pooled features of sRGB images in [0, 1]."""
-        return self.network((image_srgb - self.mean) / self.std)
+        """Pooled features of sRGB images in [0, 1], and behind them those of places, row by row."""
+        normalized = (image_srgb - self.mean) / self.std
+        if self.places is None:
+            return self.network(normalized)
+        feature_map = self.network.forward_features(normalized)  # pyright: ignore[reportCallIssue]
+        pooled = self.network.forward_head(feature_map, pre_logits=True)  # pyright: ignore[reportCallIssue]
+        places = self.places(_places(self.network, feature_map))
+        return torch.cat((pooled, places.flatten(1)), dim=1)
 
 
 def _create(config: EncoderConfig, image_size: int) -> nn.Module:
@@ -80,6 +105,33 @@ def _create(config: EncoderConfig, image_size: int) -> nn.Module:
             f"timm could not download the ImageNet weights of {config.backbone} ({error}); set encoder.pretrained to a "
             "local safetensors file (tools/import_backbone.py makes one) or to 'none'"
         ) from error
+
+
+def _places(network: nn.Module, feature_map: Tensor) -> Float[Tensor, "batch place channel"]:
+    """The last feature map with its places in a row, whichever way a family of networks lays it out."""
+    if feature_map.ndim == 3:
+        # Tokens of a transformer; class and register tokens stand at no place.
+        return feature_map[:, int(getattr(network, "num_prefix_tokens", 0)) :]
+    # Swin and its kin say that they have the channels last.
+    return feature_map.flatten(1, 2) if _channels_last(network) else feature_map.flatten(2).mT
+
+
+def _channels_last(network: nn.Module) -> bool:
+    return str(getattr(network, "output_fmt", "NCHW")).upper().endswith("NHWC")
+
+
+@torch.no_grad()
+def _map_size(network: nn.Module, config: EncoderConfig, image_size: int) -> tuple[int, int]:
+    """Places of the last feature map, and its channels."""
+    network.eval()
+    try:
+        feature_map = network.forward_features(torch.zeros(1, 3, image_size, image_size))  # pyright: ignore[reportCallIssue]
+    finally:
+        network.train()
+    if not isinstance(feature_map, Tensor) or feature_map.ndim not in (3, 4):
+        raise ValueError(f"encoder.place_channels: {config.backbone!r} has no feature map; set it to 0")
+    _, count, channels = _places(network, feature_map).shape
+    return count, channels
 
 
 @torch.no_grad()

@@ -66,6 +66,7 @@ class ParameterHead(nn.Module):
         expression_count: int,
         albedo_count: int,
         landmarks_mm: Float[Tensor, "68 3"],
+        place_count: int = 0,
     ) -> None:
         """Make the layers.
 
@@ -75,6 +76,7 @@ class ParameterHead(nn.Module):
             expression_count: Its expressions.
             albedo_count: Its albedo components.
             landmarks_mm: The 68 landmarks of its mean head: they fix the neutral placement in a crop.
+            place_count: How many features of places follow the pooled ones.
         """
         super().__init__()
         lowest, highest = landmarks_mm.amin(0), landmarks_mm.amax(0)
@@ -90,10 +92,16 @@ class ParameterHead(nn.Module):
         # How the features are to be read depends on how wide a camera looks at the face: a nose grows in a near
         # camera as it does in a big-nosed face. FiLM (Perez et al., AAAI 2018) on the crop's angular size.
         self.camera = nn.Linear(1, 2 * feature_count)
+        self.feature_count = feature_count
+        self.places: nn.Linear | None = None
+        if place_count:
+            # Added to what the other layers say, so that weights of a model without places still fit them.
+            self.places = nn.Linear(place_count, sum(layer.out_features for layer in self._groups()), bias=False)
         for layer in self.children():
             if isinstance(layer, nn.Linear):
                 nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def forward(
         self,
@@ -104,23 +112,32 @@ class ParameterHead(nn.Module):
         """Read the parameters off the features.
 
         Args:
-            features: Pooled features of the crops.
+            features: Pooled features of the crops, and those of places behind them.
             intrinsics_px: Intrinsics of the crops.
             image_size: Side of the crops in px.
         """
-        features = self.with_camera(features, intrinsics_px, image_size)
-        rotation, translation_mm = self._pose(features, intrinsics_px, image_size)
-        lighting = self.lighting(features).unflatten(-1, (LIGHTING_COEFFICIENTS, 3))
+        pooled = self.with_camera(features[:, : self.feature_count], intrinsics_px, image_size)
+        answers = [layer(pooled) for layer in self._groups()]
+        if self.places is not None:
+            more = self.places(features[:, self.feature_count :])
+            parts = more.split([layer.out_features for layer in self._groups()], dim=1)
+            answers = [answer + part for answer, part in zip(answers, parts, strict=True)]
+        identity, expression, albedo, turn, place, light = answers
+        rotation, translation_mm = self._pose(turn, place, intrinsics_px, image_size)
+        lighting = light.unflatten(-1, (LIGHTING_COEFFICIENTS, 3))
         ambient = torch.zeros_like(lighting)
         ambient[:, 0] = 1.0
         return FaceParameters(
-            identity=self.identity(features),
-            expression=to_unit_interval(self.expression(features)),
-            albedo=self.albedo(features),
+            identity=identity,
+            expression=to_unit_interval(expression),
+            albedo=albedo,
             rotation=rotation,
             translation_mm=translation_mm,
             lighting=ambient + lighting,
         )
+
+    def _groups(self) -> tuple[nn.Linear, ...]:
+        return self.identity, self.expression, self.albedo, self.rotation, self.placement, self.lighting
 
     def with_camera(
         self,
@@ -128,14 +145,15 @@ class ParameterHead(nn.Module):
         intrinsics_px: Float[Tensor, "batch 3 3"],
         image_size: int,
     ) -> Float[Tensor, "batch feature"]:
-        """The features as they are to be read under a camera: what the linear layers are given."""
+        """The pooled features as they are to be read under a camera: what the linear layers are given."""
         angle = (image_size / intrinsics_px[:, 0, 0] - _ANGLE_CENTRE) / _ANGLE_SPREAD
         gain, shift = self.camera(angle[:, None]).chunk(2, dim=-1)
         return features * (1.0 + gain) + shift
 
     def _pose(
         self,
-        features: Float[Tensor, "batch feature"],
+        turn: Float[Tensor, "batch 6"],
+        place: Float[Tensor, "batch 3"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
         image_size: int,
     ) -> tuple[Float[Tensor, "batch 3 3"], Float[Tensor, "batch 3"]]:
@@ -144,9 +162,8 @@ class ParameterHead(nn.Module):
         The anchor lies on the ray through its predicted pixel, at the depth where the head has its predicted size;
         the predicted turn is relative to that ray.
         """
-        delta = self.rotation(features)
-        in_crop = rotation_from_6d(delta + delta.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
-        log_size, offset = self.placement(features).split((1, 2), dim=-1)
+        in_crop = rotation_from_6d(turn + turn.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
+        log_size, offset = place.split((1, 2), dim=-1)
         anchor_px = image_size * (offset + offset.new_tensor([0.5, 0.5 + CROP_RISE_OVER_SIDE]))
         size_px = image_size / CROP_SIDE_OVER_BOX * log_size.exp()
         depth_mm = intrinsics_px[:, 0, 0, None] * self.box_mm / size_px

@@ -28,6 +28,10 @@ _TRUST = {
 }
 """Weight of a label by the start of its name, 1 for the others."""
 
+_EMPHASIS = 2.0
+"""How much more a shape counts that is complete: in most photographs most shapes are at rest, and shut eyes, pucker or
+a lifted brow are rare."""
+
 _TRUSTS = [next((trust for stem, trust in _TRUST.items() if name.startswith(stem)), 1.0) for name in _NAMES]
 
 _OPPOSITE_STEMS = (
@@ -83,7 +87,7 @@ def labelled_blendshapes(
         difference, torch.zeros_like(difference), delta=_SQUARED_UP_TO, reduction="none"
     )
     trust = distance.new_tensor(_TRUSTS)
-    mean = (distance * trust).sum(1) / (trust.sum() * _SQUARED_UP_TO)
+    mean = (distance * trust * (1.0 + _EMPHASIS * labels)).sum(1) / (trust.sum() * _SQUARED_UP_TO)
     return (mean * sample_weight).sum() / sample_weight.sum().clamp(min=1e-6)
 
 

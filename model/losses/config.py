@@ -30,6 +30,8 @@ class LossConfig:
         identity: Recognition embedding of the rendering against that of the photograph.
         multiview: Albedo seen in one photograph of a person against that of another (MGCNet's idea).
         identity_teacher: Identity coefficients as near or far as the recognition embeddings of the photographs.
+        identity_distillation: The recognition embeddings themselves, found again by a layer on the encoder's features
+            that is thrown away after training.
         shape_consistency: Identity coefficients of one person's photographs against one another.
         swapped_identity: Landmarks with the identity of another photograph of the person (DECA).
         loop_back: Parameters of a drawn head found again (Genova et al.).
@@ -71,6 +73,7 @@ class LossConfig:
     identity: float = 0.0
     multiview: float = 0.0
     identity_teacher: float = 0.0
+    identity_distillation: float = 0.0
     shape_consistency: float = 0.0
     swapped_identity: float = 0.0
     loop_back: float = 0.0

@@ -46,6 +46,32 @@ def identity_teacher(
     return mean * ((weight > 0).sum() >= _LEAST_SAMPLES)
 
 
+def identity_distillation(
+    predicted: Float[Tensor, "batch feature"],
+    embedding: Float[Tensor, "batch feature"],
+    weight: Float[Tensor, " batch"],
+) -> Float[Tensor, ""]:
+    """A layer on the encoder's features shall find the teacher's embedding again (Hinton et al. 2015; FitNets).
+
+    A layer on fixed features cannot tell people that the features do not hold, so the backbone has to learn them; the
+    angles between pairs say too little of that in a short training. The layer is thrown away afterwards.
+
+    Args:
+        predicted: What the layer answers.
+        embedding: The teacher's vectors of the same photographs; no gradient flows to them.
+        weight: Trust in each sample; 0 leaves it out.
+
+    Returns:
+        Mean of 1 - cos, both less their mean over the batch, which holds what all faces share: in [0, 2]; 0 with fewer
+        than three samples.
+    """
+    student = _directions(predicted, weight, _LEAST_EMBEDDING_NORM)
+    teacher = _directions(embedding.detach().to(predicted.dtype), weight, _LEAST_EMBEDDING_NORM)
+    distance = 1.0 - (student * teacher).sum(-1)
+    mean = (weight * distance).sum() / weight.sum().clamp(min=_LEAST_EMBEDDING_NORM)
+    return mean * ((weight > 0).sum() >= _LEAST_SAMPLES)
+
+
 def shape_consistency(identity: Float[Tensor, "batch component"], person: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Photographs of one person shall have one shape (RingNet's idea: Sanyal et al., CVPR 2019; MICA, ECCV 2022).
 

@@ -44,19 +44,23 @@ def geometric_terms(
     points68 = landmarks68_image[..., :2], observation.landmarks68_px[..., :2]
     points478 = landmarks478_image[..., :2], observation.landmarks478_px
     count68 = landmark_weights(config.landmark_weights).to(focal_px.device)
-    count68 = count68 * _visibility(config, parameters, tables.normals68)
+    count68 = count68 * _visibility(config, parameters, tables.normals68) * _lids(observation)
     count478 = _visibility(config, parameters, tables.normals478)
 
-    def opening(pairs68: tuple[tuple[int, int], ...], pairs478: tuple[tuple[int, int], ...]) -> Float[Tensor, ""]:
-        mesh = relative_distance(*points478, pairs478, box_px, weight478)
-        return mesh + relative_distance(*points68, pairs68, box_px, weight68)
+    def eyes() -> Float[Tensor, ""]:
+        mesh = relative_distance(*points478, EYES_478, box_px, weight478)
+        return mesh + relative_distance(*points68, EYES_68, box_px, weight68 * _unmeshed(observation))
+
+    def lips() -> Float[Tensor, ""]:
+        mesh = relative_distance(*points478, LIPS_478, box_px, weight478)
+        return mesh + relative_distance(*points68, LIPS_68, box_px, weight68)
 
     terms: dict[str, Callable[[], Float[Tensor, ""]]] = {
         "landmarks68": lambda: landmark_distance(*points68, box_px, weight68, count68),
         "depth68": lambda: landmark_depth(landmarks68_image, observation.landmarks68_px, focal_px, box_px, weight68),
         "landmarks478": lambda: landmark_distance(*points478, box_px, weight478, count478),
-        "eye_closure": lambda: opening(EYES_68, EYES_478),
-        "lip_distance": lambda: opening(LIPS_68, LIPS_478),
+        "eye_closure": eyes,
+        "lip_distance": lips,
         "gaze": lambda: gaze(*points478, box_px, weight478),
         "identity_prior": lambda: gaussian_prior(parameters.identity - tables.identity_center),
         "expression_prior": lambda: sparse_prior(parameters.expression),
@@ -71,6 +75,23 @@ def geometric_terms(
         "batch_distribution": lambda: batch_distribution(_coefficients(config, parameters, tables)),
     }
     return weighted(config, terms)
+
+
+def _unmeshed(observation: Observation) -> Float[Tensor, " batch"]:
+    """1 where there is no mesh, and the 68 points alone must tell of the lids.
+
+    They hardly do: over 6,477 photographs they open an eye by 4.9 % of the face's size where MediaPipe's blendshapes
+    call it open and by 4.5 % where they call it shut; its mesh by 6.6 and 1.7 %.
+    """
+    return 1.0 - observation.landmarks478_weight
+
+
+def _lids(observation: Observation) -> Float[Tensor, "batch 68"]:
+    """Weight of the 68 points: lids count where there is no mesh."""
+    weight = observation.landmarks68_px.new_ones(len(observation.landmarks68_weight), 68)
+    lids = torch.tensor(EYES_68, device=weight.device).flatten()
+    weight[:, lids] = _unmeshed(observation)[:, None]
+    return weight
 
 
 def _visibility(

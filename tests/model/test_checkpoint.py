@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.checkpoint import file_sha256, load_reconstructor, save_checkpoint
+from model.encoder.backbone import EncoderConfig
 from model.face.assets import save_head
 from model.reconstructor import Reconstructor
 from tests.small_world import IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
@@ -169,3 +170,18 @@ def test_the_weights_of_another_backbone_are_refused(folder: Path) -> None:
     rewrite_config(folder, lambda config: config["encoder"].update(backbone="test_convnext"))
     with pytest.raises(ValueError, match="does not fit"):
         load_reconstructor(folder)
+
+
+def test_a_backbone_with_places_comes_back(tmp_path: Path) -> None:
+    save_head(toy_head(), tmp_path / "head.safetensors")
+    torch.manual_seed(0)
+    saved = Reconstructor(EncoderConfig("test_resnet", place_channels=4), IMAGE_SIZE, toy_head()).eval()
+    save_checkpoint(saved, tmp_path / "head.safetensors", tmp_path / "places", {}, half=False)
+    loaded = load_reconstructor(tmp_path / "places")
+    assert loaded.config.place_channels == 4
+    for name, value in saved.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    # What has been written before there were places has none.
+    rewrite_config(tmp_path / "places", lambda config: config["encoder"].pop("place_channels"))
+    with pytest.raises(ValueError, match="does not fit"):
+        load_reconstructor(tmp_path / "places")

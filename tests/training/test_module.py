@@ -165,3 +165,32 @@ def test_only_matrices_decay_and_the_head_has_its_own_rate() -> None:
             assert (group["weight_decay"] > 0) == (parameter.ndim > 1)
             assert group["lr"] == (3.0 if id(parameter) in of_head else 1.0)
     assert seen == len(list(module.parameters()))
+
+
+def test_a_layer_that_is_thrown_away_learns_the_embeddings(batch: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    module = TrainingModule(experiment(loss=LossConfig(identity_distillation=1.0)), toy_reconstructor())
+    logged = quiet(module)
+    people = batch | {
+        "identity_embedding": torch.randn(6, 128, generator=torch.Generator().manual_seed(1)),
+        "identity_embedding_weight": torch.ones(6),
+    }
+    (optimizer,) = [module.configure_optimizers()["optimizer"]]
+    assert module.teacher_layer is not None
+    trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    assert {id(parameter) for parameter in module.teacher_layer.parameters()} <= trained
+    module.training_step(people, 0).backward()
+    weight = module.teacher_layer.weight.grad
+    assert weight is not None
+    assert weight[:128].any()
+    # Embeddings of 128 numbers are answered by the first 128.
+    assert not weight[128:].any()
+    first = logged["train/identity_distillation"].item()
+    for step in range(10):
+        optimizer.zero_grad()
+        module.training_step(people, step).backward()
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.data -= 0.05 * parameter.grad
+    assert logged["train/identity_distillation"].item() < 0.9 * first
+    assert not any(name.startswith("teacher") for name in module.reconstructor.state_dict())

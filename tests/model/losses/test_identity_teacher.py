@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from model.losses.identity_teacher import identity_teacher, shape_consistency
+from model.losses.identity_teacher import identity_distillation, identity_teacher, shape_consistency
 
 
 def gaussian(*shape: int, seed: int = 0) -> Tensor:
@@ -90,6 +90,28 @@ class TestIdentityTeacher:
         assert torch.autograd.gradcheck(lambda x: identity_teacher(x, embedding.detach(), weight), (identity,))
         identity_teacher(identity, embedding, weight).backward()
         assert embedding.grad is None
+
+
+class TestIdentityDistillation:
+    def test_it_is_one_less_the_mean_cosine_around_the_means(self) -> None:
+        answer, embedding, weight = gaussian(4, 5), gaussian(4, 5, seed=1), gaussian(4, seed=2).abs()
+        first, second = (v - (weight[:, None] * v).sum(0) / weight.sum() for v in (answer, embedding))
+        expected = (weight * (1.0 - torch.cosine_similarity(first, second))).sum() / weight.sum()
+        torch.testing.assert_close(identity_distillation(answer, embedding, weight), expected)
+
+    def test_a_common_part_and_the_scale_do_not_matter(self) -> None:
+        embedding = gaussian(6, 5)
+        assert identity_distillation(3.0 * embedding + gaussian(5, seed=1), embedding, ones(6)) < 1e-12
+
+    def test_samples_without_weight_are_not_there_and_two_say_nothing(self) -> None:
+        answer, embedding, weight = gaussian(5, 4), gaussian(5, 4, seed=1), ones(5)
+        weight[3] = 0.0
+        kept = weight > 0
+        torch.testing.assert_close(
+            identity_distillation(answer, embedding, weight),
+            identity_distillation(answer[kept], embedding[kept], ones(4)),
+        )
+        assert identity_distillation(answer[:2], embedding[:2], ones(2)) == 0.0
 
 
 class TestShapeConsistency:

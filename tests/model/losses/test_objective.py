@@ -11,6 +11,7 @@ from model.losses.objective import (
     LossConfig,
     LossTables,
     Terms,
+    distillation_terms,
     geometric_terms,
     identity_terms,
     loop_back_terms,
@@ -100,7 +101,7 @@ def test_what_explains_the_photograph_costs_nothing(
 @pytest.mark.parametrize(
     ("wrong", "names"),
     [
-        ({"landmarks68_px": (1.0, 6.0)}, {"landmarks68", "depth68", "eye_closure", "lip_distance"}),
+        ({"landmarks68_px": (1.0, 6.0)}, {"landmarks68", "depth68", "lip_distance"}),
         ({"landmarks478_px": (1.0, 6.0)}, {"landmarks478", "eye_closure", "lip_distance", "gaze"}),
         ({"blendshapes": (0.0, 0.5)}, {"blendshapes"}),
     ],
@@ -140,6 +141,23 @@ def test_doubtful_labels_pull_nothing(
         LossConfig(gaze=1.0, blendshapes=1.0), nothing, answer, dense(reconstructor, answer), tables
     )
     assert total(terms) == 0.0
+
+
+def test_lids_are_the_meshs_where_there_is_one(
+    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation, tables: LossTables
+) -> None:
+    lids = [37, 38, 40, 41, 43, 44, 46, 47]
+    wrong = explained.landmarks68_px.clone()
+    wrong[:, lids, :2] += 10.0 * torch.rand(BATCH, len(lids), 2, generator=torch.Generator().manual_seed(0))
+    config, mesh478 = LossConfig(depth68=0.0), dense(reconstructor, answer)
+    meshed = dataclasses.replace(explained, landmarks68_px=wrong)
+    alone = dataclasses.replace(meshed, landmarks478_weight=torch.zeros(BATCH))
+    before, with_mesh, without = (
+        geometric_terms(config, observation, answer, mesh478, tables) for observation in (explained, meshed, alone)
+    )
+    for name in ("landmarks68", "eye_closure"):
+        torch.testing.assert_close(with_mesh[name], before[name], atol=1e-5, rtol=0.0)
+        assert without[name] > before[name] + 0.002, name
 
 
 def test_identity_is_drawn_to_the_heads_mean_person(
@@ -216,6 +234,7 @@ def all_terms(
     terms = geometric_terms(config, observation, answer, points[1], tables)
     terms |= photometric_terms(config, observation, answer, rendering, rendering.mask, tables)
     terms |= identity_terms(config, observation, rendering, Likeness())
+    terms |= distillation_terms(config, observation, torch.rand(BATCH, 512, generator=generator))
     terms |= refinement_terms(config, refinement, tables)
     terms |= swapped_identity_terms(config, observation, changed, *points)
     terms |= multiview_terms(config, observation, ahead, tables)
