@@ -27,10 +27,24 @@ _FULL_READING = {"eyeBlink": 0.6}
 """What it says of shut eyes, where that is not 1: looked at, eyes are shut in nearly all photographs above."""
 
 
+_OPPOSITE_GAZES = (("eyeLookIn", "eyeLookOut"), ("eyeLookUp", "eyeLookDown"))
+
+
+def _one_gaze(weights: Float[np.ndarray, "*photograph 52"]) -> Float[np.ndarray, "*photograph 52"]:
+    """Each eye looks one way: of two opposite readings, which MediaPipe gives at once, the difference is left."""
+    weights = weights.copy()
+    for pair in _OPPOSITE_GAZES:
+        for side in ("Left", "Right"):
+            first, second = (BLENDSHAPE_NAMES.index(stem + side) for stem in pair)
+            difference = weights[..., first] - weights[..., second]
+            weights[..., first], weights[..., second] = difference.clip(min=0.0), (-difference).clip(min=0.0)
+    return weights
+
+
 def calibrated(readings: Float[np.ndarray, "*photograph 52"]) -> Float32[np.ndarray, "*photograph 52"]:
-    """MediaPipe's readings with 0 where a face is at rest, and 1 where a shape is complete."""
+    """MediaPipe's readings with 0 where a face is at rest, 1 where a shape is complete, and one gaze of each eye."""
     rest, full = (
         np.array([next((v for stem, v in table.items() if n.startswith(stem)), other) for n in BLENDSHAPE_NAMES])
         for table, other in ((_NEUTRAL_READING, 0.0), (_FULL_READING, 1.0))
     )
-    return ((readings - rest) / (full - rest)).clip(0.0, 1.0).astype(np.float32)
+    return _one_gaze(((readings - rest) / (full - rest)).clip(0.0, 1.0)).astype(np.float32)

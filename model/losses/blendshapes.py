@@ -28,7 +28,7 @@ _TRUST = {
 }
 """Weight of a label by the start of its name, 1 for the others."""
 
-_EMPHASIS = 2.0
+_EMPHASIS = 1.0
 """How much more a shape counts that is complete: in most photographs most shapes are at rest, and shut eyes, pucker or
 a lifted brow are rare."""
 
