@@ -10,8 +10,8 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from model.identity import IdentityConfig
-from model.refine.landmark_config import LandmarkFitConfig
-from model.refine.raster_fit import RasterFitConfig
+from model.refine.landmarks.config import LandmarkFitConfig
+from model.refine.raster.fit import RasterFitConfig
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.shape_config import ShapeConfig
 

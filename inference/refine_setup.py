@@ -19,8 +19,8 @@ from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
 from model.identity import build_identity_network
 from model.refine.face import FaceCrop, FittedFace, StageRecord
-from model.refine.landmark_fit import fit_landmarks
-from model.refine.raster_fit import fit_raster
+from model.refine.landmarks.fit import fit_landmarks
+from model.refine.raster.fit import fit_raster
 
 
 def load_options(request: RefineRequest) -> RefineOptions:
@@ -114,9 +114,9 @@ def _raytrace(
 ) -> dict[str, Stage]:
     if find_spec("embreex") is None:
         raise CommandLineError("--refine raytrace needs the package embreex: pip install embreex")
+    from model.refine.raytrace.raytraced_face import RaytracedFace
     from model.refine.raytrace.shape import fit_shape
     from model.refine.raytrace.stage import fit_raytrace
-    from model.refine.raytrace.state import RaytracedFace
 
     last: list[RaytracedFace] = []
     """What stage 4 starts from; one face is refined at a time."""

@@ -17,9 +17,9 @@ from torch.nn.functional import normalize
 
 from model.export.appearance import Lamp
 from model.refine.raytrace.light_basis import HarmonicLight
+from model.refine.raytrace.pixel_surface import OFFSET_MM, ShadingPoints
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import GlossyTables, cosines, ggx, unblocked
-from model.refine.raytrace.surface import OFFSET_MM, ShadingPoints
 
 MIN_LAMPS = 4
 _PAIRS_PER_BLOCK = 1 << 19

@@ -19,10 +19,10 @@ from model.geometry.mesh import vertex_normals
 from model.refine.face import FittedFace, StageRecord
 from model.refine.raytrace.descent import History
 from model.refine.raytrace.embree_rays import EmbreeRays
+from model.refine.raytrace.raytraced_face import RaytracedFace, RaytracedState
 from model.refine.raytrace.shape_config import ShapeConfig
 from model.refine.raytrace.shape_heights import Heights, irradiance_slope
 from model.refine.raytrace.shape_normals import with_normal_map
-from model.refine.raytrace.state import RaytracedFace, RaytracedState
 
 _NAME = "shape"
 _ANY_PX = 16

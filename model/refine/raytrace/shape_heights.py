@@ -13,14 +13,14 @@ from torch.nn.functional import normalize
 
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import uniform_laplacian, vertex_normals
-from model.refine.raster_offsets import LargeSteps
-from model.refine.raster_unknowns import moved_vertices
+from model.refine.raster.offsets import LargeSteps
+from model.refine.raster.unknowns import moved_vertices
 from model.refine.raytrace import priors
 from model.refine.raytrace.descent import History, descend
 from model.refine.raytrace.ray_queries import RayQueries
+from model.refine.raytrace.raytraced_face import RaytracedState
 from model.refine.raytrace.reflectance import TextureVariable, texture_side
 from model.refine.raytrace.shape_config import ShapeConfig
-from model.refine.raytrace.state import RaytracedState
 from model.refine.raytrace.visibility import normal_table, trace_visibility
 
 _WEIGHTS_ARE_FOR_PX = 256

@@ -18,10 +18,10 @@ from model.geometry.mesh import vertex_normals
 from model.refine.raytrace import priors
 from model.refine.raytrace.descent import History, descend
 from model.refine.raytrace.materials import sample_texture
+from model.refine.raytrace.pixel_surface import PixelSurface
+from model.refine.raytrace.raytraced_face import RaytracedFace, RaytracedState
 from model.refine.raytrace.reflectance import TextureVariable, texture_side
 from model.refine.raytrace.shape_config import ShapeConfig
-from model.refine.raytrace.state import RaytracedFace, RaytracedState
-from model.refine.raytrace.surface import PixelSurface
 
 _LEAST_IRRADIANCE = 1e-3
 _MOST_LOG = 0.3

@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from model.refine.raytrace.light_basis import LightBasis, fibonacci_directions
+from model.refine.raytrace.pixel_surface import OFFSET_MM, ShadingPoints, offset_origins
 from model.refine.raytrace.ray_queries import RayQueries
-from model.refine.raytrace.surface import OFFSET_MM, ShadingPoints, offset_origins
 
 _PAIRS_PER_BLOCK = 1 << 22
 """Point-direction pairs handled at once: 16 MB for each float32 of a pair."""

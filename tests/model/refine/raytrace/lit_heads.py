@@ -12,8 +12,8 @@ from model.face.morphable_model import MorphableModel
 from model.refine.face import FaceCrop, FittedFace
 from model.refine.raytrace.config import LightConfig, RaytraceConfig
 from model.refine.raytrace.embree_rays import EmbreeRays
-from model.refine.raytrace.state import RaytracedFace
-from model.refine.raytrace.surface import HeadGeometry, PixelSurface, offset_origins, pixel_surface
+from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, offset_origins, pixel_surface
+from model.refine.raytrace.raytraced_face import RaytracedFace
 from model.refine.raytrace.visibility import sky_share, trace_visibility
 from model.render.color import linear_to_srgb, luminance
 from tests.model.refine.fit_scenes import drawn_face, landmarks_px

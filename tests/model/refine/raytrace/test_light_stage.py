@@ -8,8 +8,8 @@ pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
 from model.refine.raytrace.light_basis import HarmonicLight
 from model.refine.raytrace.light_stage import LightStage, disc_points, stage_tables
+from model.refine.raytrace.pixel_surface import ShadingPoints
 from model.refine.raytrace.specular import ggx
-from model.refine.raytrace.surface import ShadingPoints
 from model.refine.raytrace.transport import TransportConfig, build_tables, concatenated
 from model.render.lighting import neutral_lighting
 from tests.model.refine.raytrace.ray_scenes import ball, ball_surface, geometry, rays_of

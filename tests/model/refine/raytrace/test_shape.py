@@ -14,12 +14,12 @@ from model.refine.face import FittedFace, StageRecord
 from model.refine.raytrace.config import LightConfig
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.light_setup import LightSetup
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.pixel_surface import HeadGeometry, pixel_surface
+from model.refine.raytrace.raytraced_face import RaytracedFace, RaytracedState
 from model.refine.raytrace.shape import fit_shape, moved_face, statistical_psnr_db
 from model.refine.raytrace.shape_config import ShapeConfig
 from model.refine.raytrace.shape_heights import Heights, irradiance_slope
-from model.refine.raytrace.state import RaytracedFace, RaytracedState
-from model.refine.raytrace.surface import HeadGeometry, pixel_surface
+from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import TransportTables
 from model.render.lighting import shade
 from tests.model.refine.fit_scenes import drawn_face
@@ -68,7 +68,7 @@ def state(bumpy: bool = True) -> RaytracedState:
         return shade(torch.nn.functional.normalize(normals, dim=-1)[None], LIGHT[None])[0]
 
     nothing = torch.zeros(count, 3)
-    problem = Problem(
+    problem = SkinProblem(
         observed_linear=ALBEDO * arriving(shown_mm),
         saturated=torch.zeros(count, 3, dtype=torch.bool),
         weight=torch.ones(count),

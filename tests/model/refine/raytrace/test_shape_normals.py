@@ -9,9 +9,9 @@ from torch.nn.functional import normalize
 pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
 from model.export.atlas import Atlas, build_atlas
+from model.refine.raytrace.raytraced_face import RaytracedFace, RaytracedState
 from model.refine.raytrace.shape import fit_shape
 from model.refine.raytrace.shape_normals import tangent_frames, with_normal_map
-from model.refine.raytrace.state import RaytracedFace, RaytracedState
 from model.render.lighting import shade
 from tests.model.refine.raytrace.test_shape import (
     ALBEDO,

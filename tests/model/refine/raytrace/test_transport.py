@@ -7,7 +7,7 @@ pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
 from model.refine.raytrace import visibility as visibility_module
 from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight, fibonacci_directions
-from model.refine.raytrace.surface import ShadingPoints
+from model.refine.raytrace.pixel_surface import ShadingPoints
 from model.refine.raytrace.tables import TransportTables, shade
 from model.refine.raytrace.transport import TransportConfig, build_tables, concatenated
 from model.refine.raytrace.visibility import diffuse_table, normal_table, sky_share, trace_visibility
