@@ -1,6 +1,6 @@
 """`SkinProblem`: what the ray-traced stage knows of one photograph, at the samples of the face that it sees."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -52,11 +52,6 @@ class SkinProblem:
             regions=self.regions[which],
             tables=self.tables.part(which),
         )
-
-    def without_tables(self) -> "SkinProblem":
-        """The same with tables of no sample, which hold on to no memory."""
-        nothing = torch.zeros(0, dtype=torch.long, device=self.weight.device)
-        return replace(self, tables=self.tables.part(nothing))
 
     def albedo_linear(self, coefficients: Float[Tensor, " component"]) -> Float[Tensor, "sample 3"]:
         """The statistical albedo, at least 0.01: darker skin there is none, and a logarithm is taken of it."""

@@ -19,12 +19,12 @@ from model.refine.raytrace.light_solver import solve_in_turns
 from model.refine.raytrace.maps import skin_maps
 from model.refine.raytrace.materials import REGIONS, Materials, MaterialVariable, changed, statistical_materials
 from model.refine.raytrace.pixel_surface import PixelSurface
-from model.refine.raytrace.raytraced_face import RaytracedFace, RaytracedState, statistical_state
+from model.refine.raytrace.raytraced_face import RaytracedFace
 from model.refine.raytrace.reflectance import TextureVariable, texture_side
 from model.refine.raytrace.sclera import shifted_coefficients, skin_shift
 from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.skin_samples import bare_skin
-from model.refine.raytrace.tables import glossy, irradiance, mixed_levels
+from model.refine.raytrace.tables import glossy, irradiance, mixed_levels, shade
 
 _OCCLUSION_ROUNDS = 2
 _TONE_SD = 0.3
@@ -72,7 +72,6 @@ class SkinSearch:
         self.statistical_db = float("nan")
         self.sclera_shift_log = 0.0
         self.history: History = {}
-        self._statistical: RaytracedState | None = None
         self._anchor = start.parameters.albedo[0].detach()
         device = face.skin.uv.device
         self._vertex_materials = statistical_materials(morphable_model)
@@ -96,7 +95,6 @@ class SkinSearch:
             self._move_light()
             if turn == 0:
                 self.statistical_db = self.problem.psnr_db(self.radiance())
-                self._statistical = self._state()
             albedo = self.albedo_linear()
             self._factors.fit(self.problem, self._base, self.light, albedo, self.history)
             self._fill_texture()
@@ -152,7 +150,8 @@ class SkinSearch:
     @torch.no_grad()
     def radiance(self) -> Float[Tensor, "sample 3"]:
         """What the camera sees of the samples."""
-        return self.albedo_linear() * irradiance(self.problem.tables, self.light) + self._glossy()
+        materials = self._materials()
+        return shade(self.problem.tables, self.light, self.albedo_linear(), materials.f0, materials.roughness)
 
     @torch.no_grad()
     def answer(self, start: FittedFace, atlas: Atlas) -> RaytracedFace:
@@ -196,7 +195,6 @@ class SkinSearch:
             rendered_linear=surface.pixel_mean(self.radiance().cpu()),
             mask=surface.pixel_mean(self.problem.weight.cpu()[:, None])[..., 0],
             albedo_linear=surface.pixel_mean(self.albedo_linear().cpu()),
-            state=self._statistical,
         )
 
     def _believe(self, unoccluded: Float[Tensor, " sample"]) -> None:
@@ -204,11 +202,6 @@ class SkinSearch:
         self.problem = replace(self.problem, weight=self._face.skin.weight * unoccluded)
         self._part = self.problem.part(self._chosen)
         self._texture.look(self.problem)
-
-    @torch.no_grad()
-    def _state(self) -> RaytracedState:
-        face = self._face
-        return statistical_state(face.surface, self.problem, face.setup, self.light, self.coefficients, self._glossy())
 
     def _materials(self) -> Materials:
         return changed(self._base, self._factors(self.problem.regions, self.problem.uv))

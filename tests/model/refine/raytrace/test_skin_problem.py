@@ -107,13 +107,6 @@ def test_a_part_holds_the_same_of_fewer_samples():
         assert torch.equal(getattr(part, name), getattr(face.problem, name)[which])
 
 
-def test_without_tables_everything_else_is_there():
-    problem = known_face().problem
-    bare = problem.without_tables()
-    assert bare.tables.diffuse.numel() == bare.tables.specular.numel() == bare.tables.grazing.numel() == 0
-    assert torch.equal(bare.observed_linear, problem.observed_linear)
-
-
 def test_samples_are_observed_at_their_pixels():
     image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.9
     image[1, 2, 3], image[2, 0, 1] = 1.0, 0.986
