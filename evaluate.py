@@ -24,11 +24,11 @@ from jsonargparse import auto_cli
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
-from evaluation.inverse_rendering import evaluate_inverse_rendering
-from evaluation.inverse_rendering_faces import PLANS, RenderSettings, benchmark_faces
-from evaluation.inverse_rendering_fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
-from evaluation.inverse_rendering_starts import ExactGeometry, OwnGeometry
-from evaluation.inverse_rendering_table import format_header, format_inverse_rendering, format_result
+from evaluation.inverse_rendering.benchmark import evaluate_inverse_rendering
+from evaluation.inverse_rendering.faces import PLANS, RenderSettings, benchmark_faces
+from evaluation.inverse_rendering.fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
+from evaluation.inverse_rendering.starts import ExactGeometry, OwnGeometry
+from evaluation.inverse_rendering.table import format_header, format_inverse_rendering, format_result
 from evaluation.now_files import write_now_files
 from evaluation.photographs import evaluate_photographs, observation_on
 from evaluation.photographs_table import format_photographs
@@ -44,7 +44,7 @@ from inference.setup import choose_device, load_model, load_tools
 from model.face.hierarchy import load_hierarchy
 from model.face.morphable_model import MorphableModel
 from model.identity import IdentityConfig, build_identity_network
-from model.refine.mitsuba_variant import MitsubaUnavailableError
+from model.refine.mitsuba.variant import MitsubaUnavailableError
 from model.refine.raytrace.stage import fit_raytrace
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer

@@ -81,7 +81,6 @@ _REFINEMENT = {
     "refine_config": "config",
     "network": "network",
     "landmarks": "landmarks",
-    "refine_shape": "shape",
     "path_trace": "path_trace",
 }
 """Options that make the `RefineRequest`, and its fields."""
@@ -103,9 +102,6 @@ def _add_refinement(parser: ArgumentParser) -> None:
         "--landmarks",
         default=defaults.landmarks,
         help="what the landmark fit goes by: network, mediapipe, face-alignment, or a file or folder of landmarks",
-    )
-    parser.add_argument(
-        "--refine-shape", action="store_true", help="experimental: move vertices in the ray-traced stage"
     )
     parser.add_argument(
         "--path-trace",

@@ -14,8 +14,8 @@ from inference.refined import RefinedFace
 from inference.relit import head_geometry
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import crop_intrinsics
-from model.refine.mitsuba_scene import render
-from model.refine.mitsuba_variant import why_unavailable
+from model.refine.mitsuba.scene import render
+from model.refine.mitsuba.variant import why_unavailable
 
 PathTracer = Callable[[RefinedFace], UInt8[np.ndarray, "size size 3"] | None]
 

@@ -1,7 +1,6 @@
 """Putting a run's refinement together: settings, landmarks, stages."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import find_spec
 
 import torch
@@ -19,8 +18,8 @@ from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
 from model.identity import build_identity_network
 from model.refine.face import FaceCrop, FittedFace, StageRecord
-from model.refine.landmark_fit import fit_landmarks
-from model.refine.raster_fit import fit_raster
+from model.refine.landmarks.fit import fit_landmarks
+from model.refine.raster.fit import fit_raster
 
 
 def load_options(request: RefineRequest) -> RefineOptions:
@@ -101,52 +100,24 @@ def build_stages(
     if request.level in ("raster", "raytrace"):
         stages["raster"] = raster
     if request.level == "raytrace":
-        if request.shape and options.raytrace.light.kind == "stage":
-            raise CommandLineError(
-                f"--refine-shape needs light from far away; set raytrace.light.kind in {request.config} to gaussians"
-            )
-        stages |= _raytrace(options, morphable_model, cache, shape=request.shape)
+        stages["raytrace"] = _raytrace(options, morphable_model, cache)
     return stages
 
 
-def _raytrace(
-    options: RefineOptions, morphable_model: MorphableModel, cache: TransportCache, *, shape: bool
-) -> dict[str, Stage]:
+def _raytrace(options: RefineOptions, morphable_model: MorphableModel, cache: TransportCache) -> Stage:
     if find_spec("embreex") is None:
         raise CommandLineError("--refine raytrace needs the package embreex: pip install embreex")
-    from model.refine.raytrace.shape import fit_shape
     from model.refine.raytrace.stage import fit_raytrace
-    from model.refine.raytrace.state import RaytracedFace
-
-    last: list[RaytracedFace] = []
-    """What stage 4 starts from; one face is refined at a time."""
-
-    def answer(face: RaytracedFace) -> StageAnswer:
-        if face.appearance is None:
-            return StageAnswer(face.fitted)
-        return StageAnswer(face.fitted, Raytraced(face.appearance, face.rendered_linear, face.mask, face.albedo_linear))
 
     def raytrace(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
-        last.clear()
         face, record = fit_raytrace(morphable_model, crop, _given(start), options.raytrace, cache.folder)
         cache.prune()
-        if shape:
-            last.append(face)
-        return answer(face), record
+        if face.appearance is None:
+            return StageAnswer(face.fitted), record
+        found = Raytraced(face.appearance, face.rendered_linear, face.mask, face.albedo_linear)
+        return StageAnswer(face.fitted, found), record
 
-    def move(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
-        if not last:
-            raise ValueError("the ray-traced stage found no light and skin to move the shape by")
-
-        def refit(moved: FittedFace) -> tuple[RaytracedFace, StageRecord]:
-            found = fit_raytrace(morphable_model, crop, moved, replace(options.raytrace, sclera=None), cache.folder)
-            cache.prune()
-            return found
-
-        face, record = fit_shape(morphable_model, last.pop(), options.shape, refit)
-        return answer(face), record
-
-    return {"raytrace": raytrace, "shape": move} if shape else {"raytrace": raytrace}
+    return raytrace
 
 
 def landmark_finder(request: RefineRequest) -> Callable[[FaceJob], Landmarks]:

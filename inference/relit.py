@@ -19,8 +19,8 @@ from model.face.morphable_model import MorphableModel
 from model.geometry.camera import crop_intrinsics
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.environments import AMBIENT_OF_TURNING_LIGHT, ENVIRONMENTS, turning_light
+from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, pixel_surface
 from model.refine.raytrace.relight import RelightConfig, SurfaceReflectance, relight
-from model.refine.raytrace.surface import HeadGeometry, PixelSurface, pixel_surface
 
 _PLACES = 4
 """Of the turning lamp."""

@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 import evaluate
 import infer
-from model.refine.mitsuba_variant import MitsubaUnavailableError
+from model.refine.mitsuba.variant import MitsubaUnavailableError
 from tests.evaluation.small_scans import write_scans
 from tests.small_checkpoint import toy_checkpoint
 from tests.small_world import ibug68_layout

@@ -31,11 +31,11 @@ from model.geometry.camera import crop_intrinsics, project
 from model.geometry.procrustes import align_similarity
 from model.reconstructor import Reconstructor
 from model.refine.face import FaceCrop, FittedFace, StageRecord, detached
-from model.refine.landmark_config import LandmarkFitConfig
-from model.refine.landmark_fit import fit_landmarks
-from model.refine.raster_config import RasterFitConfig
-from model.refine.raster_fit import fit_raster
-from model.refine.raster_levels import compared_vertices, draw, make_level
+from model.refine.landmarks.config import LandmarkFitConfig
+from model.refine.landmarks.fit import fit_landmarks
+from model.refine.raster.config import RasterFitConfig
+from model.refine.raster.fit import fit_raster
+from model.refine.raster.levels import compared_vertices, draw, make_level
 from model.render.color import linear_to_srgb
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer

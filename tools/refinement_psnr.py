@@ -11,7 +11,7 @@ from inference.refined import Raytraced, RefinedFace, StageAnswer
 from inference.relit import in_own_light
 from model.face.morphable_model import MorphableModel
 from model.refine.face import FaceCrop, FittedFace
-from model.refine.raytrace.samples import skin_faces
+from model.refine.raytrace.skin_samples import skin_faces
 from model.render.color import luminance
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering

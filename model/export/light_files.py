@@ -33,20 +33,6 @@ def write_environment(radiance_linear: Float[np.ndarray, "rows columns 3"], path
         OpenEXR.File(header, {"RGB": pixels}).write(str(temporary))
 
 
-def read_environment(path: Path) -> Float[np.ndarray, "rows columns 3"]:
-    """Read an environment back, as float32.
-
-    Raises:
-        ValueError: If the file cannot be read, or has no RGB.
-    """
-    try:
-        channels = OpenEXR.File(str(path)).channels()
-        pixels = channels["RGB"].pixels
-    except (RuntimeError, KeyError) as error:
-        raise ValueError(f"{path}: not a readable OpenEXR picture with the channels R, G and B ({error})") from error
-    return np.asarray(pixels, np.float32)
-
-
 def write_lights(appearance: Appearance, path: Path) -> None:
     """Write the lamps as data, with units; the distant light is named, it lies in its own file."""
     content = {

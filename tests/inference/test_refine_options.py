@@ -29,6 +29,7 @@ def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
     [
         ("windw_px: 96", "windw_px"),
         ("raytrace: {ligt: {}}", "raytrace.ligt"),
+        ("shape: {steps: 60}", "shape was a setting of --refine-shape, an experiment that was removed"),
         ("raytrace: {light: {kinds: stage}}", "raytrace.light.kinds"),
         ("raytrace: {light: 3}", "raytrace.light"),
         ("raytrace: {light: {kind: moon}}", "moon"),

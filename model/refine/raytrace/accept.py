@@ -7,7 +7,7 @@ from torch import Tensor
 from model.export.appearance import Appearance
 from model.geometry.mesh import Mesh, vertex_normals
 from model.refine.raytrace.config import RaytraceConfig
-from model.refine.raytrace.surface import PixelSurface
+from model.refine.raytrace.pixel_surface import PixelSurface
 from model.render.lighting import shade
 
 _LEAST_BELIEVED = 0.4

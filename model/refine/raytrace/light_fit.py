@@ -7,12 +7,12 @@ from model.refine.raytrace import priors
 from model.refine.raytrace.config import RaytraceConfig, RaytraceWeights
 from model.refine.raytrace.descent import History, descend
 from model.refine.raytrace.light_setup import LightSpace
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import irradiance
 
 
 def fit_light(
-    problem: Problem,
+    problem: SkinProblem,
     space: LightSpace,
     light: Float[Tensor, "light 3"],
     coefficients: Float[Tensor, " component"],
@@ -71,7 +71,7 @@ def fit_light(
 
 
 def _light_terms(
-    problem: Problem,
+    problem: SkinProblem,
     light: Float[Tensor, "light 3"],
     arriving: Float[Tensor, "sample 3"],
     space: LightSpace,

@@ -12,7 +12,7 @@ from model.export.atlas import Atlas
 from model.export.completion import continue_difference
 from model.face.morphable_model import MorphableModel
 from model.refine.raytrace.materials import Materials, changed, region_shares, sample_texture
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 
 _MIRRORED_TRUST = 0.7
 """What the mirror side says counts a little less: a mole is on one cheek."""
@@ -36,7 +36,7 @@ def skin_maps(
     atlas: Atlas,
     albedo_linear: Float[Tensor, "vertex 3"],
     log_texture: Float[Tensor, "found found channel"],
-    problem: Problem,
+    problem: SkinProblem,
     materials: Materials,
     material_factors: Float[Tensor, "region 2"] | Float[Tensor, "free free 2"],
 ) -> SkinMaps:
@@ -75,7 +75,7 @@ def skin_maps(
     )
 
 
-def _known(problem: Problem, side: int) -> Float[np.ndarray, "found found"]:
+def _known(problem: SkinProblem, side: int) -> Float[np.ndarray, "found found"]:
     """How far each texel was seen: the greatest weight of the samples on it, gaps closed, the edge softened."""
     uv, weight = problem.uv.cpu().numpy(), problem.weight.cpu().numpy()
     column = (uv[:, 0] * side).astype(int).clip(0, side - 1)

@@ -14,9 +14,9 @@ from model.export.appearance import Lamp
 from model.refine.raytrace.bounce import seen_vertices
 from model.refine.raytrace.light_basis import latlong_directions
 from model.refine.raytrace.light_stage import disc_points
+from model.refine.raytrace.pixel_surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import cosines, ggx, hammersley, unblocked
-from model.refine.raytrace.surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
 from model.render.color import luminance
 
 _PAIRS_PER_BLOCK = 1 << 19

@@ -2,7 +2,7 @@
 
 FittedFace ──> mesh ──rays──> TransportTables          once
                                    │
-photograph ──> Problem <───────────┘
+photograph ──> SkinProblem <───────────┘
                   │
       light <──> albedo coefficients                    no shadow fits into the statistical albedo
                   │
@@ -25,11 +25,11 @@ from model.refine.raytrace.accept import harmonic_radiance, what_is_wrong
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.light_setup import LightSetup
-from model.refine.raytrace.samples import build_problem, sample_weight, skin_faces
+from model.refine.raytrace.pixel_surface import HeadGeometry, pixel_surface
+from model.refine.raytrace.raytraced_face import RaytracedFace
 from model.refine.raytrace.sclera import sclera_faces
-from model.refine.raytrace.search import SeenFace, SkinSearch
-from model.refine.raytrace.state import RaytracedFace
-from model.refine.raytrace.surface import HeadGeometry, pixel_surface
+from model.refine.raytrace.skin_samples import build_problem, sample_weight, skin_faces
+from model.refine.raytrace.skin_search import SeenFace, SkinSearch
 
 _NAME = "raytrace"
 _FEWEST_SAMPLES = 200

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.render import torch_fragments
+from model.render.pytorch.fragments import fragments_of
+from model.render.pytorch.rasterizer import TorchRasterizer
+from model.render.pytorch.zbuffer import nearest_faces
 from model.render.rasterizer import Fragments, Rasterizer, build_rasterizer
-from model.render.torch_rasterizer import TorchRasterizer
-from model.render.torch_zbuffer import nearest_faces
 from tools.render_parity import POSES_DEGREES, SIZES, Parity, compare, head_scene
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -25,7 +25,7 @@ class RoundingRasterizer(TorchRasterizer):
     def rasterize(self, vertices_image: Tensor, faces: Tensor, height: int, width: int) -> Fragments:
         rounded = vertices_image.detach().clone()
         rounded[..., :2] = (rounded[..., :2] * 16.0).round() / 16.0
-        return torch_fragments.fragments_of(nearest_faces(rounded, faces, height, width), vertices_image, faces)
+        return fragments_of(nearest_faces(rounded, faces, height, width), vertices_image, faces)
 
 
 class DistortingRasterizer(RoundingRasterizer):

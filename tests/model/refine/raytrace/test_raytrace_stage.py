@@ -14,8 +14,8 @@ from model.refine.face import StageRecord
 from model.refine.raytrace import light_setup
 from model.refine.raytrace.accept import what_is_wrong
 from model.refine.raytrace.config import RaytraceConfig
+from model.refine.raytrace.raytraced_face import RaytracedFace
 from model.refine.raytrace.stage import fit_raytrace
-from model.refine.raytrace.state import RaytracedFace
 from tests.model.refine.fit_scenes import photograph
 from tests.model.refine.raytrace.lit_heads import SIZE_PX, SMALL, LitHead, brimmed_head, lit_head
 

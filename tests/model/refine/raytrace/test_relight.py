@@ -10,9 +10,9 @@ from model.export.appearance import Lamp
 from model.refine.raytrace.environments import ENVIRONMENTS, turning_light
 from model.refine.raytrace.light_basis import GaussianLight, environment, latlong_directions
 from model.refine.raytrace.light_stage import LightStage
+from model.refine.raytrace.pixel_surface import PixelSurface, pixel_surface
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.relight import RelightConfig, SurfaceReflectance, environment_samples, relight
-from model.refine.raytrace.surface import PixelSurface, pixel_surface
 from model.refine.raytrace.tables import shade
 from model.refine.raytrace.transport import TransportConfig, build_tables
 from tests.model.refine.raytrace.ray_scenes import ball, ball_surface, camera, geometry, rays_of
