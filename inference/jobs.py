@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 from data.detection import Detection
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
-from inference.refined import RefinedFace
 from model.reconstructor import Reconstruction
+from model.refine.refined import RefinedFace
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from inference.refined_files import write_refined
 from inference.report import FaceEntry, ImageEntry, StageEntry
 from inference.resume import RECORD_NAME
 from model.export.face_files import FaceFiles
-from model.export.face_result import face_result
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
 from model.face.morphable_model import MorphableModel
+from model.look.face_result import face_result
 from model.refine.face import StageRecord
 
 _FACE_FOLDER = re.compile(r"face(\d+)")

@@ -7,18 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from inference.face_crop import Landmarks, cut_face, photograph_intrinsics
-from inference.path_traced import PathTracer
 from inference.pipeline import FaceJob, describe
-from inference.refined import RefinedFace, Stage, StageAnswer
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
 from model.geometry.camera import project
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction
 from model.refine.face import FaceCrop, FittedFace, StageRecord, detached
+from model.refine.refined import RefinedFace, Stage, StageAnswer
+
+PathTracer = Callable[[RefinedFace], UInt8[np.ndarray, "size size 3"] | None]
+"""Draws the final picture of a face, if there is light to draw it in; it may raise."""
 
 
 class RefinementStoppedError(Exception):
@@ -97,7 +99,7 @@ class Refiner:
             start = start or fitted
         assert start is not None, "a refinement without stages"
         assert fitted is not None
-        refined = self._drawn(RefinedFace(window, crop, start, fitted, tuple(records), raytraced), job)
+        refined = self._drawn(RefinedFace(crop, start, fitted, tuple(records), raytraced), job)
         # To the last bit the network's own answer where nothing was accepted.
         if self._from_network and not any(record.accepted for record in records):
             return replace(job, refined=refined)

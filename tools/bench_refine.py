@@ -12,7 +12,6 @@ import os
 import resource
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,11 +23,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from data.alignment import window_from_detection
 from data.image_io import UnreadableImageError, find_images, read_photograph
-from inference.before_after import write_before_after
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
@@ -37,12 +34,13 @@ from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, RefineRequest
 from inference.refine_setup import build_stages, landmark_finder, load_options
-from inference.refined import RefinedFace, Stage, StageAnswer
-from inference.relit import write_relit
 from inference.setup import Tools, load_tools
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
+from model.pictures.before_after import draw_before_after
+from model.pictures.relit import draw_relit
 from model.refine.face import FaceCrop, FittedFace, StageRecord
+from model.refine.refined import RefinedFace, Stage, StageAnswer
 from tools.refinement_psnr import psnr_figures
 
 _STAGES = ("landmarks", "raster", "raytrace", "pictures")
@@ -124,14 +122,10 @@ class Bench:
     def picture(self, face: Measured) -> tuple[UInt8[np.ndarray, "height width 3"], dict[str, float]]:
         """The face's row of the sheet: the pictures that infer.py writes, side by side; and what they cost."""
         wall, cpu = time.perf_counter(), time.process_time()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "picture.jpg"
-            write_before_after(face.refined, self.model, path)
-            tiles = [np.asarray(Image.open(path))]
-            if face.refined.raytraced is not None:
-                size_px = face.refined.crop.size_px
-                write_relit(face.refined, face.refined.raytraced, self.model, size_px, path)
-                tiles.append(np.asarray(Image.open(path)))
+        tiles = [draw_before_after(face.refined, self.model)]
+        if face.refined.raytraced is not None:
+            size_px = face.refined.crop.size_px
+            tiles.append(draw_relit(face.refined, face.refined.raytraced, self.model, size_px))
         spent = {"pictures s": time.perf_counter() - wall, "pictures cpu s": time.process_time() - cpu}
         row = np.concatenate(tiles, axis=1)
         title = np.full((_NAME_PX, row.shape[1], 3), 255, np.uint8)

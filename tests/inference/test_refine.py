@@ -15,11 +15,11 @@ from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
 from inference.refine import RefinementStoppedError, Refiner, network_landmarks
-from inference.refined import Raytraced, Stage, StageAnswer
-from model.export.appearance import Appearance
 from model.geometry.camera import default_intrinsics
+from model.look.appearance import Appearance
 from model.parameters import FaceParameters
 from model.refine.face import FaceCrop, FittedFace, StageRecord
+from model.refine.refined import Raytraced, Stage, StageAnswer
 from tests.small_world import toy_reconstructor
 
 PHOTOGRAPH = np.full((240, 320, 3), (200, 120, 40), np.uint8)
