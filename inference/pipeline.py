@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.alignment import window_from_detection
 from data.detection import Detection
 from data.detector import FaceDetector
 from data.image_io import UnreadableImageError, read_photograph
 from inference.budget import PixelBudget
-from inference.faces import FaceRequest
+from inference.faces import FaceRequest, find_faces
 from inference.inputs import InputImage
 from inference.jobs import FaceJob, FaceReconstructing, FaceRefining
 from inference.report import FaceEntry, ImageEntry, Status
@@ -171,9 +170,8 @@ class Pipeline:
             photograph = read_photograph(image.item.path)
             image.pixels = photograph.shape[0] * photograph.shape[1]
             self._budget.acquire(image.pixels)
-            detections = sorted(self._detector.detect(photograph), key=lambda found: -found.area_px)
-            image.image_srgb = photograph
-            image.detections = detections[:1] if self._largest_face else detections
+            detections = find_faces(self._detector, photograph, largest_face=self._largest_face)
+            image.image_srgb, image.detections = photograph, detections
         except UnreadableImageError as error:
             # Report, page and terminal put the file's name before the message.
             event = _Read(image, error.status, error.advice)
@@ -240,8 +238,7 @@ def describe(error: BaseException) -> str:
 
 def _request(image: _Progress, index: int) -> FaceRequest:
     assert image.image_srgb is not None
-    window = window_from_detection(image.detections[index])
-    return FaceRequest.in_photograph(image.image_srgb, window)
+    return FaceRequest.of_detection(image.image_srgb, image.detections[index])
 
 
 def not_done(item: InputImage) -> ImageEntry:

@@ -24,17 +24,17 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from data.alignment import window_from_detection
 from data.image_io import UnreadableImageError, find_images, read_photograph
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
+from inference.likeness import Likeness
 from inference.options import RELEASED_CHECKPOINT
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, RefineRequest
 from inference.refine_setup import build_stages, landmark_finder, load_options
-from inference.setup import Tools, load_tools
+from inference.setup import load_likeness
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
 from model.pictures.before_after import draw_before_after
@@ -86,10 +86,12 @@ class Measured:
 class Bench:
     """Refines faces as `infer.py --refine raytrace` does, and measures them."""
 
-    def __init__(self, tools: Tools, request: RefineRequest, options: RefineOptions, cache: TransportCache) -> None:
+    def __init__(
+        self, likeness: Likeness, request: RefineRequest, options: RefineOptions, cache: TransportCache
+    ) -> None:
         """Build the stages once, for all faces."""
-        self._tools, self._options = tools, options
-        self.model: MorphableModel = tools.faces.reconstructor.morphable_model
+        self._likeness, self._options = likeness, options
+        self.model: MorphableModel = likeness.morphable_model
         self._stages = build_stages(request, options, self.model, cache)
         self._find_landmarks = landmark_finder(request)
 
@@ -107,7 +109,7 @@ class Bench:
             {name: clock.around(name, stage) for name, stage in self._stages.items()},
             self._find_landmarks,
             size_px=self._options.window_px,
-            device=self._tools.device,
+            device=self._likeness.device,
         )
         refined = refiner.refine(job).refined
         assert refined is not None
@@ -135,12 +137,12 @@ class Bench:
 
     def _job(self, path: Path) -> FaceJob | None:
         image = read_photograph(path)
-        detections = self._tools.detector.detect(image)
+        detections = self._likeness.detector.detect(image)
         if not detections:
             return None
         largest = max(detections, key=lambda detection: detection.area_px)
-        request = FaceRequest.in_photograph(image, window_from_detection(largest))
-        (reconstruction,) = self._tools.faces.reconstruct([request])
+        request = FaceRequest.of_detection(image, largest)
+        (reconstruction,) = self._likeness.faces.reconstruct([request])
         return FaceJob(InputImage(path, path.name), 0, image, largest, request, reconstruction)
 
 
@@ -206,8 +208,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = load_options(request)
     if chosen.window is not None:
         options = replace(options, window_px=chosen.window)
-    cache = TransportCache(chosen.cache or Path(), options.cache_gb if chosen.cache else 0.0)
-    bench = Bench(load_tools(chosen.checkpoint, chosen.device), request, options, cache)
+    cache = TransportCache(chosen.cache, options.cache_gb)
+    bench = Bench(load_likeness(chosen.checkpoint, chosen.device), request, options, cache)
     run(bench, find_images(chosen.photographs)[: chosen.count], chosen.sheet)
 
 
