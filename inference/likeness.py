@@ -120,7 +120,7 @@ class Likeness:
         jobs: list[FaceJob] = []
         for start in range(0, len(detections), batch_size):
             jobs += self._jobs(image_srgb, path, detections[start : start + batch_size], start, network)
-        refined = jobs if refiner is None else [refiner.refine(job) for job in jobs]
+        refined = jobs if refiner is None else [job.refined_by(refiner) for job in jobs]
         return [Head.of(job, self._files, relit_px) for job in refined]
 
     def reconstructing(self, *, network: bool) -> FaceReconstructing:

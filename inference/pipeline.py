@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from common.errors import describe
 from data.detection import Detection
 from data.detector import FaceDetector
 from data.image_io import UnreadableImageError, read_photograph
 from inference.budget import PixelBudget
 from inference.faces import FaceRequest, find_faces
 from inference.inputs import InputImage
-from inference.jobs import FaceJob, FaceReconstructing, FaceRefining
+from inference.jobs import FaceJob, FaceReconstructing
+from inference.refining import FaceRefining
 from inference.report import FaceEntry, ImageEntry, Status
 
 _PIXELS_IN_MEMORY = 200_000_000
@@ -205,7 +207,7 @@ class Pipeline:
     def _refine_face(self, refiner: FaceRefining, image: _Progress, job: FaceJob, writers: ThreadPoolExecutor) -> None:
         """In the refining thread."""
         try:
-            job = refiner.refine(job)
+            job = job.refined_by(refiner)
         except Exception as error:
             self._events.put(_Written(image, job.index, None, describe(error)))
         else:
@@ -228,12 +230,6 @@ class Pipeline:
             image.faces[event.index] = event.entry
         image.waiting += 1
         return image if image.waiting == len(image.detections) else None
-
-
-def describe(error: BaseException) -> str:
-    """An unexpected error in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _request(image: _Progress, index: int) -> FaceRequest:

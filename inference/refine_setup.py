@@ -6,9 +6,7 @@ from importlib.util import find_spec
 
 import torch
 
-from inference.face_crop import Landmarks
-from inference.jobs import FaceJob
-from inference.landmark_sources import build_landmark_source
+from inference.landmark_sources import Finder, build_landmark_source
 from inference.options import CommandLineError
 from inference.refine import PathTracer, Refiner
 from inference.refine_options import PictureConfig, RefineOptions, read_refine_options
@@ -140,8 +138,8 @@ def _raytrace(options: RefineOptions, morphable_model: MorphableModel, cache: Tr
     return raytrace
 
 
-def landmark_finder(request: RefineRequest) -> Callable[[FaceJob], Landmarks]:
-    """What finds the landmarks of a job.
+def landmark_finder(request: RefineRequest) -> Finder | None:
+    """What finds the landmarks of a face; None where they are the network's.
 
     Raises:
         CommandLineError: If it cannot be used.

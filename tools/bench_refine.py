@@ -26,19 +26,19 @@ from jaxtyping import UInt8
 
 from data.image_io import UnreadableImageError, find_images, read_photograph
 from inference.faces import FaceRequest
-from inference.inputs import InputImage
-from inference.jobs import FaceJob
 from inference.likeness import Likeness
 from inference.options import RELEASED_CHECKPOINT
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, RefineRequest
 from inference.refine_setup import build_stages, landmark_finder, load_options
+from inference.refining import FacePhotograph
 from inference.setup import load_likeness
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
 from model.pictures.before_after import draw_before_after
 from model.pictures.relit import draw_relit
+from model.reconstructor import Reconstruction
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.refined import RefinedFace, Stage, StageAnswer
 from tools.refinement_psnr import psnr_figures
@@ -98,10 +98,10 @@ class Bench:
     def measure(self, path: Path) -> Measured | str:
         """The largest face of a photograph, or why there is none."""
         try:
-            job = self._job(path)
+            found = self._found(path)
         except UnreadableImageError as error:
             return str(error)
-        if job is None:
+        if found is None:
             return "no face was found"
         clock = Clock()
         refiner = Refiner(
@@ -111,8 +111,7 @@ class Bench:
             size_px=self._options.window_px,
             device=self._likeness.device,
         )
-        refined = refiner.refine(job).refined
-        assert refined is not None
+        refined = refiner.refine(*found).refined
         figures = psnr_figures(refined, clock.answers, self.model)
         last = refined.records[-1]
         for name in clock.seconds:
@@ -135,7 +134,7 @@ class Bench:
         cv2.putText(title, text, (4, _NAME_PX - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
         return np.concatenate((title, row)), spent
 
-    def _job(self, path: Path) -> FaceJob | None:
+    def _found(self, path: Path) -> tuple[FacePhotograph, Reconstruction] | None:
         image = read_photograph(path)
         detections = self._likeness.detector.detect(image)
         if not detections:
@@ -143,7 +142,7 @@ class Bench:
         largest = max(detections, key=lambda detection: detection.area_px)
         request = FaceRequest.of_detection(image, largest)
         (reconstruction,) = self._likeness.faces.reconstruct([request])
-        return FaceJob(InputImage(path, path.name), 0, image, largest, request, reconstruction)
+        return FacePhotograph(image, request.intrinsics_px, largest, path, path.name), reconstruction
 
 
 def _decibels(figures: dict[str, float]) -> str:

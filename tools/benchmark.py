@@ -24,10 +24,10 @@ from data.alignment import crop_image, window_from_detection
 from data.image_io import find_images, read_photograph
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
+from inference.jobs import FaceJob
 from inference.likeness import Likeness
 from inference.options import ALL_FORMATS, RELEASED_CHECKPOINT, Format
 from inference.outputs import FaceWriter
-from inference.pipeline import FaceJob
 from inference.setup import load_likeness
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.render.rasterizer import build_rasterizer
