@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from model.autograd import once_differentiable
 from model.render.cpu import blending, contours, kernels
 from model.render.rasterizer import NEAR_MM, Fragments
 
