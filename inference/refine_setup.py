@@ -1,25 +1,25 @@
 """Putting a run's refinement together: settings, landmarks, stages."""
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 
 import torch
 
-from inference.face_crop import Landmarks
-from inference.jobs import FaceJob
-from inference.landmark_sources import build_landmark_source
+from inference.landmark_sources import Finder, build_landmark_source
 from inference.options import CommandLineError
-from inference.path_traced import choose_path_tracer
-from inference.refine import Refiner
-from inference.refine_options import RefineOptions, read_refine_options
-from inference.refine_request import RefineRequest
-from inference.refined import Raytraced, Stage, StageAnswer
+from inference.refine import PathTracer, Refiner
+from inference.refine_options import PictureConfig, RefineOptions, read_refine_options
+from inference.refine_request import PathTrace, RefineRequest
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
 from model.identity import build_identity_network
+from model.pictures.path_traced import draw_path_traced
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.landmarks.fit import fit_landmarks
+from model.refine.mitsuba.variant import why_unavailable
 from model.refine.raster.fit import fit_raster
+from model.refine.refined import Raytraced, Stage, StageAnswer
 
 
 def load_options(request: RefineRequest) -> RefineOptions:
@@ -73,6 +73,24 @@ def build_refiner(
     )
 
 
+def choose_path_tracer(asked: PathTrace, config: PictureConfig, morphable_model: MorphableModel) -> PathTracer | None:
+    """What draws the pictures, None if nothing shall; says in one line why `auto` draws none.
+
+    Raises:
+        CommandLineError: If they are insisted on and cannot be drawn.
+    """
+    if asked == "no":
+        return None
+    reason = why_unavailable()
+    if reason is None:
+        size_px, samples = config.path_traced_px, config.path_traced_samples
+        return lambda refined: draw_path_traced(refined, morphable_model, size_px, samples)
+    if asked == "yes":
+        raise CommandLineError(f"--path-trace yes: {reason}")
+    print(f"no path-traced pictures: {reason}", file=sys.stderr)
+    return None
+
+
 def build_stages(
     request: RefineRequest, options: RefineOptions, morphable_model: MorphableModel, cache: TransportCache
 ) -> dict[str, Stage]:
@@ -120,8 +138,8 @@ def _raytrace(options: RefineOptions, morphable_model: MorphableModel, cache: Tr
     return raytrace
 
 
-def landmark_finder(request: RefineRequest) -> Callable[[FaceJob], Landmarks]:
-    """What finds the landmarks of a job.
+def landmark_finder(request: RefineRequest) -> Finder | None:
+    """What finds the landmarks of a face; None where they are the network's.
 
     Raises:
         CommandLineError: If it cannot be used.

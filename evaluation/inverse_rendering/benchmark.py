@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from evaluation.inverse_rendering.faces import BenchmarkFace
 from evaluation.inverse_rendering.metrics import SkinFigures, psnr_db, skin_figures
 from evaluation.inverse_rendering.truth import TEXEL_GRID
-from model.export.atlas import Atlas, build_atlas
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas, build_atlas
 from model.refine.face import FaceCrop, FittedFace
 from model.render.color import linear_to_srgb
 from model.render.renderer import Renderer

@@ -16,14 +16,14 @@ from common.atomic import atomic_path
 from evaluation.inverse_rendering.lights import SceneLight, hard_light, smooth_light
 from evaluation.inverse_rendering.skin import paint_skin
 from evaluation.inverse_rendering.truth import LEAST_COSINE, TexelTruth, face_triangles, texel_truth
-from model.export.appearance import Appearance
-from model.export.atlas import Atlas, build_atlas
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
 from model.geometry.camera import project
 from model.geometry.mesh import vertex_normals
 from model.geometry.rotation import rotation_from_euler
+from model.look.appearance import Appearance
+from model.look.atlas import Atlas, build_atlas
 from model.parameters import FaceParameters
 from model.refine.face import FittedFace
 from model.refine.mitsuba.scene import PathTraced, render

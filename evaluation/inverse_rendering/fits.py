@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from evaluation.inverse_rendering.benchmark import Fit, FoundSkin
-from model.export.appearance import Appearance
 from model.face.morphable_model import MorphableModel
+from model.look.appearance import Appearance
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.raytrace.config import RaytraceConfig
 

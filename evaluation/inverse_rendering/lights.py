@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.light_basis import latlong_directions
 
 ROWS, COLUMNS = 32, 64
@@ -18,7 +18,7 @@ class SceneLight:
     """Light in camera space.
 
     Attributes:
-        environment_linear: Latitude-longitude radiance, `model.export.appearance`.
+        environment_linear: Latitude-longitude radiance, `model.look.appearance`.
         lamps: Small discs that throw hard shadows.
     """
 

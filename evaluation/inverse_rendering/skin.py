@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
-from model.export.atlas import Atlas
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas
 
 _MELANIN = np.array([0.55, 0.85, 1.10], np.float32)
 _BLOOD = np.array([0.12, 1.00, 0.75], np.float32)

@@ -12,7 +12,7 @@ from evaluation.inverse_rendering.benchmark import unit_srgb
 from evaluation.inverse_rendering.faces import BenchmarkFace
 from evaluation.metrics import landmark_box
 from inference.faces import FaceRequest
-from inference.setup import Tools
+from inference.likeness import Likeness
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
 from model.geometry.camera import default_intrinsics, project
@@ -26,16 +26,16 @@ from model.refine.raster.fit import RasterFitConfig, fit_raster
 class ExactGeometry:
     """The true head before the true camera, with the network's albedo and light."""
 
-    def __init__(self, model: MorphableModel, tools: Tools) -> None:
+    def __init__(self, model: MorphableModel, likeness: Likeness) -> None:
         """Take the head and the network."""
-        self._model, self._tools = model, tools
+        self._model, self._likeness = model, likeness
 
     def __call__(self, face: BenchmarkFace) -> tuple[FaceCrop, FittedFace]:
         """A `Start`."""
         truth = face.truth
         points_px = true_landmarks_px(face, self._model)
         request = FaceRequest(face.photograph_srgb, window_from_landmarks(points_px), face.intrinsics_px)
-        answer = self._tools.faces.reconstruct([request])[0]
+        answer = self._likeness.faces.reconstruct([request])[0]
         parameters = replace(truth.parameters, albedo=answer.parameters.albedo, lighting=answer.parameters.lighting)
         refinement = truth.refinement
         if refinement is not None and answer.refinement is not None:
@@ -53,19 +53,19 @@ class OwnGeometry:
     """As `infer.py --refine raytrace` comes to it: detector, network, landmark fit, raster fit; the camera unknown."""
 
     def __init__(
-        self, model: MorphableModel, tools: Tools, landmarks: LandmarkFitConfig, raster: RasterFitConfig
+        self, model: MorphableModel, likeness: Likeness, landmarks: LandmarkFitConfig, raster: RasterFitConfig
     ) -> None:
         """Take the head, the network and the settings of the stages before."""
-        self._model, self._tools = model, tools
+        self._model, self._likeness = model, likeness
         self._landmarks, self._raster = landmarks, raster
 
     def __call__(self, face: BenchmarkFace) -> tuple[FaceCrop, FittedFace]:
         """A `Start`; where the detector finds no face, the network is shown it."""
         points_px = true_landmarks_px(face, self._model)
-        found = best_detection(self._tools.detector, face.photograph_srgb, landmark_box(points_px))
+        found = best_detection(self._likeness.detector, face.photograph_srgb, landmark_box(points_px))
         window = window_from_landmarks(points_px) if found is None else window_from_detection(found)
         request = FaceRequest.in_photograph(face.photograph_srgb, window)
-        answer = self._tools.faces.reconstruct([request])[0]
+        answer = self._likeness.faces.reconstruct([request])[0]
         size = len(face.photograph_srgb)
         crop = _crop(face, answer.landmarks68_image[0, :, :2].numpy(), default_intrinsics(size, size))
         fitted, _ = fit_landmarks(self._model, crop, _fitted(answer, crop), self._landmarks)

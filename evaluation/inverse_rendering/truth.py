@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from model.export.appearance import Appearance
-from model.export.atlas import build_atlas
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
+from model.look.appearance import Appearance
+from model.look.atlas import build_atlas
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.light_basis import fibonacci_directions
 from model.refine.raytrace.pixel_surface import HeadGeometry, ShadingPoints, offset_origins

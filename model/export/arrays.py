@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from common.atomic import atomic_path
-from model.export.appearance import Appearance
-from model.export.face_result import FaceResult
+from model.look.appearance import Appearance
+from model.look.face_result import FaceResult
 
 
 def write_arrays(result: FaceResult, path: Path, appearance: Appearance | None = None) -> None:

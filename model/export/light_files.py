@@ -8,7 +8,7 @@ import OpenEXR
 from jaxtyping import Float
 
 from common.atomic import atomic_path
-from model.export.appearance import Appearance
+from model.look.appearance import Appearance
 
 LIGHTS_FORMAT = "likeness-lights-1"
 

@@ -16,6 +16,7 @@ from evaluation.scans_data import AnsweredHead, read_scans
 from evaluation.scans_table import format_scans
 from evaluation.surface_distance import Surface
 from inference.faces import FaceReconstructor
+from inference.likeness import Likeness
 from model.checkpoint import DEFAULT_CHECKPOINT
 from model.face.assets import load_head
 from model.face.morphable_model import MorphableModel
@@ -91,14 +92,15 @@ def test_the_largest_face_is_answered_and_a_picture_without_one_is_missed(tmp_pa
     heads, pictures = read_scans(folder)
     reconstructor = toy_reconstructor()
     model = reconstructor.morphable_model
-    faces = FaceReconstructor(reconstructor, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    faces = FaceReconstructor(reconstructor, cpu)
     boxes = [(10.0, 10.0, 20.0, 20.0), (180.0, 60.0, 270.0, 180.0)]
-    found = Reconstructing(faces, Told(boxes), model)(pictures[0])
+    found = Reconstructing(Likeness(Told(boxes), faces, cpu), model)(pictures[0])
     assert found is not None
     # An untrained network answers with the mean head.
     np.testing.assert_allclose(found.neutral_mm, model.mean_mm.numpy(), atol=1e-4)
     np.testing.assert_allclose(found.neutral_landmarks7_mm, heads[0].landmarks7_mm, atol=1e-4)
-    assert Reconstructing(faces, Told([]), model)(pictures[0]) is None
+    assert Reconstructing(Likeness(Told([]), faces, cpu), model)(pictures[0]) is None
     results = list(evaluate_pictures(pictures, lambda picture: found if picture.name == "toy_0" else None))
     text = format_scans(results, evaluate_yardsticks(heads, model))
     assert "missed 1 of 2 pictures: toy_40" in text

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from model.export.appearance import Appearance, Lamp
 from model.geometry.mesh import vertex_normals
+from model.look.appearance import Appearance, Lamp
 from model.refine.mitsuba.variant import LEAST_LLVM, LLVM_VARIABLE, MitsubaUnavailableError, find_llvm, why_unavailable
 from model.refine.raytrace.pixel_surface import HeadGeometry
 
@@ -72,7 +72,7 @@ def render(
 
     Args:
         geometry: The head.
-        appearance: Maps and light, both in the conventions of `model.export.appearance`; lamps face the middle of the
+        appearance: Maps and light, both in the conventions of `model.look.appearance`; lamps face the middle of the
             head.
         intrinsics_px: Camera of the picture; square pixels.
         size_px: Side of the picture.

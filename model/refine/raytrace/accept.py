@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.appearance import Appearance
 from model.geometry.mesh import Mesh, vertex_normals
+from model.look.appearance import Appearance
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.pixel_surface import PixelSurface
 from model.render.lighting import shade

@@ -2,7 +2,7 @@
 
 Convention: camera space; a direction points from the head towards where the light comes from; values are radiance, and
 a light is `(K, 3)` coefficients, one column per colour channel. Latitude-longitude pictures are those of
-`model.export.appearance`: row 0 looks up (+y), the middle column looks along -z, columns go on towards +x.
+`model.look.appearance`: row 0 looks up (+y), the middle column looks along -z, columns go on towards +x.
 """
 
 import math

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.config import LightConfig
 from model.refine.raytrace.light_basis import (
     GaussianLight,

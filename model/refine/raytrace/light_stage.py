@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.pixel_surface import OFFSET_MM, ShadingPoints
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import GlossyTables, cosines, ggx, unblocked

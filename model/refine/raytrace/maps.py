@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.atlas import Atlas
-from model.export.completion import continue_difference
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas
+from model.look.completion import continue_difference
 from model.refine.raytrace.materials import Materials, changed, region_shares, sample_texture
 from model.refine.raytrace.skin_problem import SkinProblem
 
@@ -22,7 +22,7 @@ _KNOWN_EDGE_TEXELS = 3.0
 
 @dataclass(frozen=True)
 class SkinMaps:
-    """Maps of `model.export.appearance.Appearance` but for the light, and the diffuse albedo by vertex."""
+    """Maps of `model.look.appearance.Appearance` but for the light, and the diffuse albedo by vertex."""
 
     diffuse_linear: Float[np.ndarray, "texture texture 3"]
     specular_f0: Float[np.ndarray, "texture texture"]

@@ -33,7 +33,7 @@ class HeadGeometry:
 
     @property
     def middle_mm(self) -> Float[Tensor, "3"]:
-        """Mean of the vertices: what lamps face (`model.export.appearance.Lamp`)."""
+        """Mean of the vertices: what lamps face (`model.look.appearance.Lamp`)."""
         return self.vertices_mm.detach().float().cpu().mean(0)
 
 

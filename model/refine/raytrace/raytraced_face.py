@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.appearance import Appearance
+from model.look.appearance import Appearance
 from model.refine.face import FittedFace
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.bounce import seen_vertices
 from model.refine.raytrace.light_basis import latlong_directions
 from model.refine.raytrace.light_stage import disc_points
@@ -90,7 +90,7 @@ def relight(
         surface: What the camera sees: the whole head, eyes and all.
         rays: The head.
         reflectance: Of the samples.
-        environment_linear: Radiance, latitude-longitude as in `model.export.appearance`; None for darkness.
+        environment_linear: Radiance, latitude-longitude as in `model.look.appearance`; None for darkness.
         lamps: Area lights that face the head.
         config: How carefully.
         vertex_albedo: Albedo of the whole head for light from face to face; none is reflected without.

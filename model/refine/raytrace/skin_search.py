@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.appearance import Appearance
-from model.export.atlas import Atlas
 from model.face.morphable_model import MorphableModel
+from model.look.appearance import Appearance
+from model.look.atlas import Atlas
 from model.refine.face import FittedFace
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.descent import History

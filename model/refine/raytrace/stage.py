@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from model.export.atlas import Atlas, build_atlas
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas, build_atlas
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.raytrace.accept import harmonic_radiance, what_is_wrong
 from model.refine.raytrace.config import RaytraceConfig

@@ -23,9 +23,9 @@ from evaluation.inverse_rendering.fits import FULL, WITHOUT_VISIBILITY, as_fit, 
 from evaluation.inverse_rendering.lights import hard_light, smooth_light
 from evaluation.inverse_rendering.table import format_inverse_rendering, format_result
 from evaluation.inverse_rendering.truth import LEAST_COSINE, TEXEL_GRID, texel_truth
-from model.export.appearance import Lamp
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import project
+from model.look.appearance import Lamp
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.mitsuba.scene import PathTraced
 from model.refine.raytrace.config import RaytraceConfig

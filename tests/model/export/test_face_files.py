@@ -10,10 +10,10 @@ import torch
 import trimesh
 
 from model.export.face_files import FaceFiles
-from model.export.face_result import FaceResult, face_result
-from model.export.texture import unwrap
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import default_intrinsics
+from model.look.face_result import FaceResult, face_result
+from model.look.texture import unwrap
 from model.parameters import FaceParameters
 from tests.small_world import toy_reconstructor
 

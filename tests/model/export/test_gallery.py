@@ -9,9 +9,9 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from model.export.atlas import Atlas
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import PAGE_FILES
+from model.look.atlas import Atlas
 from model.reconstructor import Reconstructor
 from tests.small_gallery import AWFUL_NAME, FAILED_NAME, toy_face, write_results
 from tests.small_world import toy_reconstructor

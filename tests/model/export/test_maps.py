@@ -11,10 +11,10 @@ import OpenEXR
 import pytest
 from PIL import Image
 
-from model.export.appearance import Appearance, Lamp
 from model.export.face_files import FaceFiles
 from model.export.light_files import write_environment
 from model.export.maps import LARGEST_F0, quantize
+from model.look.appearance import Appearance, Lamp
 from tests.small_gallery import toy_face
 from tests.small_world import toy_reconstructor
 

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.appearance import Appearance, Lamp
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import project
 from model.geometry.mesh import vertex_normals
 from model.geometry.rotation import rotation_from_euler
+from model.look.appearance import Appearance, Lamp
 from model.refine.mitsuba import scene as scene_module
 from model.refine.mitsuba.scene import render, start_mitsuba, surface_buffers
 from model.refine.mitsuba.variant import MitsubaUnavailableError, why_unavailable

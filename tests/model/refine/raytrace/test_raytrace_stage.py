@@ -8,8 +8,8 @@ import torch
 
 pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
-from model.export.appearance import Appearance
 from model.face.refinement import Refinement
+from model.look.appearance import Appearance
 from model.refine.face import StageRecord
 from model.refine.raytrace import light_setup
 from model.refine.raytrace.accept import what_is_wrong

@@ -6,7 +6,7 @@ import torch
 
 pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.environments import ENVIRONMENTS, turning_light
 from model.refine.raytrace.light_basis import GaussianLight, environment, latlong_directions
 from model.refine.raytrace.light_stage import LightStage

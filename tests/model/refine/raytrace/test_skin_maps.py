@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.export.atlas import Atlas, build_atlas
+from model.look.atlas import Atlas, build_atlas
 from model.refine.raytrace.maps import SkinMaps, skin_maps
 from model.refine.raytrace.materials import REGIONS, Materials, statistical_materials
 from model.refine.raytrace.skin_problem import SkinProblem

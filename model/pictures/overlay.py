@@ -1,20 +1,17 @@
-"""`overlay.jpg`: the photograph, the geometry over it, and the textured head from three sides."""
+"""The photograph, the geometry over it, and the textured head from three sides: `overlay.jpg`."""
 
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
-from common.atomic import atomic_path
-from model.export.atlas import Atlas
-from model.export.face_result import FaceResult
 from model.geometry.camera import crop_intrinsics, project
 from model.geometry.rotation import rotation_from_euler
+from model.look.atlas import Atlas
+from model.look.face_result import FaceResult
 from model.render.color import linear_to_srgb
 from model.render.lighting import neutral_lighting
 from model.render.rasterizer import build_rasterizer
@@ -27,18 +24,16 @@ _BACKGROUND = 0.93
 _BEYOND_PHOTOGRAPH = (237, 237, 237)
 
 
-def write_overlay(
+def draw_overlay(
     result: FaceResult,
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     texture_srgb: UInt8[np.ndarray, "size size 3"],
     atlas: Atlas,
-    path: Path,
-) -> None:
-    """Draw the five pictures side by side and write them as a JPEG."""
+) -> UInt8[np.ndarray, "tile width 3"]:
+    """Draw the five pictures side by side."""
     tiles = [*_on_photograph(result, photograph_srgb)]
     tiles += [_turned(result, texture_srgb, atlas, yaw) for yaw in _YAWS_DEGREES]
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.concatenate(tiles, axis=1)).save(temporary, "JPEG", quality=92)
+    return np.concatenate(tiles, axis=1)
 
 
 def _on_photograph(

@@ -1,20 +1,16 @@
-"""`before_after.jpg`: what a refinement changed, side by side and named."""
-
-from pathlib import Path
+"""What a refinement changed, side by side and named: `before_after.jpg`."""
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
-from PIL import Image
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from common.atomic import atomic_path
-from inference.pictures import BACKGROUND, as_bytes, over_background, titled, to_srgb
-from inference.refined import Raytraced, RefinedFace
-from inference.relit import in_own_light
 from model.face.morphable_model import MorphableModel
+from model.pictures.drawing import BACKGROUND, as_bytes, over_background, titled, to_srgb
+from model.pictures.relit import in_own_light
 from model.refine.face import FaceCrop, FittedFace
+from model.refine.refined import Raytraced, RefinedFace
 from model.render.color import luminance
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
@@ -25,8 +21,8 @@ _LEAST_ALBEDO = 0.02
 
 
 @torch.no_grad()
-def write_before_after(refined: RefinedFace, morphable_model: MorphableModel, path: Path) -> None:
-    """Draw photograph, rendering before and after, diffuse albedo, shading and error, as a JPEG.
+def draw_before_after(refined: RefinedFace, morphable_model: MorphableModel) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw photograph, rendering before and after, diffuse albedo, shading and error.
 
     The error is the mean absolute difference of photograph and last rendering in sRGB, four times, black to yellow,
     where nothing hides the face.
@@ -56,8 +52,7 @@ def write_before_after(refined: RefinedFace, morphable_model: MorphableModel, pa
     pictures = [titled(as_bytes(tile), title) for title, tile in tiles.items()]
     heat = cv2.applyColorMap(as_bytes(_ERROR_GAIN * error), cv2.COLORMAP_INFERNO)[..., ::-1]
     pictures.append(titled(heat, "error x 4"))
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.concatenate(pictures, axis=1)).save(temporary, "JPEG", quality=92)
+    return np.concatenate(pictures, axis=1)
 
 
 def _raytraced(

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csc_matrix, csr_matrix
 
-from model.export.completion import graph_laplacian
 from model.face.morphable_model import MorphableModel
+from model.look.completion import graph_laplacian
 from model.render.rasterizer import build_rasterizer
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.export.completion import continue_difference, graph_laplacian, spread
+from model.look.completion import continue_difference, graph_laplacian, spread
 
 
 def strip(length: int) -> np.ndarray:

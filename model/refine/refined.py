@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from data.alignment import CropWindow
-from model.export.appearance import Appearance
+from model.look.appearance import Appearance
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 
 
@@ -51,8 +50,7 @@ class RefinedFace:
     """What became of a face.
 
     Attributes:
-        window: The window of the photograph that it was fitted in.
-        crop: Its pixels.
+        crop: The window of the photograph that it was fitted in.
         start: The face before: the network's, or without it what the first stage made of the mean head.
         fitted: The face now.
         records: What each stage says of itself.
@@ -60,7 +58,6 @@ class RefinedFace:
         path_traced_srgb: The head in its light by a path tracer, if one was asked.
     """
 
-    window: CropWindow
     crop: FaceCrop
     start: FittedFace
     fitted: FittedFace

@@ -1,26 +1,23 @@
-"""`relit.jpg`: the head in three environments and under one lamp that turns about it, with its own shadows."""
+"""The head in three environments and under one lamp that turns about it, with its own shadows: `relit.jpg`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from PIL import Image
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, max_pool2d
 
-from common.atomic import atomic_path
-from inference.pictures import as_bytes, over_background, titled, to_srgb
-from inference.refined import Raytraced, RefinedFace
-from model.export.appearance import Appearance, Lamp
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import crop_intrinsics
+from model.look.appearance import Appearance, Lamp
+from model.pictures.drawing import as_bytes, over_background, titled, to_srgb
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.environments import AMBIENT_OF_TURNING_LIGHT, ENVIRONMENTS, turning_light
 from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, pixel_surface
 from model.refine.raytrace.relight import RelightConfig, SurfaceReflectance, relight
+from model.refine.refined import Raytraced, RefinedFace
 
 _PLACES = 4
 """Of the turning lamp."""
@@ -30,17 +27,16 @@ _CARE_OF_ONE_PICTURE = RelightConfig(directions=256, lamp_samples=8, bounce_dire
 
 
 @torch.no_grad()
-def write_relit(
-    refined: RefinedFace, raytraced: Raytraced, morphable_model: MorphableModel, size_px: int, path: Path
-) -> None:
-    """Draw the strip as a JPEG.
+def draw_relit(
+    refined: RefinedFace, raytraced: Raytraced, morphable_model: MorphableModel, size_px: int
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw the strip.
 
     Args:
         refined: The face.
         raytraced: Its skin.
         morphable_model: Its head.
         size_px: Side of each picture.
-        path: The file.
 
     Raises:
         ImportError: If there is nothing to trace rays with.
@@ -53,8 +49,7 @@ def write_relit(
         pictures[f"lamp {step + 1}"] = scene.lit(ambient, (lamp,), _CARE)
     mask = _closed(scene.surface.coverage())[..., None]
     tiles = [titled(as_bytes(over_background(to_srgb(picture), mask)), name) for name, picture in pictures.items()]
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.concatenate(tiles, axis=1)).save(temporary, "JPEG", quality=92)
+    return np.concatenate(tiles, axis=1)
 
 
 @torch.no_grad()

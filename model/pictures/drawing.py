@@ -1,4 +1,4 @@
-"""Small things that the pictures of a refinement share."""
+"""Small things that the pictures of a refinement share: colours, titles, backgrounds."""
 
 import cv2
 import numpy as np

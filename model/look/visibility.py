@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from model.export.face_result import FaceResult
+from model.look.face_result import FaceResult
 from model.render.rasterizer import build_rasterizer
 
 _LARGEST_DEPTH_GAP_MM, _LARGEST_GAP_BEHIND_MM = 4.0, 0.8

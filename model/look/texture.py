@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from common.photograph import has_color
-from model.export.atlas import Atlas
-from model.export.completion import continue_difference, spread
-from model.export.face_result import FaceResult
-from model.export.visibility import visibility
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
+from model.look.atlas import Atlas
+from model.look.completion import continue_difference, spread
+from model.look.face_result import FaceResult
+from model.look.visibility import visibility
 from model.render.color import linear_to_srgb, luminance
 from model.render.lighting import shade
 

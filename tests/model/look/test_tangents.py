@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.export.tangents import vertex_tangents
+from model.look.tangents import vertex_tangents
 
 SQUARE = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
 FACES = np.array([[0, 1, 2], [0, 2, 3]])
