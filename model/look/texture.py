@@ -52,12 +52,14 @@ def unwrap(
         morphable_model: Its head, for the mirror table and the regions.
         atlas: Its texture space.
     """
+    # Per vertex, sRGB in [0, 1]: what the model says of it.
     mirror = morphable_model.mirror.cpu().numpy()
     normals = vertex_normals(torch.from_numpy(result.vertices_camera_mm)[None], morphable_model.faces.cpu())
     model = _shaded(result, normals)
     if not has_color(photograph_srgb):
         # A black-and-white photograph's head must not be coloured beyond it.
         model = np.repeat(luminance(torch.from_numpy(model)).numpy()[:, None], 3, axis=1)
+    # Per vertex, what the photograph shows (sRGB), and how well, in [0, 1]: `here` at it, `there` at its mirror vertex.
     photograph = _sample(photograph_srgb, result.vertices_image[:, :2])
     mouth = _region(morphable_model, "mouth_inner") | _region(morphable_model, "teeth")
     behind = _region(morphable_model, "eyes") | mouth
@@ -69,10 +71,11 @@ def unwrap(
     ears = _region(morphable_model, "ears")
     here *= _plausible(photograph, tone * model, ears)
     there = (1.0 - here) * here[mirror]
+    # Per vertex, a factor in sRGB: the light on this side over that on the mirror side.
     # One factor for all channels: the estimated colour of the light differs between the sides by more than it should.
     brightness = model.mean(1, keepdims=True)
     relit = np.clip(brightness / np.clip(brightness[mirror], 0.02, None), *_RELIGHTING)
-    # What the photograph adds to the model, known on the seen vertices, is continued over the others.
+    # Per vertex, sRGB: what the photograph adds to the model, known on the seen vertices, is continued over the others.
     # Not within the mouth: lips, teeth and gums lie too close together there to be told apart by an inexact fit.
     known = (here + there).clip(max=1.0) * ~mouth
     mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)
@@ -82,10 +85,12 @@ def unwrap(
     # (the soft mask's upper half, so that its edge lies within the region).
     hidden_ears = np.clip(2.0 * spread(ears * (1.0 - known), atlas.laplacian, rings=16)[:, None] - 1.0, 0.0, 1.0)
     added = added * (1.0 - hidden_ears) + far * hidden_ears
+    # Per texel of the atlas: how far here and there count, and the three colours in sRGB that are mixed.
     weights = atlas.sample(np.stack([here, there], axis=1))
     from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
     from_mirror = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2]) * atlas.sample(relit)
     base = np.clip(atlas.sample(model + added), 0.0, 1.0)
+    # The mix; what neither side shows is left to the model. Then the texels become a picture.
     weights = np.concatenate([weights, 1.0 - weights.sum(1, keepdims=True)], axis=1).clip(0.0, 1.0)
     color = from_photograph * weights[:, :1] + from_mirror * weights[:, 1:2] + base * weights[:, 2:]
     return Texture(_fill(color, atlas), _fill(weights, atlas))

@@ -90,13 +90,17 @@ class SkinSearch:
 
     def run(self) -> None:
         """Light with the statistical albedo; then texture, light and materials in turns."""
+        # Light (linear radiance of the basis lights) and albedo coefficients, in closed form, without a texture.
         self._solve()
         for turn in range(self._config.rounds):
+            # Light and coefficients together by gradient descent, with the texture as it is.
             self._move_light()
             if turn == 0:
                 self.statistical_db = self.problem.psnr_db(self.radiance())
+            # F0 and roughness of each region, with light and linear albedo held.
             albedo = self.albedo_linear()
             self._factors.fit(self.problem, self._base, self.light, albedo, self.history)
+            # A factor on the linear albedo for each texel, with light and materials held.
             self._fill_texture()
 
     @torch.no_grad()
