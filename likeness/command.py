@@ -25,7 +25,14 @@ def main(arguments: list[str] | None = None) -> int:
     if name == "--version":
         print(f"likeness {VERSION}")
         return 0
-    program = _program(name)
+    try:
+        program = _program(name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "likeness"):
+            raise
+        print(f"likeness {name} needs the package {package}: pip install 'likeness[train]'", file=sys.stderr)
+        return 2
     if program is None:
         print(f"{USAGE}\nlikeness: {repr(name) + ' is no command' if name else 'which command?'}", file=sys.stderr)
         return 2

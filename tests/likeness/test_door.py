@@ -71,3 +71,14 @@ def test_each_program_has_its_word(
     monkeypatch.chdir(tmp_path)
     assert main(words) == code
     assert said in capsys.readouterr().err
+
+
+def test_a_program_without_its_packages_says_how_to_get_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'lightning'", name="lightning.pytorch")
+
+    monkeypatch.setattr("likeness.command._program", missing)
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err == "likeness train needs the package lightning: pip install 'likeness[train]'\n"
