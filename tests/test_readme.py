@@ -77,3 +77,10 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert place.exists(), f"{page.name}: {target} is missing"
         if anchor:
             assert anchor in anchors(place), f"{page.name}: {target} has no heading {anchor}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != README], ids=lambda page: page.name)
+def test_a_page_says_first_what_it_helps_to_do(page: Path) -> None:
+    title, opening, *_ = page.read_text(encoding="utf-8").split("\n\n")
+    assert title.startswith("# ")
+    assert opening.startswith("This page helps you")
