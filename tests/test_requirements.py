@@ -1,5 +1,6 @@
 """The three sets of requirements: each is whole, and infer.py needs nothing beyond the first of them."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -108,15 +109,32 @@ def test_the_extras_of_the_package_are_the_sets() -> None:
     assert direct(extras["develop"]) <= train | develop
 
 
+def copy_of_the_image(folder: Path) -> Path:
+    """What .dockerignore lets into the image, without the repository around it."""
+    lines = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for pattern in (line[1:] for line in lines if line.startswith("!")):
+        found = list(REPOSITORY.glob(pattern))
+        assert found, f".dockerignore names {pattern}, which is not there"
+        for source in found:
+            target = folder / source.relative_to(REPOSITORY)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(source, target)
+    return folder
+
+
 @pytest.mark.slow
-def test_a_head_is_made_without_what_the_other_sets_bring(tmp_path: Path) -> None:
+def test_the_image_makes_a_head_without_what_the_other_sets_bring(tmp_path: Path) -> None:
     refused = modules_beyond_run()
     assert {"lightning", "wandb", "webdataset", "albumentations", "mitsuba", "skimage", "pytest"} <= refused
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "photo.png")
     checkpoint = any_checkpoint(tmp_path / "checkpoint")
     options = ["--images", tmp_path / "photo.png", "--output", tmp_path / "results", "--checkpoint", checkpoint]
     command = [sys.executable, "-c", BLOCKED_INFER, *sorted(refused), "--", *map(str, options), "--device", "cpu"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    place = copy_of_the_image(tmp_path / "app")
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "results" / "photo.png" / "face0" / "mesh.glb").is_file()
 
