@@ -18,9 +18,12 @@ from inference.options import RELEASED_CHECKPOINT
 from inference.transport_cache import CACHE_FOLDER
 from model.checkpoint import load_reconstructor
 
-pytestmark = pytest.mark.skipif(
-    not (RELEASED_CHECKPOINT / "config.json").is_file(), reason="the released checkpoint is not in this checkout"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (RELEASED_CHECKPOINT / "config.json").is_file(), reason="the released checkpoint is not in this checkout"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
