@@ -31,6 +31,7 @@ def test_the_table_of_a_folder_is_printed(tmp_path: Path, checkpoint: Path, caps
     assert "true boxes" in text
 
 
+@pytest.mark.slow
 def test_scans_are_measured_by_the_model_and_from_a_folder(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

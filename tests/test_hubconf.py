@@ -31,6 +31,7 @@ def test_it_offers_the_network_and_the_whole_and_nothing_else() -> None:
     assert sorted(torch.hub.list(str(REPOSITORY), source="local")) == ["likeness", "likeness_s"]
 
 
+@pytest.mark.slow
 def test_it_works_beside_modules_of_the_same_names_and_leaves_them_to_the_user(tmp_path: Path) -> None:
     folder = own_folder(tmp_path / "own")
     checkpoint = any_checkpoint(tmp_path)
@@ -55,6 +56,7 @@ assert window_from_detection(head.detection).side_px > 50.0
     np.testing.assert_array_equal(np.load(folder / "vertices.npy"), here.result.vertices_camera_mm)
 
 
+@pytest.mark.slow
 def test_scripts_of_the_first_release_find_what_they_import_where_nobody_else_has_the_name(tmp_path: Path) -> None:
     script = f"""
 import sys, torch

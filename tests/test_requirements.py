@@ -82,6 +82,7 @@ def test_every_package_is_pinned_once() -> None:
     assert sorted(named) == sorted(set(named))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_each_set_pins_all_that_its_packages_need(name: str) -> None:
     own = {package for each in SETS[: SETS.index(name) + 1] for package in pins(each)}

@@ -2,8 +2,7 @@
 
     python -m tools.api_pages --output build/api    (make docs)
 
-Half a minute. Exit code 1 if pdoc warns of anything, such as a module that cannot be imported or a type that is not
-there.
+Half a minute. Exit code 1 if a module cannot be imported or pdoc warns of anything, such as a type that is not there.
 """
 
 import sys
@@ -29,6 +28,9 @@ def make_pages(modules: Sequence[str], output: Path) -> list[str]:
 
     Returns:
         What pdoc warned of, none if all is well.
+
+    Raises:
+        RuntimeError: If a module cannot be imported.
     """
     pdoc.render.configure(docformat="google", search=True, show_source=True)
     with warnings.catch_warnings(record=True) as told:

@@ -52,6 +52,7 @@ def carried(answer: AnsweredHead, motion: Similarity) -> AnsweredHead:
     )
 
 
+@pytest.mark.slow
 def test_a_head_against_itself_is_exact() -> None:
     errors = measure(ANSWER, SCAN)
     for distances in (errors.neutral, errors.neutral_metrical, errors.posed, errors.posed_metrical):
@@ -61,6 +62,7 @@ def test_a_head_against_itself_is_exact() -> None:
     np.testing.assert_allclose(astuple(errors.depths), 0.0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_scale_turn_and_shift_do_not_count_and_the_metrical_variant_sees_the_scale() -> None:
     rotation = Rotation.from_euler("xyz", [20.0, -35.0, 10.0], degrees=True).as_matrix()
     errors = measure(carried(ANSWER, Similarity(1.1, rotation, np.array([30.0, -40.0, 500.0]))), SCAN)
@@ -74,6 +76,7 @@ def test_scale_turn_and_shift_do_not_count_and_the_metrical_variant_sees_the_sca
     np.testing.assert_allclose(astuple(rigid.posed_metrical), 0.0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_neutral_and_posed_are_measured_apart_and_a_nose_2_mm_forward_is_plus_2() -> None:
     x, y, _ = ANSWER.posed_mm.T
     bump = 2.0 * np.exp(-((x / 10.0) ** 2) - ((y - NOSE[0]) / 6.0) ** 2)
@@ -110,6 +113,7 @@ def test_the_largest_face_is_answered_and_a_picture_without_one_is_missed(tmp_pa
     assert row.split()[1:4] == ["0.00", "0.00", "0.00"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_count", [False, True])
 def test_a_fit_of_another_head_model_is_left_out(same_count: bool) -> None:
     model = toy_reconstructor().morphable_model
@@ -120,6 +124,7 @@ def test_a_fit_of_another_head_model_is_left_out(same_count: bool) -> None:
     assert "left out" in format_scans([], [yardstick])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SCANS.is_dir(), reason=f"the scans are not here: {SCANS}")
 @pytest.mark.skipif(not DEFAULT_HEAD.is_file(), reason="the head model is not in this checkout")
 def test_the_registered_heads_lie_closer_to_the_scans_than_the_mean_head() -> None:

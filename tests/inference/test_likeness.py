@@ -38,6 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_saved_head_is_what_infer_writes_to_the_byte(likeness: Likeness, checkpoint: Path, tmp_path: Path) -> None:
     Image.fromarray(two_faces()).save(tmp_path / "two.png")
     options = ["--images", str(tmp_path / "two.png"), "--checkpoint", str(checkpoint), "--device", "cpu"]
@@ -55,6 +56,7 @@ def test_a_saved_head_is_what_infer_writes_to_the_byte(likeness: Likeness, check
         assert saved.keys() == written.keys()
 
 
+@pytest.mark.slow
 def test_a_refined_head_is_what_infer_writes(likeness: Likeness, checkpoint: Path, tmp_path: Path) -> None:
     Image.fromarray(ASTRONAUT).save(tmp_path / "a.png")
     options = ["--images", str(tmp_path / "a.png"), "--checkpoint", str(checkpoint), "--device", "cpu"]
@@ -73,6 +75,7 @@ def test_a_refined_head_is_what_infer_writes(likeness: Likeness, checkpoint: Pat
     assert not torch.equal(plain.parameters.expression, head.parameters.expression)
 
 
+@pytest.mark.slow
 def test_path_picture_and_pixels_are_the_same_photograph(likeness: Likeness, tmp_path: Path) -> None:
     path = tmp_path / "turned.png"
     exif = Image.Exif()
@@ -85,6 +88,7 @@ def test_path_picture_and_pixels_are_the_same_photograph(likeness: Likeness, tmp
         np.testing.assert_array_equal(heads[0].result.vertices_mm, answers[0][0].result.vertices_mm)
 
 
+@pytest.mark.slow
 def test_a_head_has_what_is_known_of_a_face_in_its_photographs_pixels(likeness: Likeness, tmp_path: Path) -> None:
     (head,) = likeness.reconstruct(two_faces(), largest_face=True)
     assert (head.camera.width_px, head.camera.height_px) == (912, 512)
@@ -107,6 +111,7 @@ def test_a_photograph_without_a_face_gives_no_head(likeness: Likeness) -> None:
     assert likeness.reconstruct(np.full((200, 300, 3), 90, np.uint8)) == []
 
 
+@pytest.mark.slow
 def test_what_the_network_takes_at_once_changes_no_more_than_rounding(likeness: Likeness) -> None:
     together, apart = (likeness.reconstruct(two_faces(), batch_size=size) for size in (16, 1))
     for one, other in zip(together, apart, strict=True):

@@ -219,6 +219,7 @@ def test_closing_stops_the_refiner_and_writes_what_it_had_finished(tmp_path: Pat
     assert set(written) <= set(refiner.order)
 
 
+@pytest.mark.slow
 def test_photographs_in_memory_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inference.pipeline._PIXELS_IN_MEMORY", 3 * 40 * 40)
     entries = run(images(tmp_path, *[(2, 0, 0)] * 12), batch_size=16)

@@ -59,6 +59,7 @@ def test_formats_that_would_write_nothing_are_refused() -> None:
     InferenceOptions(images=[Path()], formats=("maps",), refinement=RefineRequest(level="raytrace"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from inference.refined_files import write_history, write_records, write_refined
 from inference.transport_cache import TransportCache
@@ -32,6 +33,7 @@ def test_records_and_history_read_back(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_only_what_is_asked_for_is_written(tmp_path: Path) -> None:
     write_refined(refined_face(), MODEL, tmp_path, ("npz",), 16)
     assert {path.name for path in tmp_path.iterdir()} == {"refinement.json", "history.csv"}

@@ -27,6 +27,7 @@ def test_the_version_is_that_of_the_project() -> None:
     assert likeness.__version__ == project["version"]
 
 
+@pytest.mark.slow
 def test_it_loads_torch_late_and_nothing_that_trains() -> None:
     done = subprocess.run([sys.executable, "-c", LOADED], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

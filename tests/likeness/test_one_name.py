@@ -55,6 +55,7 @@ def test_what_cannot_be_rewritten_is_refused_by_place(source: str, advice: str) 
         under_one_name(f"\n{source}", "a.py")
 
 
+@pytest.mark.slow
 def test_all_that_is_installed_imports_itself_under_the_one_name_only(tmp_path: Path) -> None:
     target = tmp_path / "likeness"
     target.mkdir()

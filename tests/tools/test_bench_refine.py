@@ -110,6 +110,7 @@ class _Bench(Bench):
         return Measured(path.stem, refined(photograph, answer), figures, fate)
 
 
+@pytest.mark.slow
 def test_a_line_and_a_row_for_each_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     paths = [Path(name) for name in ("kept.jpg", "nobody.jpg", "refused.jpg")]
     bench_refine.run(_Bench(), paths, tmp_path / "sheet.png")

@@ -63,6 +63,7 @@ def test_the_plan_is_wide_enough() -> None:
     assert max(plan.tone for plan in PLANS) >= 0.5
 
 
+@pytest.mark.slow
 def test_faces_have_the_tone_and_the_light_that_was_planned(faces: list[BenchmarkFace]) -> None:
     weights = np.array([0.2126, 0.7152, 0.0722])
     tones = [float((face.texels.diffuse_linear[face.texels.judged] @ weights).mean()) for face in faces]
@@ -74,6 +75,7 @@ def test_faces_have_the_tone_and_the_light_that_was_planned(faces: list[Benchmar
         assert face.seen_face.any()
 
 
+@pytest.mark.slow
 def test_exposure_follows_the_light(faces: list[BenchmarkFace]) -> None:
     # The picture was scaled from 0.3: the light that is told must have been scaled with it.
     face = faces[1]
@@ -81,6 +83,7 @@ def test_exposure_follows_the_light(faces: list[BenchmarkFace]) -> None:
     assert unit_srgb(face)[face.seen_face].mean() == pytest.approx(1.055 * level ** (1 / 2.4) - 0.055, abs=0.02)
 
 
+@pytest.mark.slow
 def test_skin_is_nothing_the_model_can_make_and_not_symmetric(
     faces: list[BenchmarkFace], model: MorphableModel
 ) -> None:
@@ -94,6 +97,7 @@ def test_skin_is_nothing_the_model_can_make_and_not_symmetric(
     assert faces[0].appearance.specular_f0.std() > 0.001
 
 
+@pytest.mark.slow
 def test_faces_are_traced_once(
     model: MorphableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faces: list[BenchmarkFace]
 ) -> None:
@@ -113,6 +117,7 @@ def test_faces_are_traced_once(
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 def test_shadows_are_known(faces: list[BenchmarkFace], model: MorphableModel) -> None:
     face = faces[0]
     mesh = face.truth.mesh(model)
@@ -134,6 +139,7 @@ def test_shadows_are_known(faces: list[BenchmarkFace], model: MorphableModel) ->
     assert face.texels.judged.shape == (TEXEL_GRID, TEXEL_GRID)
 
 
+@pytest.mark.slow
 def test_texels_at_grazing_angles_are_not_judged(faces: list[BenchmarkFace], model: MorphableModel) -> None:
     # The toy head's texture runs around it: of 360 degrees the camera sees those within the least cosine.
     columns = faces[0].texels.judged.any(0).mean()
@@ -197,6 +203,7 @@ def answers(faces: list[BenchmarkFace], model: MorphableModel) -> list[FitResult
     return list(evaluate_inverse_rendering(faces, model, renderer, from_truth(model), fits))
 
 
+@pytest.mark.slow
 def test_answers_are_compared_with_the_truth(faces: list[BenchmarkFace], model: MorphableModel) -> None:
     results = answers(faces, model)
     assert [result.method for result in results[:5]] == [START, COMPONENTS, FULL, WITHOUT_VISIBILITY, "giving up"]
@@ -212,6 +219,7 @@ def test_answers_are_compared_with_the_truth(faces: list[BenchmarkFace], model: 
     assert start.figures.albedo_error > 0.005
 
 
+@pytest.mark.slow
 def test_the_table_states_the_gains(faces: list[BenchmarkFace], model: MorphableModel) -> None:
     results = answers(faces, model)
     text = format_inverse_rendering(results, FULL, WITHOUT_VISIBILITY)
@@ -239,6 +247,7 @@ def test_each_ablation_takes_out_one_thing() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accepted", [True, False])
 def test_a_stage_that_keeps_its_start_answers_nothing(
     faces: list[BenchmarkFace], model: MorphableModel, accepted: bool

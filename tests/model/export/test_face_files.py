@@ -31,6 +31,7 @@ def made() -> tuple[FaceResult, MorphableModel]:
     return face_result(reconstruction, head, camera, np.array([10.0, 10.0, 90.0, 120.0]), 0.9), head
 
 
+@pytest.mark.slow
 def test_the_meshes_read_back_as_the_head(made: tuple[FaceResult, MorphableModel], tmp_path: Path) -> None:
     result, head = made
     files = FaceFiles(head, 128)

@@ -71,6 +71,7 @@ def test_torch_draws_the_head_on_a_gpu_as_the_cpu_does(size: tuple[int, int], po
     assert parity.by_vertices_anywhere < 1e-3, parity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "pose_degrees"), [(SIZES[0], POSES_DEGREES[1]), (SIZES[2], POSES_DEGREES[2])])
 def test_the_bar_lets_rounding_pass(size: tuple[int, int], pose_degrees: Sequence[float]) -> None:
     """What nvdiffrast is known to do must pass, so that the test on a GPU fails for other reasons only."""
@@ -80,6 +81,7 @@ def test_the_bar_lets_rounding_pass(size: tuple[int, int], pose_degrees: Sequenc
     assert meets_the_bar(parity), parity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift_px", "gain"), [(0.5, 1.0), (0.0, 1.03)])
 def test_the_bar_stops_half_a_pixel_and_wrong_light(shift_px: float, gain: float) -> None:
     wrong: Rasterizer = DistortingRasterizer(shift_px, gain)

@@ -24,6 +24,7 @@ def sphere_in_image(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, t
     return (vertices * scale + torch.tensor([16.2, 15.1, 600.0]))[None].to(dtype), faces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("scene", ["triangles", "sphere"])
 def test_agrees_with_slow_reference(rasterizer: Rasterizer, scene: str, dtype: torch.dtype, tolerance: float) -> None:

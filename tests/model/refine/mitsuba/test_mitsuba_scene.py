@@ -79,6 +79,7 @@ def test_the_camera_sees_what_our_rasterizer_draws(geometry: HeadGeometry) -> No
     assert torch.allclose(uv[both], seen.uv[both], atol=1e-4)
 
 
+@pytest.mark.slow
 @needs_mitsuba
 def test_maps_lie_where_texture_coordinates_say(geometry: HeadGeometry) -> None:
     across = (np.arange(TEXTURE, dtype=np.float32) + 0.5) / TEXTURE
@@ -137,6 +138,7 @@ def _psnr_db(
     return float(-10.0 * torch.log10(difference[inner].square().mean()))
 
 
+@pytest.mark.slow
 @needs_mitsuba
 @pytest.mark.parametrize("kind", ["harmonics", "stage"])
 @pytest.mark.parametrize("bounce", [False, True])
@@ -149,6 +151,7 @@ def test_the_transport_tables_draw_the_same_picture(geometry: HeadGeometry, kind
     assert _psnr_db(ours, traced.image_linear, inner) > 38.0
 
 
+@pytest.mark.slow
 @needs_mitsuba
 @pytest.mark.parametrize("roughness", [0.45, 0.8])
 def test_reflection_alone_is_that_of_the_tables(geometry: HeadGeometry, roughness: float) -> None:
@@ -168,6 +171,7 @@ def test_reflection_alone_is_that_of_the_tables(geometry: HeadGeometry, roughnes
         assert float(ours[ring].mean() / traced[ring].mean()) == pytest.approx(1.0, abs=0.015)
 
 
+@pytest.mark.slow
 @needs_mitsuba
 def test_lamps_are_light_and_not_things_in_the_way(geometry: HeadGeometry) -> None:
     # One hangs between camera and head, the other behind the head within the picture.
@@ -187,6 +191,7 @@ def test_lamps_are_light_and_not_things_in_the_way(geometry: HeadGeometry) -> No
     assert torch.allclose(with_lamps.image_linear[frontal], without.image_linear[frontal], atol=1e-3)
 
 
+@pytest.mark.slow
 @needs_mitsuba
 def test_light_of_two_kinds_adds_up(geometry: HeadGeometry) -> None:
     def picture(lit: Appearance) -> Float[Tensor, "size size 3"]:
@@ -201,6 +206,7 @@ def test_light_of_two_kinds_adds_up(geometry: HeadGeometry) -> None:
     assert picture(appearance(dark)).abs().max() == 0.0
 
 
+@pytest.mark.slow
 @needs_mitsuba
 def test_reflection_follows_its_maps(geometry: HeadGeometry) -> None:
     def mean(f0: float, roughness: float) -> float:
@@ -211,6 +217,7 @@ def test_reflection_follows_its_maps(geometry: HeadGeometry) -> None:
     assert mean(0.08, 0.3) > mean(0.04, 0.3) > mean(0.04, 0.6)
 
 
+@pytest.mark.slow
 @needs_mitsuba
 def test_the_same_seed_gives_the_same_picture(geometry: HeadGeometry) -> None:
     pictures = [

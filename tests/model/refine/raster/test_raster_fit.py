@@ -48,6 +48,7 @@ def with_occluder(crop: FaceCrop) -> tuple[FaceCrop, Float[Tensor, "size size"]]
     return replace(crop, image_srgb=torch.where(hidden > 0, green, crop.image_srgb)), hidden
 
 
+@pytest.mark.slow
 def test_a_known_head_is_found_better_than_its_start(head: MorphableModel) -> None:
     for seed in (0, 1):
         truth = drawn_face(head, seed)
@@ -63,6 +64,7 @@ def test_a_known_head_is_found_better_than_its_start(head: MorphableModel) -> No
         assert len(record.history["prior"]) == sum(QUICK.steps)
 
 
+@pytest.mark.slow
 def test_the_start_itself_is_not_touched(head: MorphableModel) -> None:
     truth = drawn_face(head)
     start = turned(truth, 0.06, 3.0)
@@ -72,6 +74,7 @@ def test_the_start_itself_is_not_touched(head: MorphableModel) -> None:
         assert torch.equal(getattr(start.parameters, name), value)
 
 
+@pytest.mark.slow
 def test_an_occluder_is_marked_and_gets_into_neither_skin_nor_shape(head: MorphableModel) -> None:
     truth = drawn_face(head)
     clean = photograph(head, truth)
@@ -89,6 +92,7 @@ def test_an_occluder_is_marked_and_gets_into_neither_skin_nor_shape(head: Morpha
     assert bool((skin[:, 0] > skin[:, 1]).all())
 
 
+@pytest.mark.slow
 def test_a_grey_photograph_gets_white_light_and_keeps_its_skins_colour(head: MorphableModel) -> None:
     truth = drawn_face(head)
     crop, start = photograph(head, truth, color=False), turned(truth, 0.06, 3.0)
@@ -102,6 +106,7 @@ def test_a_grey_photograph_gets_white_light_and_keeps_its_skins_colour(head: Mor
     assert record.figures["psnr_after_db"] > record.figures["psnr_before_db"]
 
 
+@pytest.mark.slow
 def test_a_worse_fit_is_not_taken(head: MorphableModel) -> None:
     truth = drawn_face(head)
     crop = photograph(head, truth)
@@ -116,6 +121,7 @@ def test_a_worse_fit_is_not_taken(head: MorphableModel) -> None:
         assert torch.equal(getattr(kept.parameters, name), value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["black", "white", "noise", "no landmarks", "outside", "behind"])
 def test_nothing_makes_numbers_that_are_none(head: MorphableModel, what: str) -> None:
     truth = drawn_face(head)
@@ -141,6 +147,7 @@ def test_nothing_makes_numbers_that_are_none(head: MorphableModel, what: str) ->
     assert bool(torch.isfinite(found.unoccluded).all())
 
 
+@pytest.mark.slow
 def test_what_is_kept_dropped_and_learned_is_as_the_config_says(head: MorphableModel) -> None:
     truth = drawn_face(head)
     crop, start = photograph(head, truth), turned(truth, 0.06, 3.0)

@@ -38,6 +38,7 @@ def nosed_ball() -> tuple[PixelSurface, RayQueries]:
     return pixel_surface(scene, rays, camera(SIZE), SIZE, min_cosine=0.2), rays
 
 
+@pytest.mark.slow
 def test_it_draws_what_the_tables_shade():
     surface, rays = nosed_ball()
     basis = GaussianLight(32)

@@ -25,6 +25,7 @@ def ball(scale_px: float = 4.3, subdivisions: int = 2) -> tuple[torch.Tensor, to
     return (vertices * scale + torch.tensor([6.21, 5.87, 400.0]))[None], faces
 
 
+@pytest.mark.slow
 def test_barycentrics_and_depth(rasterizer: CpuRasterizer) -> None:
     vertices, faces = random_triangles(4, SIDE, seed=2, batch=2)
     weights, depth_weights = probe((2, SIDE, SIDE, 3)), probe((2, SIDE, SIDE))
@@ -36,6 +37,7 @@ def test_barycentrics_and_depth(rasterizer: CpuRasterizer) -> None:
     assert torch.autograd.gradcheck(measure, vertices.requires_grad_(), eps=1e-5, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_interpolation_by_attributes_and_vertices(rasterizer: CpuRasterizer) -> None:
     vertices, faces = random_triangles(4, SIDE, seed=4, batch=2)
     attributes = probe((2, vertices.shape[1], 2), seed=1)
@@ -49,6 +51,7 @@ def test_interpolation_by_attributes_and_vertices(rasterizer: CpuRasterizer) -> 
     assert torch.autograd.gradcheck(measure, inputs, eps=1e-5, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", ["triangles", "large ball", "ball of triangles smaller than a pixel"])
 def test_antialias_by_image_and_vertices(rasterizer: CpuRasterizer, scene: str) -> None:
     if scene == "triangles":
@@ -66,6 +69,7 @@ def test_antialias_by_image_and_vertices(rasterizer: CpuRasterizer, scene: str) 
     assert torch.autograd.gradcheck(measure, inputs, eps=1e-6, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_antialias_of_a_pixel_blended_from_all_sides(rasterizer: CpuRasterizer) -> None:
     """A square far smaller than its pixel: four blends whose sum exceeds 1."""
     vertices, faces = square(2.41, 2.37, 0.2, 500.0)
@@ -135,6 +139,7 @@ def test_occlusion_between_two_surfaces_is_blended(rasterizer: CpuRasterizer) ->
     assert (vertices.grad[0, 4:] == 0).all()
 
 
+@pytest.mark.slow
 def test_silhouette_alone_finds_position_and_size(rasterizer: CpuRasterizer) -> None:
     """Coverage is the only signal: it must pull a ball to the target's place and size."""
     vertices, faces = turned_sphere(subdivisions=3)

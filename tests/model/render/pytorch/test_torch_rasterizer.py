@@ -46,6 +46,7 @@ def draw(
     return [fragments.face_index, picture.detach(), fragments.depth_mm.detach(), vertices.grad, colors.grad]
 
 
+@pytest.mark.slow
 def test_draws_the_head_as_the_cpu_rasterizer_does() -> None:
     vertices, faces, colors = head_in_image()
     ours = draw(TorchRasterizer(), vertices, colors, faces, HEIGHT, WIDTH)
