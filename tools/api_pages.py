@@ -5,6 +5,7 @@
 Half a minute. Exit code 1 if a module cannot be imported or pdoc warns of anything, such as a type that is not there.
 """
 
+import inspect
 import sys
 import warnings
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def make_pages(modules: Sequence[str], output: Path) -> list[str]:
         warnings.simplefilter("always")
         pdoc.pdoc(*modules, output_directory=output)
     # Other packages warn too while they are imported; that is not about our pages.
-    own = Path(pdoc.__file__).parent
+    own = Path(inspect.getfile(pdoc)).parent
     return [str(one.message) for one in told if own in Path(one.filename).parents]
 
 
