@@ -15,15 +15,15 @@ FROM base AS packages
 # Where torch and torchvision come from; empty: the package index that pip uses, whose builds bring CUDA.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /build
-COPY requirements.txt requirements-run.txt ./
+COPY requirements/run.txt requirements/cuda.txt ./
 # The environment gets no pip of its own; the image's installs into it.
 RUN python -m venv --without-pip /opt/venv \
-    && grep -vE '^(torch|torchvision)==' requirements-run.txt > others.txt \
-    && grep -E '^(torch|torchvision)==' requirements-run.txt > torch.txt \
+    && grep -vE '^(torch|torchvision)==' run.txt > others.txt \
+    && grep -E '^(torch|torchvision)==' run.txt > torch.txt \
     && pip --python /opt/venv/bin/python install --no-cache-dir --no-deps -r others.txt
-# With dependencies, since those of the CUDA build are pinned in requirements.txt alone; all others are there by now.
+# With dependencies, since those of the CUDA build are pinned in cuda.txt alone; all others are there by now.
 RUN pip --python /opt/venv/bin/python install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
-        -c requirements.txt -r torch.txt \
+        -c cuda.txt -r torch.txt \
     && pip --python /opt/venv/bin/python check
 
 FROM base

@@ -24,11 +24,11 @@ from jsonargparse import auto_cli
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
-from evaluation.inverse_rendering import evaluate_inverse_rendering
-from evaluation.inverse_rendering_faces import PLANS, RenderSettings, benchmark_faces
-from evaluation.inverse_rendering_fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
-from evaluation.inverse_rendering_starts import ExactGeometry, OwnGeometry
-from evaluation.inverse_rendering_table import format_header, format_inverse_rendering, format_result
+from evaluation.inverse_rendering.benchmark import evaluate_inverse_rendering
+from evaluation.inverse_rendering.faces import PLANS, RenderSettings, benchmark_faces
+from evaluation.inverse_rendering.fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
+from evaluation.inverse_rendering.starts import ExactGeometry, OwnGeometry
+from evaluation.inverse_rendering.table import format_header, format_inverse_rendering, format_result
 from evaluation.now_files import write_now_files
 from evaluation.photographs import evaluate_photographs, observation_on
 from evaluation.photographs_table import format_photographs
@@ -40,11 +40,11 @@ from evaluation.shapes import evaluate_shapes, format_shapes
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor
 from inference.options import RELEASED_CHECKPOINT, CommandLineError
 from inference.refine_options import RefineOptions, read_refine_options
-from inference.setup import choose_device, load_model, load_tools
+from inference.setup import choose_device, load_likeness, load_model
 from model.face.hierarchy import load_hierarchy
 from model.face.morphable_model import MorphableModel
 from model.identity import IdentityConfig, build_identity_network
-from model.refine.mitsuba_variant import MitsubaUnavailableError
+from model.refine.mitsuba.variant import MitsubaUnavailableError
 from model.refine.raytrace.stage import fit_raytrace
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
@@ -52,7 +52,8 @@ from training.config import DEFAULT_HIERARCHY
 from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig, geometry_weight
 
 Device = Literal["auto", "cpu", "cuda"]
-DEFAULT_FACES = Path(__file__).resolve().parent / "benchmarks" / "inverse_rendering"
+DEFAULT_FACES = Path("benchmarks") / "inverse_rendering"
+"""Below the working folder: where the program lies may be nobody's to write."""
 
 
 def aflw2000(
@@ -67,10 +68,10 @@ def aflw2000(
         looks: Crops of each face; by default as many as `infer.py` takes.
     """
     faces = read_aflw2000(data)
-    tools = load_tools(checkpoint, device, looks)
-    own = evaluate_faces(faces, tools.faces, tools.detector)
+    likeness = load_likeness(checkpoint, device, looks)
+    own = evaluate_faces(faces, likeness.faces, likeness.detector)
     # Published tables give the network the true box and look once.
-    true_boxes = evaluate_faces(faces, FaceReconstructor(tools.faces.reconstructor, tools.device, 1), None)
+    true_boxes = evaluate_faces(faces, FaceReconstructor(likeness.faces.reconstructor, likeness.device, 1), None)
     print(format_table(own, true_boxes))
 
 
@@ -170,13 +171,13 @@ def inverse_rendering(
     if not 1 <= count <= len(PLANS):
         raise ValueError(f"--count {count}: there are 1 to {len(PLANS)} faces")
     options = RefineOptions() if refine_config is None else read_refine_options(refine_config)
-    tools = load_tools(checkpoint, "cpu")
-    model = tools.faces.reconstructor.morphable_model
+    likeness = load_likeness(checkpoint, "cpu")
+    model = likeness.morphable_model
     faces = benchmark_faces(model, load_hierarchy(DEFAULT_HIERARCHY), folder, RenderSettings(samples=samples), count)
     start = (
-        ExactGeometry(model, tools)
+        ExactGeometry(model, likeness)
         if geometry == "exact"
-        else OwnGeometry(model, tools, options.landmarks, options.raster)
+        else OwnGeometry(model, likeness, options.landmarks, options.raster)
     )
     fits = {name: as_fit(fit_raytrace, model, config) for name, config in variants(options.raytrace, ablations).items()}
     print(format_header())
@@ -231,8 +232,8 @@ def _answers(
 ) -> Answer:
     """Who is measured on scans: the model or what lies in a folder."""
     if predictions is None:
-        tools = load_tools(checkpoint, device, looks)
-        return Reconstructing(tools.faces, tools.detector, model)
+        likeness = load_likeness(checkpoint, device, looks)
+        return Reconstructing(likeness, model)
     if not any(prediction_path(predictions, picture).is_file() for picture in pictures):
         raise FileNotFoundError(
             f"{prediction_path(predictions, pictures[0])}: missing, and so are those of the other pictures; "
@@ -241,8 +242,13 @@ def _answers(
     return lambda picture: read_prediction(predictions, picture, model)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Read the command line and measure; returns the exit code."""
+def main(arguments: list[str] | None = None, program: str = "evaluate.py") -> int:
+    """Read the command line and measure; returns the exit code.
+
+    Args:
+        arguments: The command line without the program; by default that of this process.
+        program: What messages call it.
+    """
     try:
         commands = {
             "aflw2000": aflw2000,
@@ -252,9 +258,9 @@ def main(arguments: list[str] | None = None) -> int:
             "inverse-rendering": inverse_rendering,
             "scans": scans,
         }
-        auto_cli(commands, args=arguments, as_positional=False)
+        auto_cli(commands, args=arguments, as_positional=False, prog=program)
     except (FileNotFoundError, ValueError, CommandLineError, MitsubaUnavailableError) as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return 2
     return 0
 

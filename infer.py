@@ -22,16 +22,21 @@ from inference.options import ALL_FORMATS, CommandLineError, InferenceOptions
 from inference.refine_request import LEVELS, RefineRequest
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Read the command line and run; returns the exit code."""
-    options = parse_options(arguments)
+def main(arguments: list[str] | None = None, program: str = "infer.py") -> int:
+    """Read the command line and run; returns the exit code.
+
+    Args:
+        arguments: The command line without the program; by default that of this process.
+        program: What messages call it.
+    """
+    options = parse_options(arguments, program)
     try:
         return _run(options)
     except CommandLineError as error:
-        print(f"infer.py: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("infer.py: interrupted; --resume goes on from here", file=sys.stderr)
+        print(f"{program}: interrupted; --resume goes on from here", file=sys.stderr)
         return 130
 
 
@@ -46,9 +51,9 @@ def _run(options: InferenceOptions) -> int:
     return run(options, inputs)
 
 
-def parse_options(arguments: list[str] | None = None) -> InferenceOptions:
+def parse_options(arguments: list[str] | None = None, program: str = "infer.py") -> InferenceOptions:
     """The options of a command line; a wrong one ends the program with exit code 2."""
-    parser = ArgumentParser(prog="infer.py", description="Turn photographs into textured 3D heads.")
+    parser = ArgumentParser(prog=program, description="Turn photographs into textured 3D heads.")
     defaults = InferenceOptions(images=[Path()])
     parser.add_argument(
         "--images",
@@ -81,7 +86,6 @@ _REFINEMENT = {
     "refine_config": "config",
     "network": "network",
     "landmarks": "landmarks",
-    "refine_shape": "shape",
     "path_trace": "path_trace",
 }
 """Options that make the `RefineRequest`, and its fields."""
@@ -103,9 +107,6 @@ def _add_refinement(parser: ArgumentParser) -> None:
         "--landmarks",
         default=defaults.landmarks,
         help="what the landmark fit goes by: network, mediapipe, face-alignment, or a file or folder of landmarks",
-    )
-    parser.add_argument(
-        "--refine-shape", action="store_true", help="experimental: move vertices in the ray-traced stage"
     )
     parser.add_argument(
         "--path-trace",

@@ -36,19 +36,34 @@ from training.trainer import build_trainer
 _LOG = logging.getLogger(__name__)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def start(arguments: list[str] | None = None, program: str = "train.py") -> int:
+    """Read the command line and train; returns the exit code, after a line about what went wrong.
+
+    Args:
+        arguments: The command line without the program; by default that of this process.
+        program: What messages call it.
+    """
+    try:
+        main(arguments, program)
+    except (FileNotFoundError, FileExistsError, ValueError, FloatingPointError) as error:
+        print(f"{program}: {_short(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(arguments: list[str] | None = None, program: str = "train.py") -> None:
     """Read the command line and train."""
-    experiment, resolved, resume = read_experiment(arguments)
+    experiment, resolved, resume = read_experiment(arguments, program)
     run(experiment, resume=resume, resolved_config=resolved)
 
 
-def read_experiment(arguments: list[str] | None = None) -> tuple[Experiment, str, bool]:
+def read_experiment(arguments: list[str] | None = None, program: str = "train.py") -> tuple[Experiment, str, bool]:
     """Read a command line, strictly.
 
     Returns:
         The run, its whole config as YAML, and whether it goes on from its last checkpoint.
     """
-    parser = ArgumentParser(description=__doc__, prog="train.py")
+    parser = ArgumentParser(description=__doc__, prog=program)
     parser.add_argument("--config", action="config", help="YAML with differences from the defaults")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     parser.add_class_arguments(Experiment, None)
@@ -153,7 +168,4 @@ def _short(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (FileNotFoundError, FileExistsError, ValueError, FloatingPointError) as error:
-        sys.exit(f"train.py: {_short(error)}")
+    sys.exit(start())

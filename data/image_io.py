@@ -101,7 +101,7 @@ def decode_photograph(content: bytes, name: str) -> UInt8[np.ndarray, "height wi
             if width * height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             image.load()
-            return _to_srgb(image)
+            return upright_srgb(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = MAX_PIXELS // 1_000_000
         raise UnreadableImageError("too_large", name, f"more than {limit} megapixels; scale it down first") from error
@@ -185,7 +185,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _to_srgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+def upright_srgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    """A picture of Pillow's as `read_photograph` gives files, whatever its mode."""
     image = _upright(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _from_high_depth(np.asarray(image))

@@ -20,7 +20,6 @@ IBUG68_MIRROR = np.array(
 IBUG68_LEFT = np.array([*range(9, 17), *range(22, 27), 34, 35, *range(42, 48), *range(52, 57), 63, 64, 65])
 """Points on the subject's left, each with a partner on the right."""
 
-JAW = np.arange(0, 17)
 RIGHT_BROW, LEFT_BROW = np.arange(17, 22), np.arange(22, 27)
 NOSE_BRIDGE = np.arange(27, 31)
 RIGHT_EYE, LEFT_EYE = np.arange(36, 42), np.arange(42, 48)

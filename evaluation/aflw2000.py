@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data.alignment import window_from_detection, window_from_landmarks
+from data.alignment import window_from_landmarks
 from data.detection import Detection
 from data.detector import FaceDetector
 from data.image_io import read_photograph
@@ -77,7 +77,7 @@ def _request(face: TrueFace, detector: FaceDetector | None) -> FaceRequest | Non
     if detector is None:
         return FaceRequest.in_photograph(image_srgb, window_from_landmarks(face.landmarks68_px))
     detection = best_detection(detector, image_srgb, landmark_box(face.landmarks68_px))
-    return None if detection is None else FaceRequest.in_photograph(image_srgb, window_from_detection(detection))
+    return None if detection is None else FaceRequest.of_detection(image_srgb, detection)
 
 
 def best_detection(

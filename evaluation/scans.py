@@ -11,9 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from data.alignment import window_from_detection
-from data.detector import FaceDetector
-from data.image_io import read_photograph
 from evaluation.profile_curve import (
     FeatureDepths,
     cut_at_middle,
@@ -24,7 +21,7 @@ from evaluation.profile_curve import (
 from evaluation.scan_alignment import ScanDistances, Similarity, align_landmarks, align_to_scan, scan_to_mesh
 from evaluation.scans_data import AnsweredHead, ScannedHead, ScanPicture
 from evaluation.surface_distance import Surface
-from inference.faces import FaceReconstructor, FaceRequest
+from inference.likeness import Likeness
 from model.face.morphable_model import MorphableModel
 
 _SAME_HEAD_MM = 0.5
@@ -174,10 +171,9 @@ def _best_fit(head: ScannedHead, model: MorphableModel) -> AnsweredHead | None:
 class Reconstructing:
     """Answers as `infer.py` does: the largest face of the picture, its camera assumed."""
 
-    def __init__(self, faces: FaceReconstructor, detector: FaceDetector, model: MorphableModel) -> None:
-        """Take detector and model as `infer.py` loads them, and the head model once more, on the CPU."""
-        self._faces = faces
-        self._detector = detector
+    def __init__(self, likeness: Likeness, model: MorphableModel) -> None:
+        """Take who reconstructs, and the head model once more, on the CPU."""
+        self._likeness = likeness
         self._model = model
 
     def __call__(self, picture: ScanPicture) -> AnsweredHead | None:
@@ -186,11 +182,7 @@ class Reconstructing:
         Raises:
             UnreadableImageError: If the picture cannot be read.
         """
-        image_srgb = read_photograph(picture.path)
-        largest = max(self._detector.detect(image_srgb), key=lambda found: found.area_px, default=None)
-        if largest is None:
-            return None
-        request = FaceRequest.in_photograph(image_srgb, window_from_detection(largest))
-        (answer,) = self._faces.reconstruct([request])
-        neutral_mm = self._model.neutral_mm(answer.parameters.identity)[0].numpy()
-        return AnsweredHead.of_model(self._model, answer.mesh.vertices_mm[0].numpy(), neutral_mm)
+        for head in self._likeness.reconstruct(picture.path, largest_face=True):
+            neutral_mm = self._model.neutral_mm(head.parameters.identity)[0].numpy()
+            return AnsweredHead.of_model(self._model, head.mesh.vertices_mm[0].numpy(), neutral_mm)
+        return None

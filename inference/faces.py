@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from data.alignment import CropWindow, crop_image, window_from_landmarks
+from data.alignment import CropWindow, crop_image, window_from_detection, window_from_landmarks
+from data.detection import Detection
+from data.detector import FaceDetector
 from inference.mirror import ParameterMirror, mean_parameters
 from model.face.refinement import Refinement
 from model.geometry.camera import crop_intrinsics, default_intrinsics
@@ -45,6 +47,25 @@ class FaceRequest:
     def in_photograph(cls, image_srgb: UInt8[np.ndarray, "height width 3"], window: CropWindow) -> "FaceRequest":
         """A request in a photograph of unknown camera."""
         return cls(image_srgb, window, default_intrinsics(*image_srgb.shape[:2]))
+
+    @classmethod
+    def of_detection(cls, image_srgb: UInt8[np.ndarray, "height width 3"], detection: Detection) -> "FaceRequest":
+        """A request for a face that was found in a photograph of unknown camera."""
+        return cls.in_photograph(image_srgb, window_from_detection(detection))
+
+
+def find_faces(
+    detector: FaceDetector, image_srgb: UInt8[np.ndarray, "height width 3"], *, largest_face: bool = False
+) -> list[Detection]:
+    """The faces of a photograph, the largest first.
+
+    Args:
+        detector: Finds them.
+        image_srgb: The photograph.
+        largest_face: Keep only the largest.
+    """
+    detections = sorted(detector.detect(image_srgb), key=lambda found: -found.area_px)
+    return detections[:1] if largest_face else detections
 
 
 class FaceReconstructor:

@@ -1,7 +1,7 @@
 """`FaceJob`: a face on its way through the pipeline, and who works on it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,8 +10,9 @@ from jaxtyping import UInt8
 from data.detection import Detection
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
-from inference.refined import RefinedFace
+from inference.refining import FacePhotograph, FaceRefining
 from model.reconstructor import Reconstruction
+from model.refine.refined import RefinedFace
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,18 @@ class FaceJob:
     reconstruction: Reconstruction
     refined: RefinedFace | None = None
 
-
-class FaceRefining(Protocol):
-    """Refines faces, one at a time, and can be stopped."""
-
-    def refine(self, job: FaceJob) -> FaceJob:
-        """The job with a better reconstruction; it may raise."""
-        ...
-
-    def stop(self) -> None:
-        """Let a refinement that is under way end soon, by an exception."""
-        ...
+    def refined_by(self, refiner: FaceRefining) -> "FaceJob":
+        """The job with what a refiner makes of its reconstruction, and with the camera that it found; it may raise."""
+        face_name = f"{self.item.path.name}, face{self.index}"
+        camera = self.request.intrinsics_px
+        photograph = FacePhotograph(self.image_srgb, camera, self.detection, self.item.path, face_name)
+        answer = refiner.refine(photograph, self.reconstruction)
+        return replace(
+            self,
+            reconstruction=answer.reconstruction,
+            request=replace(self.request, intrinsics_px=answer.intrinsics_px),
+            refined=answer.refined,
+        )
 
 
 class FaceReconstructing(Protocol):

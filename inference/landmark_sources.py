@@ -15,9 +15,8 @@ from data.alignment import CropWindow, crop_image, transform_points
 from data.detection import Detection
 from inference.face_crop import Landmarks
 from inference.landmark_files import find_landmark_file, read_landmark_file
-from inference.pipeline import FaceJob
-from inference.refine import network_landmarks
 from inference.refine_request import NETWORK_LANDMARKS
+from inference.refining import FacePhotograph
 
 # iBUG's 68 among MediaPipe's 478.
 _MEDIAPIPE = np.array(
@@ -35,11 +34,11 @@ _WINDOW_OVER_BOX = 1.6
 _WINDOW_PX = 512
 _LEAST_OVERLAP = 0.1
 
-Finder = Callable[[FaceJob], Landmarks]
+Finder = Callable[[FacePhotograph], Landmarks]
 
 
-def build_landmark_source(name: str) -> Finder:
-    """What finds the landmarks of a job.
+def build_landmark_source(name: str) -> Finder | None:
+    """What finds the landmarks of a face; None where they are the network's.
 
     Args:
         name: `network`, `mediapipe`, `face-alignment`, or a file or folder of landmarks.
@@ -49,7 +48,7 @@ def build_landmark_source(name: str) -> Finder:
         FileNotFoundError: If there is no such file or folder.
     """
     if name == NETWORK_LANDMARKS:
-        return network_landmarks
+        return None
     if name == "mediapipe":
         return MediaPipeLandmarks()
     if name == "face-alignment":
@@ -74,13 +73,13 @@ class MediaPipeLandmarks:
             raise ValueError(f"--landmarks mediapipe: this version has no face mesh; {advice}") from error
         self._mesh = mesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True, min_detection_confidence=0.3)
 
-    def __call__(self, job: FaceJob) -> Landmarks:
-        """Look at the face of a job.
+    def __call__(self, photograph: FacePhotograph) -> Landmarks:
+        """Look at the face of a photograph.
 
         Raises:
             ValueError: If MediaPipe sees none.
         """
-        window, cut = _cut(job)
+        window, cut = _cut(photograph)
         found = self._mesh.process(cut).multi_face_landmarks
         if not found:
             raise ValueError("MediaPipe finds no face here")
@@ -103,14 +102,14 @@ class FaceAlignmentLandmarks:
         module = _imported("face_alignment", "pip install face-alignment")
         self._find = module.FaceAlignment(module.LandmarksType.THREE_D, device="cpu", flip_input=True)
 
-    def __call__(self, job: FaceJob) -> Landmarks:
-        """Look at the face of a job.
+    def __call__(self, photograph: FacePhotograph) -> Landmarks:
+        """Look at the face of a photograph.
 
         Raises:
             ValueError: If nothing is found.
         """
-        window, cut = _cut(job)
-        low, high = job.detection.box_px[:2], job.detection.box_px[2:]
+        window, cut = _cut(photograph)
+        low, high = photograph.detection.box_px[:2], photograph.detection.box_px[2:]
         box = transform_points(window.to_crop(_WINDOW_PX), np.stack((low, high)).astype(np.float64))
         found = self._find.get_landmarks_from_image(cut, detected_faces=[box.ravel()])
         if not found:
@@ -135,19 +134,19 @@ class FileLandmarks:
             raise FileNotFoundError(f"--landmarks {place}: no such file or folder")
         self._place = place
 
-    def __call__(self, job: FaceJob) -> Landmarks:
-        """The points of a job's face: of several those about its detection.
+    def __call__(self, photograph: FacePhotograph) -> Landmarks:
+        """The points of a photograph's face: of several those about its detection.
 
         Raises:
             FileNotFoundError: If there is no file for the photograph.
             ValueError: Naming the file, if it cannot be used or shows another face.
         """
-        image = job.item.path
+        image = photograph.path
         path = find_landmark_file(self._place, image)
         faces = read_landmark_file(path, image.stem)
-        best = max(faces, key=lambda points: _overlap(points, job.detection))
+        best = max(faces, key=lambda points: _overlap(points, photograph.detection))
         known = np.isfinite(best).all(axis=1)
-        if _overlap(best, job.detection) < _LEAST_OVERLAP:
+        if _overlap(best, photograph.detection) < _LEAST_OVERLAP:
             raise ValueError(f"{path}: its points do not lie on the face that was found in {image.name}")
         return Landmarks(np.where(known[:, None], best, 0.0), known.astype(np.float64))
 
@@ -159,12 +158,12 @@ def _imported(module: str, advice: str) -> Any:
         raise ValueError(f"--landmarks {module.replace('_', '-')}: not installed; {advice}") from error
 
 
-def _cut(job: FaceJob) -> tuple[CropWindow, UInt8[np.ndarray, "size size 3"]]:
+def _cut(photograph: FacePhotograph) -> tuple[CropWindow, UInt8[np.ndarray, "size size 3"]]:
     """A square about the detection, with room for chin and forehead."""
-    left, top, right, bottom = (float(edge) for edge in job.detection.box_px)
+    left, top, right, bottom = (float(edge) for edge in photograph.detection.box_px)
     side_px = _WINDOW_OVER_BOX * max(right - left, bottom - top)
     window = CropWindow.about((0.5 * (left + right), 0.5 * (top + bottom)), side_px)
-    return window, crop_image(job.image_srgb, window, _WINDOW_PX)
+    return window, crop_image(photograph.image_srgb, window, _WINDOW_PX)
 
 
 def _overlap(points_px: Float[np.ndarray, "68 2"], detection: Detection) -> float:

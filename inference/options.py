@@ -9,6 +9,9 @@ from inference.refine_request import RefineRequest
 # As `model.checkpoint.DEFAULT_CHECKPOINT`; importing that would load torch before --help can answer.
 RELEASED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
 
+BATCH_SIZE = 16
+"""Faces that the network takes at once, unless another number is asked for."""
+
 Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
 ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay", "maps", "pictures")
 
@@ -41,7 +44,7 @@ class InferenceOptions:
     output: Path = Path("results")
     checkpoint: Path = RELEASED_CHECKPOINT
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    batch_size: int = 16
+    batch_size: int = BATCH_SIZE
     largest_face: bool = False
     formats: tuple[Format, ...] = ALL_FORMATS
     resume: bool = False

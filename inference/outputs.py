@@ -8,15 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
+from inference.head import RELIT_PX, Head
 from inference.jobs import FaceJob
 from inference.options import Format
-from inference.refined_files import write_refined
 from inference.report import FaceEntry, ImageEntry, StageEntry
 from inference.resume import RECORD_NAME
 from model.export.face_files import FaceFiles
-from model.export.face_result import face_result
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
 from model.face.morphable_model import MorphableModel
@@ -30,14 +27,13 @@ class FaceWriter:
     """Writes the files of faces below the output folder."""
 
     def __init__(
-        self, output: Path, morphable_model: MorphableModel, formats: Sequence[Format], relit_px: int = 160
+        self, output: Path, morphable_model: MorphableModel, formats: Sequence[Format], relit_px: int = RELIT_PX
     ) -> None:
         """Remember where and what to write, and the side of relit pictures."""
         self._relit_px = relit_px
         self._output = output
         self._files = FaceFiles(morphable_model)
         # Before any thread needs it, so that it is built once.
-        self._model = self._files.morphable_model
         atlas = self._files.atlas
         self._formats = tuple(formats)
         if "glb" in self._formats:
@@ -45,17 +41,11 @@ class FaceWriter:
 
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""
-        detection = job.detection
-        result = face_result(
-            job.reconstruction, self._model, job.request.intrinsics_px, detection.box_px, detection.score
-        )
+        head = Head.of(job, self._files, self._relit_px)
+        result, refined = head.result, job.refined
         folder = f"{job.item.key}/face{job.index}"
-        refined = job.refined
-        appearance = refined.raytraced.appearance if refined is not None and refined.raytraced is not None else None
-        with torch.inference_mode(), atomic_folder(self._output / folder) as temporary:
-            self._files.write(result, job.image_srgb, temporary, self._formats, appearance)
-            if refined is not None:
-                write_refined(refined, self._model, temporary, self._formats, self._relit_px)
+        with atomic_folder(self._output / folder) as temporary:
+            head.save(temporary, self._formats)
             files = {path.name: (path.stat().st_size, zlib.crc32(path.read_bytes())) for path in temporary.iterdir()}
         left, top, right, bottom = (float(edge) for edge in result.box_px)
         yaw, pitch, roll = (float(angle) for angle in result.yaw_pitch_roll_degrees)

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.alignment import window_from_detection
+from common.errors import describe
 from data.detection import Detection
 from data.detector import FaceDetector
 from data.image_io import UnreadableImageError, read_photograph
 from inference.budget import PixelBudget
-from inference.faces import FaceRequest
+from inference.faces import FaceRequest, find_faces
 from inference.inputs import InputImage
-from inference.jobs import FaceJob, FaceReconstructing, FaceRefining
+from inference.jobs import FaceJob, FaceReconstructing
+from inference.refining import FaceRefining
 from inference.report import FaceEntry, ImageEntry, Status
 
 _PIXELS_IN_MEMORY = 200_000_000
@@ -171,9 +172,8 @@ class Pipeline:
             photograph = read_photograph(image.item.path)
             image.pixels = photograph.shape[0] * photograph.shape[1]
             self._budget.acquire(image.pixels)
-            detections = sorted(self._detector.detect(photograph), key=lambda found: -found.area_px)
-            image.image_srgb = photograph
-            image.detections = detections[:1] if self._largest_face else detections
+            detections = find_faces(self._detector, photograph, largest_face=self._largest_face)
+            image.image_srgb, image.detections = photograph, detections
         except UnreadableImageError as error:
             # Report, page and terminal put the file's name before the message.
             event = _Read(image, error.status, error.advice)
@@ -207,7 +207,7 @@ class Pipeline:
     def _refine_face(self, refiner: FaceRefining, image: _Progress, job: FaceJob, writers: ThreadPoolExecutor) -> None:
         """In the refining thread."""
         try:
-            job = refiner.refine(job)
+            job = job.refined_by(refiner)
         except Exception as error:
             self._events.put(_Written(image, job.index, None, describe(error)))
         else:
@@ -232,16 +232,9 @@ class Pipeline:
         return image if image.waiting == len(image.detections) else None
 
 
-def describe(error: BaseException) -> str:
-    """An unexpected error in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 def _request(image: _Progress, index: int) -> FaceRequest:
     assert image.image_srgb is not None
-    window = window_from_detection(image.detections[index])
-    return FaceRequest.in_photograph(image.image_srgb, window)
+    return FaceRequest.of_detection(image.image_srgb, image.detections[index])
 
 
 def not_done(item: InputImage) -> ImageEntry:

@@ -7,18 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
+from common.errors import describe
 from inference.face_crop import Landmarks, cut_face, photograph_intrinsics
-from inference.path_traced import PathTracer
-from inference.pipeline import FaceJob, describe
-from inference.refined import RefinedFace, Stage, StageAnswer
+from inference.refining import FacePhotograph, RefinedAnswer
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
 from model.geometry.camera import project
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction
 from model.refine.face import FaceCrop, FittedFace, StageRecord, detached
+from model.refine.refined import RefinedFace, Stage, StageAnswer
+
+PathTracer = Callable[[RefinedFace], UInt8[np.ndarray, "size size 3"] | None]
+"""Draws the final picture of a face, if there is light to draw it in; it may raise."""
 
 
 class RefinementStoppedError(Exception):
@@ -32,7 +35,7 @@ class Refiner:
         self,
         morphable_model: MorphableModel,
         stages: dict[str, Stage],
-        find_landmarks: Callable[[FaceJob], Landmarks],
+        find_landmarks: Callable[[FacePhotograph], Landmarks] | None,
         *,
         size_px: int,
         device: torch.device,
@@ -45,10 +48,10 @@ class Refiner:
         Args:
             morphable_model: The head, on `device`.
             stages: By name, in their order.
-            find_landmarks: What the landmark fit goes by; it may raise.
+            find_landmarks: Finds what the landmark fit goes by; it may raise. None for the reconstruction's landmarks.
             size_px: Side of the window that faces are fitted in.
             device: Where the stages run.
-            from_network: Start from the job's reconstruction; else the first stage starts from the mean head.
+            from_network: Start from the reconstruction; else the first stage starts from the mean head.
             path_tracer: Draws the final picture; in the thread of the stages, since it takes their memory.
             tell: Called with what is being done.
         """
@@ -66,54 +69,52 @@ class Refiner:
         """Let the stage under way finish and begin no other."""
         self._stopped.set()
 
-    def refine(self, job: FaceJob) -> FaceJob:
-        """Refine a face.
+    def refine(self, photograph: FacePhotograph, reconstruction: Reconstruction) -> RefinedAnswer:
+        """Fit a reconstruction to its photograph.
+
+        Args:
+            photograph: The photograph and which of its faces is meant.
+            reconstruction: The face in the photograph's camera.
 
         Returns:
-            The job with the refined reconstruction, the photograph's camera (a stage may have found another focal
-            length) and what the stages say of themselves.
+            The reconstruction that was found, the photograph's camera (a stage may have found another focal length)
+            and what the stages say of themselves.
 
         Raises:
             Exception: Without the network's answer, if there are no landmarks or the first stage fails.
             RefinementStoppedError: After `stop`.
         """
-        records: list[StageRecord] = []
-        landmarks = self._landmarks(job, records)
-        camera = job.request.intrinsics_px
-        window, crop = cut_face(job.image_srgb, landmarks, camera, self._size_px, self._device)
-        start = _start(job.reconstruction, crop, self._device) if self._from_network else None
+        landmarks, records = self._landmarks(photograph, reconstruction)
+        camera = photograph.intrinsics_px
+        window, crop = cut_face(photograph.image_srgb, landmarks, camera, self._size_px, self._device)
+        start = _start(reconstruction, crop, self._device) if self._from_network else None
         fitted, raytraced = start, None
         for name, stage in self._stages.items():
             if self._stopped.is_set():
                 raise RefinementStoppedError(f"interrupted before stage {name}")
-            self._tell(f"{job.item.path.name}, face{job.index}: {name}")
+            self._tell(f"{photograph.face_name}: {name}")
             # Without an earlier answer an error is the face's.
             answer, record = stage(crop, None) if fitted is None else _run(name, stage, crop, fitted)
             records.append(record)
             # Where it is not accepted, its start, perhaps with what was learned about occlusion and light.
             fitted = answer.fitted
-            # A refused shape leaves the light and skin of the one before.
+            # A refused answer leaves the light and skin of the one before.
             raytraced = answer.raytraced if record.accepted else raytraced
             start = start or fitted
         assert start is not None, "a refinement without stages"
         assert fitted is not None
-        refined = self._drawn(RefinedFace(window, crop, start, fitted, tuple(records), raytraced), job)
+        refined = self._drawn(RefinedFace(crop, start, fitted, tuple(records), raytraced), photograph.face_name)
         # To the last bit the network's own answer where nothing was accepted.
         if self._from_network and not any(record.accepted for record in records):
-            return replace(job, refined=refined)
+            return RefinedAnswer(reconstruction, camera, refined)
         camera = photograph_intrinsics(fitted.intrinsics_px.cpu(), window, crop.size_px)
-        return replace(
-            job,
-            reconstruction=to_reconstruction(fitted, self._model, camera),
-            request=replace(job.request, intrinsics_px=camera),
-            refined=refined,
-        )
+        return RefinedAnswer(to_reconstruction(fitted, self._model, camera), camera, refined)
 
-    def _drawn(self, refined: RefinedFace, job: FaceJob) -> RefinedFace:
+    def _drawn(self, refined: RefinedFace, face_name: str) -> RefinedFace:
         """With the path-traced picture, or with a record of why there is none."""
         if self._path_tracer is None or refined.raytraced is None or self._stopped.is_set():
             return refined
-        self._tell(f"{job.item.path.name}, face{job.index}: path tracing")
+        self._tell(f"{face_name}: path tracing")
         started = time.perf_counter()
         try:
             return replace(refined, path_traced_srgb=self._path_tracer(refined))
@@ -121,22 +122,26 @@ class Refiner:
             record = StageRecord("path tracing", False, describe(error), time.perf_counter() - started)
             return replace(refined, records=(*refined.records, record))
 
-    def _landmarks(self, job: FaceJob, records: list[StageRecord]) -> Landmarks:
-        """What the source finds, else the network's own; then a record says why."""
+    def _landmarks(
+        self, photograph: FacePhotograph, reconstruction: Reconstruction
+    ) -> tuple[Landmarks, list[StageRecord]]:
+        """What the source finds, else the network's own and a record that says why."""
+        if self._find_landmarks is None:
+            return network_landmarks(reconstruction), []
         started = time.perf_counter()
         try:
-            return self._find_landmarks(job)
+            return self._find_landmarks(photograph), []
         except Exception as error:
             if not self._from_network:
                 raise
             reason = f"the network's landmarks are used instead: {describe(error)}"
-            records.append(StageRecord("landmark source", False, reason, time.perf_counter() - started))
-            return network_landmarks(job)
+            record = StageRecord("landmark source", False, reason, time.perf_counter() - started)
+            return network_landmarks(reconstruction), [record]
 
 
-def network_landmarks(job: FaceJob) -> Landmarks:
-    """The landmarks of a job's reconstruction."""
-    points_px = job.reconstruction.landmarks68_image[0, :, :2].double().numpy()
+def network_landmarks(reconstruction: Reconstruction) -> Landmarks:
+    """The landmarks of a reconstruction."""
+    points_px = reconstruction.landmarks68_image[0, :, :2].double().numpy()
     return Landmarks(points_px, np.ones(len(points_px)))
 
 

@@ -10,10 +10,9 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from model.identity import IdentityConfig
-from model.refine.landmark_config import LandmarkFitConfig
-from model.refine.raster_fit import RasterFitConfig
+from model.refine.landmarks.config import LandmarkFitConfig
+from model.refine.raster.fit import RasterFitConfig
 from model.refine.raytrace.config import RaytraceConfig
-from model.refine.raytrace.shape_config import ShapeConfig
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,6 @@ class RefineOptions:
         raster: Stage 1, the statistical fit by rasterization.
         identity_network: What `raster.identity_feature` asks whose face it is, where that has a weight.
         raytrace: Stages 2 and 3, light and skin.
-        shape: Stage 4, the shape by its shading; only with `--refine-shape`.
         pictures: What is drawn in the end.
     """
 
@@ -63,7 +61,6 @@ class RefineOptions:
     raster: RasterFitConfig = field(default_factory=RasterFitConfig)
     identity_network: IdentityConfig = field(default_factory=IdentityConfig)
     raytrace: RaytraceConfig = field(default_factory=RaytraceConfig)
-    shape: ShapeConfig = field(default_factory=ShapeConfig)
     pictures: PictureConfig = field(default_factory=PictureConfig)
 
     def __post_init__(self) -> None:
@@ -104,10 +101,16 @@ def read_refine_options(path: Path) -> RefineOptions:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
 
 
+_REMOVED = {"shape": "--refine-shape, an experiment that was removed since it helped little (docs/log.md)"}
+"""Settings that files may still have, and what they belonged to."""
+
+
 def _refuse_unknown(content: dict[str, Any], kind: type, path: Path, prefix: str) -> None:
     """By name, at every depth: the parser lets some pass, such as an unknown name with nothing in it."""
     known = get_type_hints(kind)
     for name, value in content.items():
+        if prefix + name in _REMOVED:
+            raise ValueError(f"{path}: {prefix}{name} was a setting of {_REMOVED[prefix + name]}; delete it")
         if name not in known:
             raise ValueError(f"{path}: unknown setting {prefix}{name}; known are {', '.join(known)}")
         if is_dataclass(known[name]):

@@ -33,7 +33,6 @@ class RefineRequest:
         config: YAML with the stages' settings.
         network: Start from the network's answer; else from the mean head.
         landmarks: `network`, a detector, or a file or folder of landmarks.
-        shape: Experimental: the ray-traced stage moves vertices, too.
         path_trace: Whether Mitsuba draws the final pictures; `auto` is where it can.
     """
 
@@ -41,7 +40,6 @@ class RefineRequest:
     config: Path = DEFAULT_REFINE_CONFIG
     network: bool = True
     landmarks: str = NETWORK_LANDMARKS
-    shape: bool = False
     path_trace: PathTrace = "auto"
 
     def __post_init__(self) -> None:
@@ -56,10 +54,8 @@ class RefineRequest:
         if not self.network and self.landmarks == NETWORK_LANDMARKS:
             known = ", ".join(DETECTORS)
             raise ValueError(f"--no-network needs landmarks from elsewhere: --landmarks with one of {known}, or a file")
-        if self.level != "raytrace":
-            for name, used in (("--refine-shape", self.shape), ("--path-trace", self.path_trace != "auto")):
-                if used:
-                    raise ValueError(f"{name} needs --refine raytrace")
+        if self.level != "raytrace" and self.path_trace != "auto":
+            raise ValueError("--path-trace needs --refine raytrace")
         if not self.config.is_file():
             raise ValueError(f"--refine-config {self.config}: no such file")
         self._refuse_missing_landmarks()
@@ -69,7 +65,6 @@ class RefineRequest:
             "--refine-config": self.config != DEFAULT_REFINE_CONFIG,
             "--no-network": not self.network,
             "--landmarks": self.landmarks != NETWORK_LANDMARKS,
-            "--refine-shape": self.shape,
             "--path-trace": self.path_trace != "auto",
         }
         named = [name for name, given in used.items() if given]

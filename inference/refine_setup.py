@@ -1,26 +1,25 @@
 """Putting a run's refinement together: settings, landmarks, stages."""
 
+import sys
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.util import find_spec
 
 import torch
 
-from inference.face_crop import Landmarks
-from inference.jobs import FaceJob
-from inference.landmark_sources import build_landmark_source
+from inference.landmark_sources import Finder, build_landmark_source
 from inference.options import CommandLineError
-from inference.path_traced import choose_path_tracer
-from inference.refine import Refiner
-from inference.refine_options import RefineOptions, read_refine_options
-from inference.refine_request import RefineRequest
-from inference.refined import Raytraced, Stage, StageAnswer
+from inference.refine import PathTracer, Refiner
+from inference.refine_options import PictureConfig, RefineOptions, read_refine_options
+from inference.refine_request import PathTrace, RefineRequest
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
 from model.identity import build_identity_network
+from model.pictures.path_traced import draw_path_traced
 from model.refine.face import FaceCrop, FittedFace, StageRecord
-from model.refine.landmark_fit import fit_landmarks
-from model.refine.raster_fit import fit_raster
+from model.refine.landmarks.fit import fit_landmarks
+from model.refine.mitsuba.variant import why_unavailable
+from model.refine.raster.fit import fit_raster
+from model.refine.refined import Raytraced, Stage, StageAnswer
 
 
 def load_options(request: RefineRequest) -> RefineOptions:
@@ -74,6 +73,24 @@ def build_refiner(
     )
 
 
+def choose_path_tracer(asked: PathTrace, config: PictureConfig, morphable_model: MorphableModel) -> PathTracer | None:
+    """What draws the pictures, None if nothing shall; says in one line why `auto` draws none.
+
+    Raises:
+        CommandLineError: If they are insisted on and cannot be drawn.
+    """
+    if asked == "no":
+        return None
+    reason = why_unavailable()
+    if reason is None:
+        size_px, samples = config.path_traced_px, config.path_traced_samples
+        return lambda refined: draw_path_traced(refined, morphable_model, size_px, samples)
+    if asked == "yes":
+        raise CommandLineError(f"--path-trace yes: {reason}")
+    print(f"no path-traced pictures: {reason}", file=sys.stderr)
+    return None
+
+
 def build_stages(
     request: RefineRequest, options: RefineOptions, morphable_model: MorphableModel, cache: TransportCache
 ) -> dict[str, Stage]:
@@ -101,56 +118,28 @@ def build_stages(
     if request.level in ("raster", "raytrace"):
         stages["raster"] = raster
     if request.level == "raytrace":
-        if request.shape and options.raytrace.light.kind == "stage":
-            raise CommandLineError(
-                f"--refine-shape needs light from far away; set raytrace.light.kind in {request.config} to gaussians"
-            )
-        stages |= _raytrace(options, morphable_model, cache, shape=request.shape)
+        stages["raytrace"] = _raytrace(options, morphable_model, cache)
     return stages
 
 
-def _raytrace(
-    options: RefineOptions, morphable_model: MorphableModel, cache: TransportCache, *, shape: bool
-) -> dict[str, Stage]:
+def _raytrace(options: RefineOptions, morphable_model: MorphableModel, cache: TransportCache) -> Stage:
     if find_spec("embreex") is None:
         raise CommandLineError("--refine raytrace needs the package embreex: pip install embreex")
-    from model.refine.raytrace.shape import fit_shape
     from model.refine.raytrace.stage import fit_raytrace
-    from model.refine.raytrace.state import RaytracedFace
-
-    last: list[RaytracedFace] = []
-    """What stage 4 starts from; one face is refined at a time."""
-
-    def answer(face: RaytracedFace) -> StageAnswer:
-        if face.appearance is None:
-            return StageAnswer(face.fitted)
-        return StageAnswer(face.fitted, Raytraced(face.appearance, face.rendered_linear, face.mask, face.albedo_linear))
 
     def raytrace(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
-        last.clear()
         face, record = fit_raytrace(morphable_model, crop, _given(start), options.raytrace, cache.folder)
         cache.prune()
-        if shape:
-            last.append(face)
-        return answer(face), record
+        if face.appearance is None:
+            return StageAnswer(face.fitted), record
+        found = Raytraced(face.appearance, face.rendered_linear, face.mask, face.albedo_linear)
+        return StageAnswer(face.fitted, found), record
 
-    def move(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
-        if not last:
-            raise ValueError("the ray-traced stage found no light and skin to move the shape by")
-
-        def refit(moved: FittedFace) -> tuple[RaytracedFace, StageRecord]:
-            found = fit_raytrace(morphable_model, crop, moved, replace(options.raytrace, sclera=None), cache.folder)
-            cache.prune()
-            return found
-
-        face, record = fit_shape(morphable_model, last.pop(), options.shape, refit)
-        return answer(face), record
-
-    return {"raytrace": raytrace, "shape": move} if shape else {"raytrace": raytrace}
+    return raytrace
 
 
-def landmark_finder(request: RefineRequest) -> Callable[[FaceJob], Landmarks]:
-    """What finds the landmarks of a job.
+def landmark_finder(request: RefineRequest) -> Finder | None:
+    """What finds the landmarks of a face; None where they are the network's.
 
     Raises:
         CommandLineError: If it cannot be used.

@@ -9,11 +9,12 @@ from pathlib import Path
 from PIL import Image
 
 from common.atomic import atomic_path
-from inference.before_after import write_before_after
-from inference.refined import RefinedFace
-from inference.relit import write_relit
+from model.export.picture_files import write_jpeg
 from model.face.morphable_model import MorphableModel
+from model.pictures.before_after import draw_before_after
+from model.pictures.relit import draw_relit
 from model.refine.face import StageRecord
+from model.refine.refined import RefinedFace
 
 REFINEMENT_FORMAT = "likeness-refinement-1"
 REFINEMENT_NAME = "refinement.json"
@@ -39,9 +40,9 @@ def write_refined(
     write_history(refined.records, folder / HISTORY_NAME)
     if "pictures" not in formats:
         return
-    write_before_after(refined, morphable_model, folder / BEFORE_AFTER_NAME)
+    write_jpeg(draw_before_after(refined, morphable_model), folder / BEFORE_AFTER_NAME)
     if refined.raytraced is not None:
-        write_relit(refined, refined.raytraced, morphable_model, relit_px, folder / RELIT_NAME)
+        write_jpeg(draw_relit(refined, refined.raytraced, morphable_model, relit_px), folder / RELIT_NAME)
     if refined.path_traced_srgb is not None:
         with atomic_path(folder / PATH_TRACED_NAME) as temporary:
             Image.fromarray(refined.path_traced_srgb).save(temporary, "PNG")

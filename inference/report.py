@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.atomic import atomic_path
+from common.version import VERSION
 
 REPORT_FORMAT = "likeness-report-1"
 REPORT_NAME = "report.json"
@@ -102,8 +103,8 @@ def entry_from_dict(content: dict[str, Any]) -> ImageEntry:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages the results depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    """Versions of Likeness, Python and the packages the results depend on."""
+    return {"likeness": VERSION, "python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
 def write_report(

@@ -10,16 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from inference.inputs import InputImage
-from inference.mean_head import MeanHead
+from inference.likeness import Likeness
 from inference.options import CommandLineError, InferenceOptions
 from inference.outputs import FaceWriter, clear_stale, write_gallery_page
 from inference.pipeline import Pipeline, not_done
 from inference.progress import ProgressDisplay
 from inference.refine_options import RefineOptions
-from inference.refine_setup import build_refiner, load_options
+from inference.refine_setup import load_options
 from inference.report import FaceEntry, ImageEntry, write_report
 from inference.resume import Fingerprint, finished_entry, write_record
-from inference.setup import Tools, load_tools
+from inference.setup import load_likeness
 from inference.transport_cache import CACHE_FOLDER, TransportCache
 
 _FOUND, _NOTHING_FOUND = 0, 1
@@ -43,7 +43,7 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
     # First of all, since it is quick: a mistyped setting answers before the model is loaded.
     refinement = None if options.refinement.level == "none" else load_options(options.refinement)
     try:
-        tools = load_tools(options.checkpoint, options.device)
+        likeness = load_likeness(options.checkpoint, options.device)
         options.output.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
@@ -53,7 +53,7 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         entries = _finished(inputs, options.output, fingerprint)
     remaining = [item for item in inputs if item.key not in entries]
     display = ProgressDisplay(len(remaining))
-    pipeline = _pipeline(options, refinement, tools, display)
+    pipeline = _pipeline(options, refinement, likeness, display)
     try:
         _process(remaining, entries, options.output, pipeline, fingerprint, display)
     finally:
@@ -77,25 +77,23 @@ def _finished(inputs: Sequence[InputImage], output: Path, fingerprint: Fingerpri
 
 
 def _pipeline(
-    options: InferenceOptions, refinement: RefineOptions | None, tools: Tools, display: ProgressDisplay
+    options: InferenceOptions, refinement: RefineOptions | None, likeness: Likeness, display: ProgressDisplay
 ) -> Pipeline:
     """All that a photograph goes through."""
-    model, refiner = tools.faces.reconstructor.morphable_model, None
+    refiner = None
     if refinement is not None:
-        refiner = build_refiner(
+        refiner = likeness.refiner(
             options.refinement,
             refinement,
-            model,
-            tools.device,
-            display.doing,
             pictures="pictures" in options.formats,
             cache=TransportCache(options.output / CACHE_FOLDER, refinement.cache_gb),
+            tell=display.doing,
         )
     relit_px = {} if refinement is None else {"relit_px": refinement.pictures.relit_px}
     return Pipeline(
-        tools.detector,
-        tools.faces if options.refinement.network else MeanHead(tools.faces.reconstructor),
-        FaceWriter(options.output, model, options.formats, **relit_px).write,
+        likeness.detector,
+        likeness.reconstructing(network=options.refinement.network),
+        FaceWriter(options.output, likeness.morphable_model, options.formats, **relit_px).write,
         batch_size=options.batch_size,
         largest_face=options.largest_face,
         workers=worker_count(),

@@ -1,27 +1,17 @@
-"""What `infer.py`, `evaluate.py` and `tools/benchmark.py` load before they begin."""
+"""What the commands load before they begin; what cannot be had is an error of the command line."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from data.detector import FaceDetector
-from inference.faces import DEFAULT_LOOKS, FaceReconstructor
+from inference.faces import DEFAULT_LOOKS
+from inference.likeness import Likeness, find_device
 from inference.options import CommandLineError
 from model.checkpoint import load_reconstructor
 from model.reconstructor import Reconstructor
 
 
-@dataclass(frozen=True)
-class Tools:
-    """Detector and model on one device."""
-
-    detector: FaceDetector
-    faces: FaceReconstructor
-    device: torch.device
-
-
-def load_tools(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> Tools:
+def load_likeness(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> Likeness:
     """Load detector and model.
 
     Args:
@@ -32,9 +22,11 @@ def load_tools(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> Too
     Raises:
         CommandLineError: If the checkpoint or the device cannot be used.
     """
-    chosen = choose_device(device)
-    faces = FaceReconstructor(load_model(checkpoint, chosen), chosen, looks)
-    return Tools(FaceDetector(device=str(chosen)), faces, chosen)
+    choose_device(device)
+    try:
+        return Likeness.load(checkpoint, device, looks=looks)
+    except (OSError, ValueError) as error:
+        raise _unusable(error) from error
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:
@@ -46,7 +38,11 @@ def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:
     try:
         return load_reconstructor(checkpoint, str(device))
     except (OSError, ValueError) as error:
-        raise CommandLineError(f"--checkpoint: {' '.join(str(error).split())}") from error
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> CommandLineError:
+    return CommandLineError(f"--checkpoint: {' '.join(str(error).split())}")
 
 
 def choose_device(name: str) -> torch.device:
@@ -55,8 +51,7 @@ def choose_device(name: str) -> torch.device:
     Raises:
         CommandLineError: If it is `cuda` and there is none.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise CommandLineError("--device cuda: torch finds no CUDA device here; use --device cpu")
-    return torch.device(name)
+    try:
+        return find_device(name)
+    except ValueError as error:
+        raise CommandLineError(f"--{error}") from error

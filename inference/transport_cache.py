@@ -9,8 +9,8 @@ CACHE_FOLDER = ".cache/transport"
 class TransportCache:
     """A folder of tables whose oldest files go when they take too much room."""
 
-    def __init__(self, folder: Path, limit_gb: float) -> None:
-        """Name the folder and the most it may hold."""
+    def __init__(self, folder: Path | None, limit_gb: float) -> None:
+        """Name the folder, None for nowhere, and the most it may hold."""
         self._folder = folder
         self._limit_bytes = limit_gb * 1e9
 
@@ -21,7 +21,7 @@ class TransportCache:
 
     def prune(self) -> None:
         """Remove the files that were written longest ago, until the rest is small enough."""
-        if not self._folder.is_dir():
+        if self._folder is None or not self._folder.is_dir():
             return
         files = [(path, path.stat()) for path in self._folder.glob("*.safetensors")]
         total = sum(status.st_size for _, status in files)

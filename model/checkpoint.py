@@ -2,7 +2,7 @@
 
     likeness-s/
         weights.safetensors   the encoder (half precision)
-        config.json           format, encoder, image size, head file and its SHA-256, mesh decoder, provenance
+        config.json           format, version, encoder, image size, head file and its SHA-256, mesh decoder, provenance
         README.md             the model card
 
 Nothing is unpickled: the weights are safetensors, the rest is JSON.
@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from common.atomic import atomic_path
+from common.version import VERSION
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
 from model.face.assets import load_head
@@ -66,6 +67,8 @@ def save_checkpoint(
         save_file(weights, temporary, metadata={"format": CHECKPOINT_FORMAT})
     config: dict[str, Any] = {
         "format": CHECKPOINT_FORMAT,
+        # For people: what can be read is told by the format and the fields. Older checkpoints do not have it.
+        "likeness_version": VERSION,
         "encoder": {
             "backbone": reconstructor.config.backbone,
             "place_channels": reconstructor.config.place_channels,

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.export.atlas import Atlas
 from model.export.face_files import FaceFiles
-from model.export.face_result import FaceResult, face_result
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
 from model.geometry.camera import default_intrinsics
+from model.look.atlas import Atlas
+from model.look.face_result import FaceResult, face_result
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstructor
 

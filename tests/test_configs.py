@@ -31,6 +31,7 @@ def test_a_config_is_strict_and_says_what_it_is_for(path: Path) -> None:
     assert not any(place.is_absolute() for place in (experiment.output, experiment.train.shards))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_builds_its_model(path: Path) -> None:
     """The transformer's many weights on torch's meta device, which knows shapes and holds no numbers."""
@@ -42,6 +43,7 @@ def test_a_config_builds_its_model(path: Path) -> None:
     assert features.shape == (2, backbone.feature_count + backbone.place_count)
 
 
+@pytest.mark.slow
 def test_the_resnet_config_takes_a_step() -> None:
     experiment = experiment_of(REPOSITORY / "configs" / "resnet50_224.yaml", "--encoder.pretrained", "none")
     reconstructor = Reconstructor(experiment.encoder, experiment.image_size, toy_head())

@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 import evaluate
 import infer
-from model.refine.mitsuba_variant import MitsubaUnavailableError
+from model.refine.mitsuba.variant import MitsubaUnavailableError
 from tests.evaluation.small_scans import write_scans
 from tests.small_checkpoint import toy_checkpoint
 from tests.small_world import ibug68_layout
@@ -31,6 +31,7 @@ def test_the_table_of_a_folder_is_printed(tmp_path: Path, checkpoint: Path, caps
     assert "true boxes" in text
 
 
+@pytest.mark.slow
 def test_scans_are_measured_by_the_model_and_from_a_folder(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,9 @@ from PIL import Image
 
 from tests.small_checkpoint import any_checkpoint
 
+# Every test starts the program.
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

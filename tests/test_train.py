@@ -45,6 +45,7 @@ def metrics(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_is_needed_to_know_and_to_resume_it(run: Path) -> None:
     resolved = yaml.safe_load((run / "config.yaml").read_text())
     assert resolved["schedule"]["max_steps"] == 2
@@ -88,6 +89,7 @@ def test_an_output_that_holds_a_run_is_not_overwritten(place: Path, run: Path) -
         train.main(arguments(place, "run"))
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_stopped(place: Path, run: Path) -> None:
     two_steps = torch.load(run / "last.ckpt", weights_only=False)
     train.main(arguments(place, "run", "--schedule.max_steps", "4", "--resume"))
@@ -107,6 +109,7 @@ def test_it_goes_on_where_it_stopped(place: Path, run: Path) -> None:
     assert provenance["steps"] == 4
 
 
+@pytest.mark.slow
 def test_a_run_can_start_from_a_release(place: Path, run: Path) -> None:
     train.main(arguments(place, "second", "--start_from", str(run / "release"), "--optimizer.learning_rate", "1e-9"))
     before, after = load_reconstructor(run / "release"), load_reconstructor(place / "second" / "release")
@@ -156,6 +159,7 @@ def test_a_part_that_the_model_does_not_have_is_refused(place: Path, run: Path) 
         started(place, run / "release", "parameter_head.identity", "parameter_head.identiti")
 
 
+@pytest.mark.slow
 def test_a_decoder_is_taken_along_and_its_loss_is_told(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     own = replace(toy_hierarchy(), head_sha256=file_sha256(place / "head.safetensors"))
     save_hierarchy(own, place / "hierarchy.safetensors")

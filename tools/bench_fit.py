@@ -18,12 +18,12 @@ from jaxtyping import Float
 from jsonargparse import auto_cli
 from torch import Tensor
 
-from data.alignment import window_from_detection
 from data.detector import FaceDetector
-from data.image_io import UnreadableImageError, find_images, read_photograph
+from data.image_io import UnreadableImageError, find_images
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from inference.face_crop import Landmarks, cut_face
-from inference.faces import FaceReconstructor, FaceRequest
+from inference.faces import FaceReconstructor
+from inference.likeness import Likeness
 from model.checkpoint import DEFAULT_CHECKPOINT, load_reconstructor
 from model.face.hierarchy import load_hierarchy
 from model.face.morphable_model import MorphableModel
@@ -31,11 +31,11 @@ from model.geometry.camera import crop_intrinsics, project
 from model.geometry.procrustes import align_similarity
 from model.reconstructor import Reconstructor
 from model.refine.face import FaceCrop, FittedFace, StageRecord, detached
-from model.refine.landmark_config import LandmarkFitConfig
-from model.refine.landmark_fit import fit_landmarks
-from model.refine.raster_config import RasterFitConfig
-from model.refine.raster_fit import fit_raster
-from model.refine.raster_levels import compared_vertices, draw, make_level
+from model.refine.landmarks.config import LandmarkFitConfig
+from model.refine.landmarks.fit import fit_landmarks
+from model.refine.raster.config import RasterFitConfig
+from model.refine.raster.fit import fit_raster
+from model.refine.raster.levels import compared_vertices, draw, make_level
 from model.render.color import linear_to_srgb
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
@@ -216,21 +216,20 @@ def drawn_heads(reconstructor: Reconstructor, count: int, size_px: int, landmark
 
 def photograph_cases(reconstructor: Reconstructor, folder: Path, size_px: int) -> Iterator[Case]:
     """The largest face of each photograph, with the network's answer and its landmarks."""
-    detector, faces = FaceDetector(), FaceReconstructor(reconstructor, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    likeness = Likeness(FaceDetector(), FaceReconstructor(reconstructor, cpu), cpu)
     for path in find_images([folder]):
         try:
-            image = read_photograph(path)
+            heads = likeness.reconstruct(path, largest_face=True)
         except UnreadableImageError as error:
             print(f"{path.name}: {error}")
             continue
-        found = sorted(detector.detect(image), key=lambda detection: -detection.area_px)
-        if not found:
+        if not heads:
             print(f"{path.name}: no face was found")
             continue
-        request = FaceRequest.in_photograph(image, window_from_detection(found[0]))
-        (answer,) = faces.reconstruct([request])
+        image, answer = heads[0].photograph_srgb, heads[0].reconstruction
         points = Landmarks(answer.landmarks68_image[0, :, :2].double().numpy(), np.ones(68))
-        _, crop = cut_face(image, points, request.intrinsics_px, size_px, torch.device("cpu"))
+        _, crop = cut_face(image, points, torch.from_numpy(heads[0].camera.intrinsics_px), size_px, cpu)
         start = detached(FittedFace(answer.parameters, answer.refinement, crop.intrinsics_px))
         yield Case(path.stem, crop, start)
 

@@ -12,7 +12,6 @@ import os
 import resource
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,25 +23,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
-from data.alignment import window_from_detection
 from data.image_io import UnreadableImageError, find_images, read_photograph
-from inference.before_after import write_before_after
 from inference.faces import FaceRequest
-from inference.inputs import InputImage
-from inference.jobs import FaceJob
+from inference.likeness import Likeness
 from inference.options import RELEASED_CHECKPOINT
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, RefineRequest
 from inference.refine_setup import build_stages, landmark_finder, load_options
-from inference.refined import RefinedFace, Stage, StageAnswer
-from inference.relit import write_relit
-from inference.setup import Tools, load_tools
+from inference.refining import FacePhotograph
+from inference.setup import load_likeness
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
+from model.pictures.before_after import draw_before_after
+from model.pictures.relit import draw_relit
+from model.reconstructor import Reconstruction
 from model.refine.face import FaceCrop, FittedFace, StageRecord
+from model.refine.refined import RefinedFace, Stage, StageAnswer
 from tools.refinement_psnr import psnr_figures
 
 _STAGES = ("landmarks", "raster", "raytrace", "pictures")
@@ -88,20 +86,22 @@ class Measured:
 class Bench:
     """Refines faces as `infer.py --refine raytrace` does, and measures them."""
 
-    def __init__(self, tools: Tools, request: RefineRequest, options: RefineOptions, cache: TransportCache) -> None:
+    def __init__(
+        self, likeness: Likeness, request: RefineRequest, options: RefineOptions, cache: TransportCache
+    ) -> None:
         """Build the stages once, for all faces."""
-        self._tools, self._options = tools, options
-        self.model: MorphableModel = tools.faces.reconstructor.morphable_model
+        self._likeness, self._options = likeness, options
+        self.model: MorphableModel = likeness.morphable_model
         self._stages = build_stages(request, options, self.model, cache)
         self._find_landmarks = landmark_finder(request)
 
     def measure(self, path: Path) -> Measured | str:
         """The largest face of a photograph, or why there is none."""
         try:
-            job = self._job(path)
+            found = self._found(path)
         except UnreadableImageError as error:
             return str(error)
-        if job is None:
+        if found is None:
             return "no face was found"
         clock = Clock()
         refiner = Refiner(
@@ -109,10 +109,9 @@ class Bench:
             {name: clock.around(name, stage) for name, stage in self._stages.items()},
             self._find_landmarks,
             size_px=self._options.window_px,
-            device=self._tools.device,
+            device=self._likeness.device,
         )
-        refined = refiner.refine(job).refined
-        assert refined is not None
+        refined = refiner.refine(*found).refined
         figures = psnr_figures(refined, clock.answers, self.model)
         last = refined.records[-1]
         for name in clock.seconds:
@@ -124,14 +123,10 @@ class Bench:
     def picture(self, face: Measured) -> tuple[UInt8[np.ndarray, "height width 3"], dict[str, float]]:
         """The face's row of the sheet: the pictures that infer.py writes, side by side; and what they cost."""
         wall, cpu = time.perf_counter(), time.process_time()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "picture.jpg"
-            write_before_after(face.refined, self.model, path)
-            tiles = [np.asarray(Image.open(path))]
-            if face.refined.raytraced is not None:
-                size_px = face.refined.crop.size_px
-                write_relit(face.refined, face.refined.raytraced, self.model, size_px, path)
-                tiles.append(np.asarray(Image.open(path)))
+        tiles = [draw_before_after(face.refined, self.model)]
+        if face.refined.raytraced is not None:
+            size_px = face.refined.crop.size_px
+            tiles.append(draw_relit(face.refined, face.refined.raytraced, self.model, size_px))
         spent = {"pictures s": time.perf_counter() - wall, "pictures cpu s": time.process_time() - cpu}
         row = np.concatenate(tiles, axis=1)
         title = np.full((_NAME_PX, row.shape[1], 3), 255, np.uint8)
@@ -139,15 +134,15 @@ class Bench:
         cv2.putText(title, text, (4, _NAME_PX - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
         return np.concatenate((title, row)), spent
 
-    def _job(self, path: Path) -> FaceJob | None:
+    def _found(self, path: Path) -> tuple[FacePhotograph, Reconstruction] | None:
         image = read_photograph(path)
-        detections = self._tools.detector.detect(image)
+        detections = self._likeness.detector.detect(image)
         if not detections:
             return None
         largest = max(detections, key=lambda detection: detection.area_px)
-        request = FaceRequest.in_photograph(image, window_from_detection(largest))
-        (reconstruction,) = self._tools.faces.reconstruct([request])
-        return FaceJob(InputImage(path, path.name), 0, image, largest, request, reconstruction)
+        request = FaceRequest.of_detection(image, largest)
+        (reconstruction,) = self._likeness.faces.reconstruct([request])
+        return FacePhotograph(image, request.intrinsics_px, largest, path, path.name), reconstruction
 
 
 def _decibels(figures: dict[str, float]) -> str:
@@ -212,8 +207,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = load_options(request)
     if chosen.window is not None:
         options = replace(options, window_px=chosen.window)
-    cache = TransportCache(chosen.cache or Path(), options.cache_gb if chosen.cache else 0.0)
-    bench = Bench(load_tools(chosen.checkpoint, chosen.device), request, options, cache)
+    cache = TransportCache(chosen.cache, options.cache_gb)
+    bench = Bench(load_likeness(chosen.checkpoint, chosen.device), request, options, cache)
     run(bench, find_images(chosen.photographs)[: chosen.count], chosen.sheet)
 
 

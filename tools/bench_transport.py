@@ -21,8 +21,8 @@ from model.refine.raytrace.bounce import bounce_table, seen_vertices
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight, LightBasis
 from model.refine.raytrace.light_stage import LightStage, stage_tables
+from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, pixel_surface, points_at_vertices
 from model.refine.raytrace.specular import glossy_tables
-from model.refine.raytrace.surface import HeadGeometry, PixelSurface, pixel_surface, points_at_vertices
 from model.refine.raytrace.transport import TransportConfig, build_tables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
 

@@ -24,10 +24,11 @@ from data.alignment import crop_image, window_from_detection
 from data.image_io import find_images, read_photograph
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
+from inference.jobs import FaceJob
+from inference.likeness import Likeness
 from inference.options import ALL_FORMATS, RELEASED_CHECKPOINT, Format
 from inference.outputs import FaceWriter
-from inference.pipeline import FaceJob
-from inference.setup import Tools, load_tools
+from inference.setup import load_likeness
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
@@ -61,10 +62,10 @@ def write_variants(folder: Path, count: int) -> None:
 
 def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 256) -> None:
     """Print milliseconds per face of each step, on the first photograph with a face."""
-    tools = load_tools(checkpoint, "cpu")
-    reconstructor = tools.faces.reconstructor
+    likeness = load_likeness(checkpoint, "cpu")
+    reconstructor = likeness.faces.reconstructor
     image_srgb, detection = next(
-        (image, found[0]) for image in map(read_photograph, paths) if (found := tools.detector.detect(image))
+        (image, found[0]) for image in map(read_photograph, paths) if (found := likeness.detector.detect(image))
     )
     window = window_from_detection(detection)
     size = reconstructor.image_size
@@ -72,7 +73,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
         default_intrinsics(*image_srgb.shape[:2]), window.left_px, window.top_px, size / window.side_px
     )[None]
     crop = torch.from_numpy(crop_image(image_srgb, window, size)).permute(2, 0, 1)[None].float() / 255.0
-    request = FaceRequest.in_photograph(image_srgb, window)
+    request = FaceRequest.of_detection(image_srgb, detection)
     with torch.inference_mode():
         parameters = reconstructor.encode(crop, intrinsics_px)
         mesh = reconstructor.decode(parameters, intrinsics_px).mesh
@@ -96,8 +97,11 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             )
 
         rows: list[tuple[str, Callable[[], object]]] = [
-            (f"decode and detect ({image_srgb.shape[1]} x {image_srgb.shape[0]} px)", lambda: _find(tools, paths[0])),
-            ("detection alone", lambda: tools.detector.detect(image_srgb)),
+            (
+                f"decode and detect ({image_srgb.shape[1]} x {image_srgb.shape[0]} px)",
+                lambda: _find(likeness, paths[0]),
+            ),
+            ("detection alone", lambda: likeness.detector.detect(image_srgb)),
             ("crop", lambda: crop_image(image_srgb, window, size)),
             (f"network ({reconstructor.config.backbone}, {size} px)", lambda: reconstructor.backbone(crop)),
             ("parameter head", lambda: reconstructor.parameter_head(features, intrinsics_px, size)),
@@ -105,13 +109,13 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             ("network + head + landmarks", network_head_landmarks),
             ("whole mesh", lambda: reconstructor.decode(parameters, intrinsics_px)),
             (f"rasterizer and shading, {rasterizer_size} px", draw),
-            ("one face, two looks, mesh", lambda: tools.faces.reconstruct([request])),
-            ("the same in a batch of 16, per face", lambda: tools.faces.reconstruct([request] * 16)),
+            ("one face, two looks, mesh", lambda: likeness.faces.reconstruct([request])),
+            ("the same in a batch of 16, per face", lambda: likeness.faces.reconstruct([request] * 16)),
         ]
         for title, work in rows:
             elapsed = milliseconds(work)
             _row(title, elapsed / 16 if "batch of 16" in title else elapsed, "ms")
-    reconstruction = tools.faces.reconstruct([request])[0]
+    reconstruction = likeness.faces.reconstruct([request])[0]
     with tempfile.TemporaryDirectory() as folder:
         job = FaceJob(InputImage(paths[0], "a"), 0, image_srgb, detection, request, reconstruction)
         choices: list[tuple[Format, ...]] = [*((one,) for one in ALL_FORMATS), ALL_FORMATS]
@@ -120,8 +124,8 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             _row(f"export of {' + '.join(formats)}", milliseconds(lambda w=writer: w.write(job), 5), "ms")
 
 
-def _find(tools: Tools, path: Path) -> object:
-    return tools.detector.detect(read_photograph(path))
+def _find(likeness: Likeness, path: Path) -> object:
+    return likeness.detector.detect(read_photograph(path))
 
 
 def benchmark_program(folder: Path, count: int, checkpoint: Path) -> None:

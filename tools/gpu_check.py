@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
+from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.rasterizer import Rasterizer
 from model.render.renderer import Renderer
-from model.render.torch_rasterizer import TorchRasterizer
 from tools.bench_train import batch_for, without_start
 from tools.render_parity import POSES_DEGREES, SIZES, HeadScene, Parity, compare, draw, head_scene, photometric_loss
 from train import build_reconstructor

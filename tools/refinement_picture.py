@@ -13,11 +13,8 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 from common.atomic import atomic_path
-from data.alignment import window_from_detection
-from data.detector import FaceDetector
-from data.image_io import read_photograph
-from inference.faces import FaceReconstructor, FaceRequest
-from model.checkpoint import DEFAULT_CHECKPOINT, load_reconstructor
+from inference.likeness import Likeness
+from model.checkpoint import DEFAULT_CHECKPOINT
 from model.geometry.mesh import Mesh
 from model.geometry.rotation import rotation_from_euler
 from model.render.color import linear_to_srgb
@@ -40,14 +37,12 @@ def picture(output: Path, photograph: Path = EXAMPLE, checkpoint: Path = DEFAULT
     Raises:
         ValueError: If there is no face in the photograph.
     """
-    reconstructor = load_reconstructor(checkpoint)
-    image_srgb = read_photograph(photograph)
-    found = FaceDetector().detect(image_srgb)
-    if not found:
+    likeness = Likeness.load(checkpoint, "cpu")
+    heads = likeness.reconstruct(photograph, largest_face=True)
+    if not heads:
         raise ValueError(f"{photograph}: no face found")
-    request = FaceRequest.in_photograph(image_srgb, window_from_detection(found[0]))
-    answer = FaceReconstructor(reconstructor, torch.device("cpu")).reconstruct([request])[0]
-    linear, refined = reconstructor.linear_mesh(answer.parameters), answer.mesh
+    reconstructor = likeness.faces.reconstructor
+    linear, refined = reconstructor.linear_mesh(heads[0].parameters), heads[0].mesh
     faces = reconstructor.morphable_model.faces
     lamp = torch.nn.functional.normalize(torch.tensor([[-0.7, 0.4, 0.6]]), dim=-1)
     even = neutral_lighting(1)

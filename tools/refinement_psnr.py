@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inference.pictures import to_srgb
-from inference.refined import Raytraced, RefinedFace, StageAnswer
-from inference.relit import in_own_light
 from model.face.morphable_model import MorphableModel
+from model.pictures.drawing import to_srgb
+from model.pictures.relit import in_own_light
 from model.refine.face import FaceCrop, FittedFace
-from model.refine.raytrace.samples import skin_faces
+from model.refine.raytrace.skin_samples import skin_faces
+from model.refine.refined import Raytraced, RefinedFace, StageAnswer
 from model.render.color import luminance
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering

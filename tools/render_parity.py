@@ -19,7 +19,7 @@ from model.face.assets import load_head
 from model.geometry.camera import default_intrinsics, project
 from model.geometry.rotation import rotation_from_euler
 from model.render.color import linear_to_srgb
-from model.render.cpu_rasterizer import CpuRasterizer
+from model.render.cpu.rasterizer import CpuRasterizer
 from model.render.lighting import neutral_lighting
 from model.render.rasterizer import Rasterizer
 from model.render.renderer import Renderer, Rendering

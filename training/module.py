@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from data.sample import FaceBatch, join
@@ -151,7 +152,7 @@ class TrainingModule(LightningModule):
             # The same on every process already: nothing is left to be synchronised.
             self.log(f"val/{name}", value, prog_bar=name == "nme", rank_zero_only=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW, decay on matrices only, warm-up and cosine to 1 % per step."""
         config = self.experiment.optimizer
         backbone = self._groups(self.reconstructor.backbone, config.learning_rate)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from model.autograd import once_differentiable
 from model.face.hierarchy import HierarchyLevel
 
 

@@ -180,6 +180,7 @@ class RefinementHead(nn.Module):
             parameters: Its answer.
             mesh: The linear heads of that answer.
         """
+        # What the photograph shows at each vertex against what the linear head shows there; then the graph layers.
         evidence = self.evidence(image_srgb, intrinsics_px, parameters, mesh)
         return self.decode(evidence, features)
 
@@ -192,14 +193,18 @@ class RefinementHead(nn.Module):
         mesh: Mesh,
     ) -> VertexEvidence:
         """Look up what the photograph shows at each vertex and compare it with the linear head."""
+        # Camera space, mm, to pixels of the crop; which vertices the camera sees, in [0, 1].
         vertices_image = project(mesh.vertices_camera_mm, intrinsics_px)
         normals = vertex_normals(mesh.vertices_camera_mm, self.faces)
         visibility = vertex_visibility(vertices_image, mesh.vertices_camera_mm, normals, *image_srgb.shape[-2:])
         seen = visibility[..., None]
+        # The photograph's colour at each vertex (sRGB) beside that of the linear head in its light (linear RGB).
         shading = shade(normals, parameters.lighting)
         photograph_srgb = seen * sample_at_vertices(image_srgb, vertices_image)
         rendering = mesh.albedo_linear * shading
+        # Linear albedo that would explain the difference; 0 where the vertex is not seen.
         residual = seen * _albedo_residual(image_srgb, photograph_srgb, mesh.albedo_linear, shading)
+        # 21 numbers per vertex; places and normals are those of camera space, `place` that of the mean head.
         inputs = torch.cat(
             (
                 photograph_srgb,
@@ -218,17 +223,21 @@ class RefinementHead(nn.Module):
 
     def decode(self, evidence: VertexEvidence, features: Float[Tensor, "batch feature"]) -> Refinement:
         """The graph layers alone."""
+        # The graph layers take (vertex, batch, channel). Way down: features on the mesh, then on each coarser graph.
         inputs = evidence.inputs.transpose(0, 1)
         levels = [self.stem(inputs)]
         for down, layer in zip(self.down, self.descent, strict=True):
             levels.append(nn.functional.silu(layer(down(levels[-1]))))
+        # Coarsest graph: the encoder's pooled features join, the same for all vertices.
         bottom = levels.pop()
         # Added to, not concatenated: an untrained encoding must not drown the evidence.
         current = nn.functional.silu(self.bottom(bottom + self.encoded(features) + self.node)) + bottom
+        # Way up: each finer graph adds what it kept on the way down.
         # Everything is made narrow before it goes up, and summed rather than stacked: a third of the time.
         way_up = zip(reversed(self.up[1:]), reversed(self.narrow), reversed(self.ascent), strict=True)
         for up, narrow, layer in way_up:
             current = nn.functional.silu(layer(up(narrow(current)) + levels.pop()))
+        # On the mesh itself: (batch, vertex, 8), without unit yet; `_bounded` gives mm, albedo and sigma.
         hidden = self.up[0](self.read_levels(current)) + self.read_stem(levels.pop()) + self.read_inputs(inputs)
         raw = self.outputs(nn.functional.silu(hidden)).float().transpose(0, 1)
         return self._bounded(raw, evidence)
@@ -240,8 +249,10 @@ class RefinementHead(nn.Module):
         # In units of the bounds: an optimiser whose steps are of one size for all weights moves millimetres and
         # hundredths of albedo equally fast.
         local_mm = bounds_mm * torch.tanh(offsets) * self.movable[:, None]
+        # Linear albedo: a share of what the photograph asks for, and what the decoder adds by itself.
         albedo = gate * evidence.residual_linear + config.largest_albedo * torch.tanh(added)
         return Refinement(
+            # From each vertex's own frame (two tangents, normal) to model space.
             offsets_mm=torch.einsum("bvk,vkx->bvx", local_mm, self.frames),
             albedo_linear=albedo,
             # Between a fiftieth of the start and ten times it.
@@ -257,7 +268,9 @@ def _albedo_residual(
     shading: Float[Tensor, "batch vertex 3"],
 ) -> Float[Tensor, "batch vertex 3"]:
     """Albedo under which the photograph would be explained, less the given one; only its level for grey pictures."""
+    # Linear RGB: the photograph's radiance over the light that arrives.
     wanted = srgb_to_linear(photograph_srgb.clamp(0.0, 1.0)) / shading.clamp(min=_DARKEST_SHADING)
+    # For a grey photograph: the given albedo at the photograph's level of brightness.
     level = luminance(wanted) / luminance(albedo_linear).clamp(min=0.02)
     grey_wanted = albedo_linear * level[..., None]
     grey = (image_srgb.amax(1) - image_srgb.amin(1)).mean((1, 2)) < _GREY_DIFFERENCE

@@ -1,1 +1,1 @@
-"""What is written for a face: arrays, meshes, textures, pictures and the page that shows them."""
+"""Writing the files of a face: arrays, meshes, textures, pictures and the page that shows them."""

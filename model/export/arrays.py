@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from common.atomic import atomic_path
-from model.export.appearance import Appearance
-from model.export.face_result import FaceResult
+from model.look.appearance import Appearance
+from model.look.face_result import FaceResult
 
 
 def write_arrays(result: FaceResult, path: Path, appearance: Appearance | None = None) -> None:
-    """Write `face.npz`; the README lists its keys, shapes, units and spaces, `docs/refinement.md` the appearance's."""
+    """Write `face.npz`; `docs/results.md` lists its keys, shapes, units and spaces."""
     arrays = {
         "identity": result.identity,
         "expression": result.expression,

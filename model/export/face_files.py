@@ -9,19 +9,20 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from common.atomic import atomic_path
-from model.export.appearance import Appearance
 from model.export.arrays import write_arrays
-from model.export.atlas import Atlas, build_atlas
-from model.export.face_result import FaceResult
 from model.export.glb import write_glb
 from model.export.glb_material import PhotographMaterial, SkinMaterial
 from model.export.light_files import write_environment, write_lights
 from model.export.maps import quantize, write_maps
 from model.export.obj import write_obj
-from model.export.overlay import write_overlay
-from model.export.texture import unwrap
+from model.export.picture_files import write_jpeg
 from model.export.viewer_files import FACE_SCRIPT, write_face_script
 from model.face.morphable_model import MorphableModel
+from model.look.appearance import Appearance
+from model.look.atlas import Atlas, build_atlas
+from model.look.face_result import FaceResult
+from model.look.texture import unwrap
+from model.pictures.overlay import draw_overlay
 
 TEXTURE_SIDE_PX = 1024
 
@@ -72,4 +73,5 @@ class FaceFiles:
                 with atomic_path(folder / name) as temporary:
                     Image.fromarray(image).save(temporary, "PNG", compress_level=3)
         if "overlay" in formats:
-            write_overlay(result, photograph_srgb, texture.image_srgb, self.atlas, folder / "overlay.jpg")
+            picture = draw_overlay(result, photograph_srgb, texture.image_srgb, self.atlas)
+            write_jpeg(picture, folder / "overlay.jpg")

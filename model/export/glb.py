@@ -7,13 +7,13 @@ import pygltflib as gltf
 import torch
 
 from common.atomic import atomic_path
-from model.export.atlas import Atlas
-from model.export.face_result import FaceResult
 from model.export.glb_buffer import GlbBuffer
 from model.export.glb_material import GlbMaterial
-from model.export.tangents import vertex_tangents
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
+from model.look.atlas import Atlas
+from model.look.face_result import FaceResult
+from model.look.tangents import vertex_tangents
 
 _M_PER_MM = 0.001
 _STILL_NORMAL = 0.003

@@ -8,7 +8,7 @@ import OpenEXR
 from jaxtyping import Float
 
 from common.atomic import atomic_path
-from model.export.appearance import Appearance
+from model.look.appearance import Appearance
 
 LIGHTS_FORMAT = "likeness-lights-1"
 
@@ -31,20 +31,6 @@ def write_environment(radiance_linear: Float[np.ndarray, "rows columns 3"], path
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, "comments": _CONVENTION}
     with atomic_path(path) as temporary:
         OpenEXR.File(header, {"RGB": pixels}).write(str(temporary))
-
-
-def read_environment(path: Path) -> Float[np.ndarray, "rows columns 3"]:
-    """Read an environment back, as float32.
-
-    Raises:
-        ValueError: If the file cannot be read, or has no RGB.
-    """
-    try:
-        channels = OpenEXR.File(str(path)).channels()
-        pixels = channels["RGB"].pixels
-    except (RuntimeError, KeyError) as error:
-        raise ValueError(f"{path}: not a readable OpenEXR picture with the channels R, G and B ({error})") from error
-    return np.asarray(pixels, np.float32)
 
 
 def write_lights(appearance: Appearance, path: Path) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from common.atomic import atomic_path
-from model.export.appearance import Appearance
+from model.look.appearance import Appearance
 from model.render.color import linear_to_srgb
 
 LARGEST_F0 = 0.08

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from common.atomic import atomic_path
-from model.export.face_result import FaceResult
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
+from model.look.face_result import FaceResult
 
 _MATERIAL = "newmtl head\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nmap_Kd texture.png\n"
 

@@ -13,8 +13,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from common.atomic import atomic_path
-from model.export.atlas import Atlas
-from model.export.face_result import FaceResult
+from model.look.atlas import Atlas
+from model.look.face_result import FaceResult
 
 VIEWER_FOLDER = "viewer"
 FACE_SCRIPT = "viewer.js"

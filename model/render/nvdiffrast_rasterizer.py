@@ -15,8 +15,8 @@ from torch import Tensor
 
 from model.render.clip_space import to_clip_space
 from model.render.mesh_cache import MeshCache
+from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.rasterizer import Fragments
-from model.render.torch_rasterizer import TorchRasterizer
 
 _INSTALL = (
     "the rasterizer 'nvdiffrast' needs the package of that name, at least 0.4: with a CUDA toolkit at hand, "

@@ -107,11 +107,11 @@ def build_rasterizer(name: str = "auto") -> Rasterizer:
 
         return DeviceRasterizer()
     if name == "cpu":
-        from model.render.cpu_rasterizer import CpuRasterizer
+        from model.render.cpu.rasterizer import CpuRasterizer
 
         return CpuRasterizer()
     if name == "torch":
-        from model.render.torch_rasterizer import TorchRasterizer
+        from model.render.pytorch.rasterizer import TorchRasterizer
 
         return TorchRasterizer()
     if name == "nvdiffrast":

@@ -83,6 +83,7 @@ def test_the_same_photograph_gives_the_same_faces(detector: FaceDetector, astron
     np.testing.assert_array_equal(one[0].box_px, two[0].box_px)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["coffee", "page", "text", "rocket", "clock", "brick"])
 def test_no_faces_where_there_are_none(detector: FaceDetector, name: str) -> None:
     picture = np.asarray(getattr(skimage.data, name)())

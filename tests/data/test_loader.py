@@ -67,6 +67,7 @@ def test_epochs_differ_in_order_and_repeat_with_the_seed(tmp_path: Path) -> None
     assert reader.epoch_shards(1) == reader.epoch_shards(1)
 
 
+@pytest.mark.slow
 def test_training_goes_on_for_ever_and_is_repeatable(tmp_path: Path) -> None:
     names = make_shards(tmp_path, [3, 4])
     config = LoaderConfig(tmp_path, size=32, batch_size=4, workers=0, shuffle_buffer=8)
@@ -76,6 +77,7 @@ def test_training_goes_on_for_ever_and_is_repeatable(tmp_path: Path) -> None:
     assert found != first_names(LoaderConfig(tmp_path, size=32, batch_size=4, workers=0, seed=1, shuffle_buffer=8), 70)
 
 
+@pytest.mark.slow
 def test_the_stream_is_shuffled_and_even(tmp_path: Path) -> None:
     names = make_shards(tmp_path, [10, 10])
     found = first_names(LoaderConfig(tmp_path, size=16, batch_size=10, workers=0, shuffle_buffer=10), 400)
@@ -91,6 +93,7 @@ def test_fewer_shards_than_processes_leave_none_idle(tmp_path: Path, part: int) 
     assert next(stream)[1]["name"].startswith("shard0")
 
 
+@pytest.mark.slow
 def test_profiles_come_more_often(tmp_path: Path) -> None:
     make_shards(tmp_path / "a", [20])
     write_shard(tmp_path / "a" / "train-000001.tar", encoded(20, prefix="profile", yaw_degrees=80.0))
@@ -151,6 +154,7 @@ def test_too_many_broken_samples_stop_the_loader_by_the_name_of_the_shard(tmp_pa
         names_of(LoaderConfig(tmp_path, training=False, size=16, workers=workers))
 
 
+@pytest.mark.slow
 def test_shards_without_samples_are_an_error_in_training(tmp_path: Path) -> None:
     write_shard(tmp_path / "train-000000.tar", [])
     with pytest.raises(ValueError, match="no samples"):

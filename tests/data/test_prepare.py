@@ -38,6 +38,7 @@ def stored_names(output: Path, split: str) -> list[str]:
     return [name for batch in loader for name in batch["name"]]
 
 
+@pytest.mark.slow
 def test_every_photograph_ends_up_on_one_side(tmp_path: Path) -> None:
     names = [f"aflw/image{number}.jpg" for number in range(40)]
     make_annotated(tmp_path / "photos", names)
@@ -67,6 +68,7 @@ def test_a_person_is_never_on_both_sides(tmp_path: Path) -> None:
     assert not sides["train"] & sides["val"]
 
 
+@pytest.mark.slow
 def test_sides_do_not_depend_on_what_else_there_is() -> None:
     held_out = [is_held_out(f"group {number}", 4.0) for number in range(20_000)]
     assert 0.03 < np.mean(held_out) < 0.05
@@ -196,6 +198,7 @@ def test_a_changed_photograph_makes_its_shard_anew(tmp_path: Path) -> None:
     assert not is_finished(changed)
 
 
+@pytest.mark.slow
 def test_two_processes_make_what_one_does(tmp_path: Path) -> None:
     make_annotated(tmp_path / "photos", [f"aflw/{number}.jpg" for number in range(10)])
     for workers, output in ((1, "one"), (2, "two")):
@@ -205,6 +208,7 @@ def test_two_processes_make_what_one_does(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_taken_up(tmp_path: Path) -> None:
     make_annotated(tmp_path / "photos", [f"aflw/{number}.jpg" for number in range(400)])
     command = [sys.executable, "-m", "data.prepare", str(tmp_path / "photos"), "--output", str(tmp_path / "shards")]
@@ -225,6 +229,7 @@ def test_a_killed_run_is_taken_up(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "shards" / "train").iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_a_folder_of_photographs_is_searched_for_faces(tmp_path: Path) -> None:
     photos = tmp_path / "photos" / "deep"
     photos.mkdir(parents=True)

@@ -49,6 +49,7 @@ def assert_same(one: list[StreamBatch], two: list[StreamBatch]) -> None:
         torch.testing.assert_close(first["skin_mask"], second["skin_mask"], atol=0, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("given", [1, 5, 18])
 def test_a_restarted_stream_goes_on_with_the_samples_that_would_have_come(
@@ -76,6 +77,7 @@ def test_a_restarted_stream_decodes_nothing_again(shards: Path, monkeypatch: pyt
     assert decoded == batch["name"]
 
 
+@pytest.mark.slow
 def test_another_sample_changes_nothing_for_those_behind_it(shards: Path) -> None:
     """A broken sample costs itself alone: the augmentation of each is drawn for it."""
     config = training(shards, batch_size=1)
@@ -118,6 +120,7 @@ def test_an_epoch_holds_each_sample_by_its_yaw_and_is_shuffled(shards: Path) -> 
     assert [name.split("-")[0] for name in epochs[0]] != sorted(name.split("-")[0] for name in epochs[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "devices", "workers"), [(1, 1, 2), (1, 2, 0), (2, 2, 2), (2, 4, 1), (3, 1, 3)])
 @pytest.mark.parametrize("is_training", [True, False])
 def test_nodes_ranks_and_workers_divide_the_shards_without_overlap_or_loss(
@@ -136,6 +139,7 @@ def test_nodes_ranks_and_workers_divide_the_shards_without_overlap_or_loss(
         assert sorted(read) == list_shards(shards)
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_world_give_the_same_samples_and_ranks_differ(shards: Path) -> None:
     config = training(shards)
     ranks = [batches(config, 5, Share(rank, 2)) for rank in (0, 1, 0)]
@@ -144,6 +148,7 @@ def test_the_same_seed_and_world_give_the_same_samples_and_ranks_differ(shards: 
     assert not names[0] & names[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_validation_is_divided_evenly_or_not_and_never_hangs(shards: Path, workers: int) -> None:
     config = training(shards, training=False, workers=workers)
@@ -164,6 +169,7 @@ def test_a_batch_tells_how_many_samples_were_skipped(shards: Path) -> None:
     assert batch["progress"]["skipped"] == 1
 
 
+@pytest.mark.slow
 def test_a_missing_member_a_cut_and_an_unreadable_shard_are_named(
     shards: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -34,6 +34,7 @@ def faces(artist: MorphableHeadArtist) -> list[SyntheticFace]:
     return [source.face(index) for index in range(24)]
 
 
+@pytest.mark.slow
 def test_samples_keep_the_contract_and_become_an_observation(faces: list[SyntheticFace]) -> None:
     for face in faces:
         validate_sample(face.sample)
@@ -41,6 +42,7 @@ def test_samples_keep_the_contract_and_become_an_observation(faces: list[Synthet
     assert observation.image_srgb.shape == (len(faces), 3, SIZE, SIZE)
 
 
+@pytest.mark.slow
 def test_the_truth_projects_onto_the_labels(faces: list[SyntheticFace]) -> None:
     model = MorphableModel(toy_head())
     for face in faces:
@@ -56,6 +58,7 @@ def test_the_truth_projects_onto_the_labels(faces: list[SyntheticFace]) -> None:
         assert depth < 1e-4
 
 
+@pytest.mark.slow
 def test_depth_labels_are_centred_and_the_nose_of_a_frontal_face_is_nearest(faces: list[SyntheticFace]) -> None:
     for face in faces:
         depth = face.sample["landmarks68_px"][:, 2]
@@ -64,6 +67,7 @@ def test_depth_labels_are_centred_and_the_nose_of_a_frontal_face_is_nearest(face
             assert depth[30] > depth[[0, 16]].max()
 
 
+@pytest.mark.slow
 def test_yaw_pitch_and_roll_are_seen_in_the_picture(artist: MorphableHeadArtist) -> None:
     scene = SyntheticFaces(artist, CLEAN).face(0).scene
     still = {"expression": np.zeros_like(scene.expression), "translation_mm": np.array([0, 0, -1500], np.float32)}
@@ -83,6 +87,7 @@ def test_yaw_pitch_and_roll_are_seen_in_the_picture(artist: MorphableHeadArtist)
     assert left_eye[1] < right_eye[1] - 3  # counter-clockwise: the eye on the picture's right rises
 
 
+@pytest.mark.slow
 def test_crops_are_cut_like_those_of_photographs(artist: MorphableHeadArtist) -> None:
     source = SyntheticFaces(artist, CLEAN)
     for index in range(6):
@@ -92,12 +97,14 @@ def test_crops_are_cut_like_those_of_photographs(artist: MorphableHeadArtist) ->
         np.testing.assert_allclose(0.5 * (lowest + highest) / SIZE, [0.5, 0.56], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_jitter_moves_the_crop_within_bounds(faces: list[SyntheticFace]) -> None:
     middles = np.array([np.ptp(f.sample["landmarks68_px"][:, :2], axis=0).prod() ** 0.5 / SIZE for f in faces])
     assert middles.std() > 0.01
     assert (np.abs(np.log(middles * 1.5)) < 0.31).all()
 
 
+@pytest.mark.slow
 def test_the_same_index_is_the_same_face_and_another_one_is_not(artist: MorphableHeadArtist) -> None:
     source = SyntheticFaces(artist, SyntheticConfig(size=SIZE, seed=3))
     for sample, index in zip(itertools.islice(source, 2), (0, 1), strict=True):
@@ -107,6 +114,7 @@ def test_the_same_index_is_the_same_face_and_another_one_is_not(artist: Morphabl
     assert not np.array_equal(source.face(0).scene.identity, other_seed.scene.identity)
 
 
+@pytest.mark.slow
 def test_persons_keep_their_face_and_their_number(artist: MorphableHeadArtist) -> None:
     source = SyntheticFaces(artist, SyntheticConfig(size=SIZE, pictures_per_person=2))
     first, second, third = (source.face(index) for index in range(3))
@@ -117,6 +125,7 @@ def test_persons_keep_their_face_and_their_number(artist: MorphableHeadArtist) -
     assert [face.sample["identity"] for face in (first, second, third)] == [0, 0, 1]
 
 
+@pytest.mark.slow
 def test_skin_is_marked_only_where_the_head_is_drawn(artist: MorphableHeadArtist, faces: list[SyntheticFace]) -> None:
     for face in faces:
         drawing = artist.draw(face.scene, face.sample["intrinsics_px"], SIZE)
@@ -126,6 +135,7 @@ def test_skin_is_marked_only_where_the_head_is_drawn(artist: MorphableHeadArtist
     assert np.mean([face.sample["skin_mask"].mean() for face in faces]) > 0.1
 
 
+@pytest.mark.slow
 def test_hair_and_occluders_hide_some_skin_but_not_most_of_it(artist: MorphableHeadArtist) -> None:
     source = SyntheticFaces(artist, SyntheticConfig(size=SIZE))
     hidden: dict[bool, list[float]] = {True: [], False: []}
@@ -140,6 +150,7 @@ def test_hair_and_occluders_hide_some_skin_but_not_most_of_it(artist: MorphableH
     assert np.median(haired) < 0.5
 
 
+@pytest.mark.slow
 def test_the_blendshapes_are_the_weights_it_was_drawn_with(faces: list[SyntheticFace]) -> None:
     for face in faces:
         by_name = dict(zip(ARKIT_NAMES, face.scene.expression.tolist(), strict=True))
@@ -147,6 +158,7 @@ def test_the_blendshapes_are_the_weights_it_was_drawn_with(faces: list[Synthetic
         assert face.sample["blendshapes_weight"] == 1.0
 
 
+@pytest.mark.slow
 def test_most_heads_wear_a_photographed_skin_where_there_are_any() -> None:
     model = MorphableModel(toy_head())
     skins = torch.zeros(3, len(model.mean_mm), 3, dtype=torch.uint8)
@@ -170,6 +182,7 @@ def test_most_heads_wear_a_photographed_skin_where_there_are_any() -> None:
     assert {SyntheticFaces(without, CLEAN).face(index).scene.skin for index in range(4)} == {-1}
 
 
+@pytest.mark.slow
 def test_grey_pictures_are_grey_and_say_so(faces: list[SyntheticFace]) -> None:
     assert {face.sample["color"] for face in faces} == {True, False}
     for face in faces:
@@ -205,6 +218,7 @@ def expressions(count: int = 500) -> list[dict[str, float]]:
     return [dict(zip(ARKIT_NAMES, draw_expression(generator, ARKIT_NAMES).tolist(), strict=True)) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_expressions_are_weights_few_at_a_time_and_use_every_shape() -> None:
     drawn = np.array([list(expression.values()) for expression in expressions(1500)])
     assert drawn.min() >= 0.0
@@ -214,6 +228,7 @@ def test_expressions_are_weights_few_at_a_time_and_use_every_shape() -> None:
     assert not unused
 
 
+@pytest.mark.slow
 def test_expressions_make_no_face_that_none_can_make() -> None:
     for weights in expressions():
         assert weights["mouthClose"] <= weights["jawOpen"]
@@ -228,6 +243,7 @@ def test_expressions_make_no_face_that_none_can_make() -> None:
         assert min(weights["eyeLookOutLeft"], weights["eyeLookOutRight"]) == 0
 
 
+@pytest.mark.slow
 def test_both_sides_of_a_face_move_alike() -> None:
     drawn = expressions(800)
     for stem in ("mouthSmile", "browDown", "eyeBlink", "cheekSquint"):

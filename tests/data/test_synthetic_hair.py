@@ -61,6 +61,7 @@ def test_pictures_and_masks_stay_in_their_range(yaw_degrees: float) -> None:
         assert bare.max() <= 1.0
 
 
+@pytest.mark.slow
 def test_some_have_none_and_hair_has_its_colour() -> None:
     every = draws(points_px(), 200)
     bald = [drawn for drawn, bare in every if bare.min() == 1.0]
@@ -72,6 +73,7 @@ def test_some_have_none_and_hair_has_its_colour() -> None:
     assert hairs.std(0).min() > 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("yaw_degrees", "free"), [(0.0, 0.1), (45.0, 0.25), (-45.0, 0.25), (85.0, 0.25), (-85.0, 0.25)]
 )

@@ -16,6 +16,7 @@ from evaluation.scans_data import AnsweredHead, read_scans
 from evaluation.scans_table import format_scans
 from evaluation.surface_distance import Surface
 from inference.faces import FaceReconstructor
+from inference.likeness import Likeness
 from model.checkpoint import DEFAULT_CHECKPOINT
 from model.face.assets import load_head
 from model.face.morphable_model import MorphableModel
@@ -51,6 +52,7 @@ def carried(answer: AnsweredHead, motion: Similarity) -> AnsweredHead:
     )
 
 
+@pytest.mark.slow
 def test_a_head_against_itself_is_exact() -> None:
     errors = measure(ANSWER, SCAN)
     for distances in (errors.neutral, errors.neutral_metrical, errors.posed, errors.posed_metrical):
@@ -60,6 +62,7 @@ def test_a_head_against_itself_is_exact() -> None:
     np.testing.assert_allclose(astuple(errors.depths), 0.0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_scale_turn_and_shift_do_not_count_and_the_metrical_variant_sees_the_scale() -> None:
     rotation = Rotation.from_euler("xyz", [20.0, -35.0, 10.0], degrees=True).as_matrix()
     errors = measure(carried(ANSWER, Similarity(1.1, rotation, np.array([30.0, -40.0, 500.0]))), SCAN)
@@ -73,6 +76,7 @@ def test_scale_turn_and_shift_do_not_count_and_the_metrical_variant_sees_the_sca
     np.testing.assert_allclose(astuple(rigid.posed_metrical), 0.0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_neutral_and_posed_are_measured_apart_and_a_nose_2_mm_forward_is_plus_2() -> None:
     x, y, _ = ANSWER.posed_mm.T
     bump = 2.0 * np.exp(-((x / 10.0) ** 2) - ((y - NOSE[0]) / 6.0) ** 2)
@@ -91,14 +95,15 @@ def test_the_largest_face_is_answered_and_a_picture_without_one_is_missed(tmp_pa
     heads, pictures = read_scans(folder)
     reconstructor = toy_reconstructor()
     model = reconstructor.morphable_model
-    faces = FaceReconstructor(reconstructor, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    faces = FaceReconstructor(reconstructor, cpu)
     boxes = [(10.0, 10.0, 20.0, 20.0), (180.0, 60.0, 270.0, 180.0)]
-    found = Reconstructing(faces, Told(boxes), model)(pictures[0])
+    found = Reconstructing(Likeness(Told(boxes), faces, cpu), model)(pictures[0])
     assert found is not None
     # An untrained network answers with the mean head.
     np.testing.assert_allclose(found.neutral_mm, model.mean_mm.numpy(), atol=1e-4)
     np.testing.assert_allclose(found.neutral_landmarks7_mm, heads[0].landmarks7_mm, atol=1e-4)
-    assert Reconstructing(faces, Told([]), model)(pictures[0]) is None
+    assert Reconstructing(Likeness(Told([]), faces, cpu), model)(pictures[0]) is None
     results = list(evaluate_pictures(pictures, lambda picture: found if picture.name == "toy_0" else None))
     text = format_scans(results, evaluate_yardsticks(heads, model))
     assert "missed 1 of 2 pictures: toy_40" in text
@@ -108,6 +113,7 @@ def test_the_largest_face_is_answered_and_a_picture_without_one_is_missed(tmp_pa
     assert row.split()[1:4] == ["0.00", "0.00", "0.00"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_count", [False, True])
 def test_a_fit_of_another_head_model_is_left_out(same_count: bool) -> None:
     model = toy_reconstructor().morphable_model
@@ -118,6 +124,7 @@ def test_a_fit_of_another_head_model_is_left_out(same_count: bool) -> None:
     assert "left out" in format_scans([], [yardstick])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SCANS.is_dir(), reason=f"the scans are not here: {SCANS}")
 @pytest.mark.skipif(not DEFAULT_HEAD.is_file(), reason="the head model is not in this checkout")
 def test_the_registered_heads_lie_closer_to_the_scans_than_the_mean_head() -> None:

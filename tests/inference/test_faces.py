@@ -25,6 +25,7 @@ def test_answers_stand_in_the_pixels_of_the_photograph() -> None:
         assert found.side_px == pytest.approx(window.side_px, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_single_requests_give() -> None:
     windows = [CropWindow(50.0, 40.0, 160.0), CropWindow(-20.0, 130.0, 200.0), CropWindow(220.0, 130.0, 90.0)]
     together = reconstruct(*windows, looks=2)

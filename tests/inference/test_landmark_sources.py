@@ -6,35 +6,36 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
-from data.alignment import window_from_detection
 from data.detection import Detection
-from inference.faces import FaceReconstructor, FaceRequest
-from inference.inputs import InputImage
 from inference.landmark_files import read_landmark_file
-from inference.landmark_sources import build_landmark_source
-from inference.pipeline import FaceJob
-from tests.small_world import ibug68_layout, toy_reconstructor
+from inference.landmark_sources import Finder, build_landmark_source
+from inference.refining import FacePhotograph
+from model.geometry.camera import default_intrinsics
+from tests.small_world import ibug68_layout
 
 PHOTOGRAPH = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
 POINTS_PX = 200.0 + 60.0 * ibug68_layout() * (1, -1) + (0, -50.0)
 
 
 @pytest.fixture(scope="module")
-def job() -> FaceJob:
+def photograph() -> FacePhotograph:
     low, high = POINTS_PX.min(0) - 5.0, POINTS_PX.max(0) + 5.0
     five = POINTS_PX[[36, 45, 30, 48, 54]].astype(np.float32)
     detection = Detection(np.concatenate((low, high)).astype(np.float32), five, 0.9)
-    request = FaceRequest.in_photograph(PHOTOGRAPH, window_from_detection(detection))
-    (answer,) = FaceReconstructor(toy_reconstructor(), torch.device("cpu"), looks=1).reconstruct([request])
-    return FaceJob(InputImage(Path("album/anna.jpg"), "anna"), 0, PHOTOGRAPH, detection, request, answer)
+    camera = default_intrinsics(*PHOTOGRAPH.shape[:2])
+    return FacePhotograph(PHOTOGRAPH, camera, detection, Path("album/anna.jpg"), "anna")
 
 
-def test_the_networks_own_points_are_those_of_its_answer(job: FaceJob) -> None:
-    found = build_landmark_source("network")(job)
-    np.testing.assert_allclose(found.points_px, job.reconstruction.landmarks68_image[0, :, :2], atol=1e-4)
-    assert (found.weight == 1.0).all()
+def test_the_networks_points_need_no_finder() -> None:
+    assert build_landmark_source("network") is None
+
+
+def source(name: str) -> Finder:
+    """A source other than the network."""
+    found = build_landmark_source(name)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("name", ["mediapipe", "face-alignment"])
@@ -43,7 +44,7 @@ def test_a_detector_that_is_not_installed_is_named_with_its_installation(
 ) -> None:
     monkeypatch.setitem(sys.modules, name.replace("-", "_"), None)
     with pytest.raises(ValueError, match=rf"{name}: not installed; pip install .*{name}"):
-        build_landmark_source(name)
+        source(name)
 
 
 def fake_mediapipe(seen: list[np.ndarray], *, face: bool = True) -> SimpleNamespace:
@@ -62,12 +63,12 @@ def fake_mediapipe(seen: list[np.ndarray], *, face: bool = True) -> SimpleNamesp
 
 
 def test_mediapipes_mesh_is_read_at_ibugs_places_in_the_photograph(
-    job: FaceJob, monkeypatch: pytest.MonkeyPatch
+    photograph: FacePhotograph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[np.ndarray] = []
     monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe(seen))
-    found = build_landmark_source("mediapipe")(job)
-    low, high = job.detection.box_px[:2], job.detection.box_px[2:]
+    found = source("mediapipe")(photograph)
+    low, high = photograph.detection.box_px[:2], photograph.detection.box_px[2:]
     side = 1.6 * (high - low).max()
     corner = 0.5 * (low + high) - 0.5 * side
     # The outer corner of the right eye is MediaPipe's 33, the tip of the nose its 4.
@@ -78,17 +79,19 @@ def test_mediapipes_mesh_is_read_at_ibugs_places_in_the_photograph(
     assert (found.weight[17:] == 1.0).all()
 
 
-def test_a_mediapipe_that_sees_nothing_or_is_too_new_says_so(job: FaceJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mediapipe_that_sees_nothing_or_is_too_new_says_so(
+    photograph: FacePhotograph, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", fake_mediapipe([], face=False))
     with pytest.raises(ValueError, match="MediaPipe finds no face"):
-        build_landmark_source("mediapipe")(job)
+        source("mediapipe")(photograph)
     monkeypatch.setitem(sys.modules, "mediapipe", SimpleNamespace())
     with pytest.raises(ValueError, match="no face mesh; pip install"):
-        build_landmark_source("mediapipe")
+        source("mediapipe")
 
 
 def test_face_alignment_is_asked_about_the_detection_and_answers_in_the_photograph(
-    job: FaceJob, monkeypatch: pytest.MonkeyPatch
+    photograph: FacePhotograph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class FaceAlignment:
         def __init__(self, kind: str, **_: object) -> None:
@@ -103,8 +106,8 @@ def test_face_alignment_is_asked_about_the_detection_and_answers_in_the_photogra
 
     module = SimpleNamespace(FaceAlignment=FaceAlignment, LandmarksType=SimpleNamespace(THREE_D="3D"))
     monkeypatch.setitem(sys.modules, "face_alignment", module)
-    found = build_landmark_source("face-alignment")(job)
-    np.testing.assert_allclose(found.points_px[:2].ravel(), job.detection.box_px, atol=1e-3)
+    found = source("face-alignment")(photograph)
+    np.testing.assert_allclose(found.points_px[:2].ravel(), photograph.detection.box_px, atol=1e-3)
 
 
 def write(path: Path, points: np.ndarray) -> Path:
@@ -121,48 +124,48 @@ def write(path: Path, points: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".json", ".pts"])
-def test_points_come_from_a_file_or_a_folder_of_files(suffix: str, job: FaceJob, tmp_path: Path) -> None:
+def test_points_come_from_a_file_or_a_folder_of_files(suffix: str, photograph: FacePhotograph, tmp_path: Path) -> None:
     path = write(tmp_path / f"anna{suffix}", POINTS_PX)
     for place in (path, tmp_path):
-        found = build_landmark_source(str(place))(job)
+        found = source(str(place))(photograph)
         np.testing.assert_allclose(found.points_px, POINTS_PX, atol=1e-6)
         assert (found.weight == 1.0).all()
 
 
-def test_of_several_faces_the_one_that_was_detected_is_taken(job: FaceJob, tmp_path: Path) -> None:
+def test_of_several_faces_the_one_that_was_detected_is_taken(photograph: FacePhotograph, tmp_path: Path) -> None:
     path = write(tmp_path / "anna.npy", np.stack((POINTS_PX + 150.0, POINTS_PX + 3.0, POINTS_PX - 120.0)))
-    np.testing.assert_allclose(build_landmark_source(str(path))(job).points_px, POINTS_PX + 3.0)
+    np.testing.assert_allclose(source(str(path))(photograph).points_px, POINTS_PX + 3.0)
 
 
-def test_a_file_of_several_photographs_is_read_by_name(job: FaceJob, tmp_path: Path) -> None:
+def test_a_file_of_several_photographs_is_read_by_name(photograph: FacePhotograph, tmp_path: Path) -> None:
     path = tmp_path / "all.json"
     path.write_text(json.dumps({"bert": (POINTS_PX + 9.0).tolist(), "anna": POINTS_PX.tolist()}))
-    np.testing.assert_allclose(build_landmark_source(str(path))(job).points_px, POINTS_PX)
+    np.testing.assert_allclose(source(str(path))(photograph).points_px, POINTS_PX)
     with pytest.raises(ValueError, match=r"all\.json.*'carl'"):
         read_landmark_file(path, "carl")
 
 
-def test_unknown_points_have_no_weight(job: FaceJob, tmp_path: Path) -> None:
+def test_unknown_points_have_no_weight(photograph: FacePhotograph, tmp_path: Path) -> None:
     points = POINTS_PX.copy()
     points[3] = np.nan
-    found = build_landmark_source(str(write(tmp_path / "anna.npy", points)))(job)
+    found = source(str(write(tmp_path / "anna.npy", points)))(photograph)
     assert found.weight[3] == 0.0
     assert found.weight.sum() == 67.0
     assert np.isfinite(found.points_px).all()
 
 
-def test_what_cannot_be_is_refused_by_name(job: FaceJob, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused_by_name(photograph: FacePhotograph, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        build_landmark_source(str(tmp_path / "nowhere"))
+        source(str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match=r"no landmarks of anna\.jpg; expected anna\.npy"):
-        build_landmark_source(str(tmp_path))(job)
+        source(str(tmp_path))(photograph)
     with pytest.raises(ValueError, match=r"few\.npy: holds 1 x 5 x 2 .* expected iBUG's 68"):
-        build_landmark_source(str(write(tmp_path / "few.npy", POINTS_PX[:5])))(job)
+        source(str(write(tmp_path / "few.npy", POINTS_PX[:5])))(photograph)
     with pytest.raises(ValueError, match=r"far\.npy: its points do not lie on the face"):
-        build_landmark_source(str(write(tmp_path / "far.npy", POINTS_PX + 500.0)))(job)
+        source(str(write(tmp_path / "far.npy", POINTS_PX + 500.0)))(photograph)
     (tmp_path / "broken.pts").write_text("version: 1")
     with pytest.raises(ValueError, match=r"broken\.pts: no landmarks can be read"):
-        build_landmark_source(str(tmp_path / "broken.pts"))(job)
+        source(str(tmp_path / "broken.pts"))(photograph)
     (tmp_path / "points.csv").write_text("1,2")
     with pytest.raises(ValueError, match=r"points\.csv: landmarks are read from"):
-        build_landmark_source(str(tmp_path / "points.csv"))(job)
+        source(str(tmp_path / "points.csv"))(photograph)

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,9 @@ from PIL import Image
 from data.detection import Detection
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
-from inference.pipeline import FaceJob, Pipeline
+from inference.jobs import FaceJob
+from inference.pipeline import Pipeline
+from inference.refining import FacePhotograph, RefinedAnswer
 from inference.report import FaceEntry, ImageEntry
 
 
@@ -164,17 +165,17 @@ class ToldRefiner:
         self._at_once = 0
         self._poison = poison
 
-    def refine(self, job: FaceJob) -> FaceJob:
+    def refine(self, photograph: FacePhotograph, reconstruction: object) -> RefinedAnswer:
         if self.stopped.is_set():
             raise RuntimeError("stopped")
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         time.sleep(0.005)
         self._at_once -= 1
-        if int(job.image_srgb[0, 0, 1]) == self._poison:
+        if int(photograph.image_srgb[0, 0, 1]) == self._poison:
             raise RuntimeError("no landmarks")
-        self.order.append(job.item.key)
-        return replace(job, reconstruction="refined head")  # pyright: ignore
+        self.order.append(photograph.path.name)
+        return RefinedAnswer("refined head", photograph.intrinsics_px, None)  # pyright: ignore
 
     def stop(self) -> None:
         self.stopped.set()
@@ -218,6 +219,7 @@ def test_closing_stops_the_refiner_and_writes_what_it_had_finished(tmp_path: Pat
     assert set(written) <= set(refiner.order)
 
 
+@pytest.mark.slow
 def test_photographs_in_memory_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inference.pipeline._PIXELS_IN_MEMORY", 3 * 40 * 40)
     entries = run(images(tmp_path, *[(2, 0, 0)] * 12), batch_size=16)

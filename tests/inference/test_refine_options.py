@@ -29,6 +29,7 @@ def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
     [
         ("windw_px: 96", "windw_px"),
         ("raytrace: {ligt: {}}", "raytrace.ligt"),
+        ("shape: {steps: 60}", "shape was a setting of --refine-shape, an experiment that was removed"),
         ("raytrace: {light: {kinds: stage}}", "raytrace.light.kinds"),
         ("raytrace: {light: 3}", "raytrace.light"),
         ("raytrace: {light: {kind: moon}}", "moon"),
@@ -59,6 +60,7 @@ def test_a_config_is_strict_and_says_what_it_is_for(path: Path) -> None:
     assert options.window_px >= 128
 
 
+@pytest.mark.slow
 def test_there_are_a_fast_a_default_and_a_careful_config() -> None:
     assert [path.stem for path in CONFIGS] == ["refine", "refine_fast", "refine_hq"]
     default, fast, careful = (read_refine_options(path) for path in CONFIGS)

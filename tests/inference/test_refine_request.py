@@ -23,11 +23,9 @@ def test_nothing_is_refined_unless_asked() -> None:
     [
         ({"network": False}, "--no-network"),
         ({"landmarks": "mediapipe"}, "--landmarks"),
-        ({"shape": True}, "--refine-shape"),
         ({"path_trace": "no"}, "--path-trace"),
         ({"config": Path("other.yaml")}, "--refine-config"),
         ({"level": "raster", "network": False}, "--no-network"),
-        ({"level": "raster", "shape": True}, "--refine-shape"),
         ({"level": "raster", "path_trace": "yes"}, "--path-trace"),
         ({"level": "raster", "config": Path("nowhere.yaml")}, "nowhere.yaml"),
         ({"level": "raster", "landmarks": "nowhere.json"}, "nowhere.json"),
@@ -61,6 +59,7 @@ def test_formats_that_would_write_nothing_are_refused() -> None:
     InferenceOptions(images=[Path()], formats=("maps",), refinement=RefineRequest(level="raytrace"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

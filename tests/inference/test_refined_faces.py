@@ -8,7 +8,7 @@ import torch
 from data.alignment import CropWindow
 from inference.faces import FaceReconstructor, FaceRequest
 from model.export.arrays import write_arrays
-from model.export.face_result import face_result
+from model.look.face_result import face_result
 from model.reconstructor import Reconstructor
 from tests.small_world import toy_decoding_reconstructor, toy_reconstructor
 

@@ -79,6 +79,7 @@ def result(run: Path) -> dict[str, Any]:
     return json.loads((run / "result.json").read_text())
 
 
+@pytest.mark.slow
 def test_each_line_is_trained_with_its_change_for_each_seed(table: Path) -> None:
     runs = sorted(path.parent.name for path in table.glob("*/result.json"))
     lines = ("all-losses", "with-gaze=0.5+pyramid_levels=2", "without-photometric")
@@ -119,6 +120,7 @@ def test_runs_are_told_apart_by_their_losses_and_start_from_one_seed(table: Path
     assert not torch.equal(first[name], other[name])
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_computed_again(place: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(arguments: list[str]) -> None:
         raise AssertionError(f"trained again: {arguments}")
@@ -131,6 +133,7 @@ def test_what_is_there_is_not_computed_again(place: Path, table: Path, monkeypat
         call(place, "table", "--with", "gaze=0.7")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on(place: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = table / "all-losses-seed0"
     kept = (run / "result.json").read_text()
@@ -145,6 +148,7 @@ def test_a_run_that_was_stopped_goes_on(place: Path, table: Path, monkeypatch: p
     assert result(run)["result"] == json.loads(kept)["result"]
 
 
+@pytest.mark.slow
 def test_results_of_other_settings_are_refused_by_name(place: Path, table: Path) -> None:
     with pytest.raises(ValueError, match="all-losses-seed0.*measured with another optimizer.learning_rate"):
         call(place, "table", "--without", "photometric", "--optimizer.learning_rate", "0.01")

@@ -10,11 +10,10 @@ from PIL import Image
 
 pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
-from data.alignment import CropWindow
-from inference.refined import Raytraced, RefinedFace, StageAnswer
-from model.export.appearance import Appearance
+from model.look.appearance import Appearance
 from model.parameters import FaceParameters
 from model.refine.face import FaceCrop, FittedFace, StageRecord
+from model.refine.refined import Raytraced, RefinedFace, StageAnswer
 from model.render.color import srgb_to_linear
 from tests.small_world import crop_camera, toy_reconstructor
 from tools import bench_refine
@@ -50,7 +49,7 @@ def raytraced(rendered: torch.Tensor, mask: torch.Tensor) -> Raytraced:
 
 def refined(photograph: torch.Tensor, answer: Raytraced | None) -> RefinedFace:
     record = StageRecord("raytrace", answer is not None, "worse", 1.0, {"trace_seconds": 0.25})
-    return RefinedFace(CropWindow(0.0, 0.0, float(SIZE)), crop(photograph), START, BRIGHTER, (record,), answer)
+    return RefinedFace(crop(photograph), START, BRIGHTER, (record,), answer)
 
 
 def test_all_answers_are_compared_where_the_last_one_was():
@@ -111,6 +110,7 @@ class _Bench(Bench):
         return Measured(path.stem, refined(photograph, answer), figures, fate)
 
 
+@pytest.mark.slow
 def test_a_line_and_a_row_for_each_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     paths = [Path(name) for name in ("kept.jpg", "nobody.jpg", "refused.jpg")]
     bench_refine.run(_Bench(), paths, tmp_path / "sheet.png")

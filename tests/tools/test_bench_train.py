@@ -25,6 +25,7 @@ def test_the_ratio_is_throughput_of_training_over_the_bare_backbones() -> None:
     assert Ratio(100.0, 200.0, [0.4, 0.5, 0.9]).median == 0.5
 
 
+@pytest.mark.slow
 def test_both_steps_are_timed_in_turns(experiment: Experiment) -> None:
     ratio = measure(experiment, batch_for(experiment, 2), rounds=2)
     assert len(ratio.ratios) == 2
@@ -46,6 +47,7 @@ def test_noise_serves_where_there_are_no_shards(experiment: Experiment, tmp_path
     assert batch["image_srgb"].shape == (3, 3, experiment.image_size, experiment.image_size)  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.slow
 def test_rates_are_counted_per_image(experiment: Experiment) -> None:
     assert all(rate > 0.0 for rate in step_rates([(experiment, 1), (experiment, 2)], rounds=1))
     assert loader_rate(experiment, 0, seconds=0.2) > 0.0

@@ -10,6 +10,7 @@ from tests.small_world import toy_head
 from tools import bench_transport
 
 
+@pytest.mark.slow
 def test_it_prints_times_and_errors_that_shrink_with_the_rays(tmp_path: Path, capsys, monkeypatch):
     save_head(toy_head(), tmp_path / "head.safetensors")
     for name in ("MANY_DIRECTIONS", "MANY_GLOSSY", "MANY_BOUNCE"):

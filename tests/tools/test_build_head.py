@@ -39,6 +39,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(source, head, sampled, load_head(path), path.stat().st_size)
 
 
+@pytest.mark.slow
 def test_its_size_and_names(built: Built) -> None:
     assert 8_000 <= len(built.head.vertices_mm) <= 14_000
     assert len(built.head.identity_basis) >= 80
@@ -47,11 +48,13 @@ def test_its_size_and_names(built: Built) -> None:
     assert set(built.head.landmarks) == {"ibug68", "mediapipe478"}
 
 
+@pytest.mark.slow
 def test_the_file_has_room_for_its_albedo(built: Built) -> None:
     half_precision_bytes = 2 * ALBEDO_COMPONENTS * built.head.vertices_mm.size
     assert built.size_bytes + half_precision_bytes <= 16 * 2**20
 
 
+@pytest.mark.slow
 def test_the_file_is_read_back_as_it_was(built: Built) -> None:
     head, again = built.head, built.read_back
     for name in ("vertices_mm", "faces", "uv", "uv_faces", "mirror"):
@@ -65,15 +68,18 @@ def test_the_file_is_read_back_as_it_was(built: Built) -> None:
         np.testing.assert_array_equal(again.landmarks[name].barycentric, landmarks.barycentric)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", head_checks.CHECKS, ids=lambda check: check.__name__)
 def test_the_head_is_what_it_must_be(built: Built, check: Callable[[HeadAssets], None]) -> None:
     check(built.head)
 
 
+@pytest.mark.slow
 def test_landmarks_stay_within_half_a_millimetre(built: Built) -> None:
     head_checks.check_landmarks(built.head, LANDMARKS)
 
 
+@pytest.mark.slow
 def test_vertices_are_fixed_points_of_the_source(built: Built) -> None:
     sampled = built.sampled
     assert sampled.weights.min() >= 0.0
@@ -84,6 +90,7 @@ def test_vertices_are_fixed_points_of_the_source(built: Built) -> None:
     assert offset_mm[built.head.regions["skin"]].max() < 0.06
 
 
+@pytest.mark.slow
 def test_it_is_densest_at_the_features(built: Built) -> None:
     head = built.head
     corners = head.vertices_mm[head.faces]
@@ -93,6 +100,7 @@ def test_it_is_densest_at_the_features(built: Built) -> None:
     assert mean["eyelids"] < 2.5
 
 
+@pytest.mark.slow
 def test_it_reproduces_the_sources_faces(built: Built) -> None:
     shapes = source_expressions_mm(SOURCE, len(built.source.vertices_mm))
     error = resampling_error(
@@ -102,6 +110,7 @@ def test_it_reproduces_the_sources_faces(built: Built) -> None:
     assert error.mean_mm <= error.worst_face_mm <= error.worst_vertex_mm
 
 
+@pytest.mark.slow
 def test_the_measure_notices_components_that_are_missing(built: Built) -> None:
     shapes = source_expressions_mm(SOURCE, len(built.source.vertices_mm))
     poor = replace(built.read_back, identity_basis=built.read_back.identity_basis[:3], identity_center=None)

@@ -28,6 +28,7 @@ def options(tmp_path: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_each_candidate_is_trained_kept_and_measured(tmp_path: Path, options: list[str]) -> None:
     main([*options, "--candidates", f"[{BACKBONE}@64, {BACKBONE}@80]", "--minutes", "0.002"])
     rows = json.loads((tmp_path / "out" / "accuracy.json").read_text())
@@ -40,6 +41,7 @@ def test_each_candidate_is_trained_kept_and_measured(tmp_path: Path, options: li
         assert load_reconstructor(tmp_path / "out" / title).image_size == int(title.split("@")[1][:2])
 
 
+@pytest.mark.slow
 def test_without_time_to_train_the_speed_is_measured(tmp_path: Path, options: list[str]) -> None:
     main([*options, "--candidates", f"[{BACKBONE}@64]", "--minutes", "0"])
     row = json.loads((tmp_path / "out" / "speed.json").read_text())[f"{BACKBONE}@64-random"]

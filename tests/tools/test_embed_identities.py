@@ -44,6 +44,7 @@ def samples(shard: Path) -> list[ShardSample]:
     return [decode_sample({"__key__": key, **members}) for key, members in read_shard(shard).items()]
 
 
+@pytest.mark.slow
 def test_labelled_faces_get_what_the_network_says_of_them(
     shards: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,6 +71,7 @@ def test_labelled_faces_get_what_the_network_says_of_them(
     np.testing.assert_array_equal(face["identity_embedding"], new[0].identity_embedding)
 
 
+@pytest.mark.slow
 def test_started_again_it_does_only_what_is_left(
     shards: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     return without_start(path)
 
 
+@pytest.mark.slow
 def test_training_is_measured_against_the_bare_backbone(experiment: Experiment) -> None:
     assert experiment.loss.renders
     lines = gpu_check.training_table(experiment, CPU, batch=2, rounds=1)
@@ -40,12 +41,14 @@ def test_training_is_measured_against_the_bare_backbone(experiment: Experiment) 
     assert float(lines[2].split("|")[3]) == 1.0
 
 
+@pytest.mark.slow
 def test_drawing_is_measured_forward_and_back() -> None:
     row = gpu_check.drawing_table(CPU, size=32, batch=2, rounds=1)[2].split("|")
     assert row[1].strip() == "torch"
     assert min(float(row[2]), float(row[3])) > 0.0
 
 
+@pytest.mark.slow
 def test_parity_has_a_row_for_each_scene(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_check, "SIZES", ((40, 33),))
     monkeypatch.setattr(gpu_check, "POSES_DEGREES", ((30.0, 0.0, 0.0),))

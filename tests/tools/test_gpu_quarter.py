@@ -55,6 +55,7 @@ def out(place: Path) -> Path:
     return place / "run" / "out"
 
 
+@pytest.mark.slow
 def test_it_trains_by_the_clock_and_leaves_what_comes_back(out: Path) -> None:
     names = {path.name for path in out.iterdir()}
     assert names == {"report.md", "metrics.csv", "SHA256SUMS", "likeness-l.tar.00"}
@@ -66,18 +67,21 @@ def test_it_trains_by_the_clock_and_leaves_what_comes_back(out: Path) -> None:
     assert int(report.split("release of step ")[-1].split()[0]) > 2
 
 
+@pytest.mark.slow
 def test_the_pieces_are_a_checkpoint(place: Path, out: Path, tmp_path: Path) -> None:
     unpack_release(out, tmp_path / "likeness-l", place / "head.safetensors")
     model = load_reconstructor(tmp_path / "likeness-l")
     assert all(bool(value.isfinite().all()) for value in model.state_dict().values() if value.is_floating_point())
 
 
+@pytest.mark.slow
 def test_a_second_run_does_not_write_over_the_first(place: Path, out: Path) -> None:
     with pytest.raises(SystemExit, match="holds a run already"):
         quarter.main(command(place, "run"))
     assert (out / "likeness-l.tar.00").is_file()
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_what_there_is(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = TrainingModule.training_step
 
@@ -96,6 +100,7 @@ def test_a_failure_leaves_what_there_is(place: Path, monkeypatch: pytest.MonkeyP
     assert (out / "SHA256SUMS").is_file()
 
 
+@pytest.mark.slow
 def test_weights_that_are_lost_replace_no_release(place: Path, tmp_path: Path) -> None:
     report = quarter.Report(tmp_path / "report.md")
     experiment, settings = quarter.read_on_this_machine(place / "pack", tmp_path, place / "tiny.yaml", "cpu", bank=None)
@@ -118,6 +123,7 @@ def test_the_learning_rate_falls_with_the_clock(place: Path, monkeypatch: pytest
     assert factors == pytest.approx([1.0, 0.505, 0.01, 0.01])
 
 
+@pytest.mark.slow
 def test_another_backbones_start_is_refused(place: Path, tmp_path: Path) -> None:
     start = tmp_path / "start"
     save_checkpoint(toy_reconstructor(backbone="mobilenetv3_small_050"), place / "head.safetensors", start, {})
@@ -137,6 +143,7 @@ def test_drawing_and_checks_end_with_their_time(tmp_path: Path) -> None:
     assert quarter._wait(quarter._start(["sh", "-c", "exit 3"], log), 10.0) == 3
 
 
+@pytest.mark.slow
 def test_heads_are_drawn_with_the_runs_own_head_and_size(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +159,7 @@ def test_heads_are_drawn_with_the_runs_own_head_and_size(
     assert "training goes without" in report.path.read_text()
 
 
+@pytest.mark.slow
 def test_a_bank_of_another_size_is_not_taken(place: Path, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
@@ -161,6 +169,7 @@ def test_a_bank_of_another_size_is_not_taken(place: Path, tmp_path: Path) -> Non
     assert "drawn heads of 8 px do not fit" in report.path.read_text()
 
 
+@pytest.mark.slow
 def test_without_a_gpu_or_data_it_says_so(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="no CUDA device"):

@@ -51,6 +51,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_budget_holds_and_what_went_in_is_said(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,6 +71,7 @@ def test_the_budget_holds_and_what_went_in_is_said(
     assert json.loads((tmp_path / "pack/pack.json").read_text())["photographs"] == packed.photographs
 
 
+@pytest.mark.slow
 def test_with_room_for_all_nothing_is_left_out(shards: Path, tmp_path: Path) -> None:
     packed = pack_for_gpu(shards, tmp_path / "pack", megabytes=5.0)
     assert (packed.photographs, packed.quality) == (PHOTOGRAPHS, 90)
@@ -79,6 +81,7 @@ def test_with_room_for_all_nothing_is_left_out(shards: Path, tmp_path: Path) -> 
     assert again.with_mesh == PHOTOGRAPHS
 
 
+@pytest.mark.slow
 def test_the_loader_reads_packed_shards_and_unpacked_ones_alike(shards: Path, tmp_path: Path) -> None:
     pack_for_gpu(shards, tmp_path / "pack", megabytes=2.0)
     packed, plain = tmp_path / "pack/shards/train", tmp_path / "plain"
@@ -108,6 +111,7 @@ def test_a_small_sample_is_the_same_face() -> None:
     assert small_sample(sample, 176, mesh=False).landmarks478_px is None
 
 
+@pytest.mark.slow
 def test_its_samples_keep_the_contract(shards: Path, tmp_path: Path) -> None:
     from data.augment import plain_view
     from data.crops import make_sample
@@ -127,6 +131,7 @@ def test_leaving_out_is_even_and_what_is_owed_goes_on() -> None:
     assert all(evenly([3, 1, 7], 1.0)[0])
 
 
+@pytest.mark.slow
 def test_weights_are_carried_in_half_precision(shards: Path, tmp_path: Path) -> None:
     start, backbone = tmp_path / "start", tmp_path / "backbone.safetensors"
     start.mkdir()
@@ -141,6 +146,7 @@ def test_weights_are_carried_in_half_precision(shards: Path, tmp_path: Path) -> 
     assert list(load_file(tmp_path / "pack/backbone.safetensors")) == ["conv"]
 
 
+@pytest.mark.slow
 def test_skins_and_heads_are_thinned_and_stay_what_they_are(shards: Path, tmp_path: Path) -> None:
     skins = torch.arange(10, dtype=torch.uint8)[:, None, None].expand(10, 5, 3).contiguous()
     save_file({"skins_sqrt": skins}, tmp_path / "skins.safetensors", metadata={"format": "likeness-skins-1"})

@@ -88,3 +88,10 @@ def test_a_similarity_is_found_and_is_no_mirror_image() -> None:
     np.testing.assert_allclose(shift, SHIFT, atol=1e-6)
     _, rotation, _ = similarity(points, points * (-1.0, 1.0, 1.0))
     assert np.linalg.det(rotation) == pytest.approx(1.0)
+
+
+def test_a_config_without_a_round_is_refused() -> None:
+    points_mm = toy_head().vertices_mm[:10].astype(np.float64)
+    config = RegistrationConfig(iterations=0)
+    with pytest.raises(ValueError, match="iterations is 0"):
+        register_points(toy_head(), points_mm, points_mm, points_mm, everywhere, np.zeros(0, np.int64), config)

@@ -23,6 +23,9 @@ from tests.training.processes import finish, start
 from training.config import Experiment, TrainerConfig
 from training.module import TrainingModule
 
+# Every test needs a run of several processes.
+pytestmark = pytest.mark.slow
+
 RANKS = 2
 LOSS = LossConfig(photometric=1.0)
 

@@ -35,7 +35,7 @@ class Readings(TorchDispatchMode):
             frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_stack()[:-1]]
             # AdamW counts its steps in tensors that lie on the CPU wherever the weights are, and there is another
             # rasterizer for GPUs.
-            if not any("torch/optim" in frame or "cpu_rasterizer" in frame for frame in frames):
+            if not any("torch/optim" in frame or "render/cpu/" in frame for frame in frames):
                 self.found.append((self.module.global_step, " < ".join(reversed(frames))))
         return func(*args, **(kwargs or {}))
 

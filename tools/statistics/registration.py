@@ -76,12 +76,16 @@ def register_points(
 
     Returns:
         Where the points lie.
+
+    Raises:
+        ValueError: If the config allows no round.
     """
     scale, rotation, shift = similarity(start_points, start_mm)
     basis = np.concatenate([head.identity_basis, head.expression_basis[allowed_expressions]]).astype(np.float64)
     count = len(head.identity_basis)
     precision = np.concatenate([np.ones(count), np.full(len(allowed_expressions), config.expression_sd**-2)])
     coefficients = np.zeros(len(basis))
+    under, distance = None, np.empty(0)
     for _ in range(config.iterations):
         shape = head.vertices_mm + np.einsum("k,kvx->vx", coefficients, basis)
         placed = scale * points @ rotation.T + shift
@@ -101,6 +105,8 @@ def register_points(
         coefficients[count:] = coefficients[count:].clip(0.0, 1.0)
         goal = mean + np.einsum("k,kpx->px", coefficients, at_points)
         scale, rotation, shift = _pose_step(placed, goal, metric, scale, rotation, shift)
+    if under is None:
+        raise ValueError(f"RegistrationConfig.iterations is {config.iterations}: it takes 1 at least")
     expression = np.zeros(len(head.expression_basis))
     expression[allowed_expressions] = coefficients[count:]
     return Registration(under, distance, coefficients[:count], expression)

@@ -3,9 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from data.landmarks import IBUG68_MIRROR
 from model.face.assets import HeadAssets
-from tools.statistics.surface import SurfacePoints, edge_path, faces_near, nearest_on_path, nearest_on_surface
+from tools.statistics.surface import SurfacePoints, edge_path, nearest_on_path, nearest_on_surface
 
 IRIS_RADIUS_MM = 5.9
 """Half the horizontal diameter of the human cornea's coloured part, 11.8 mm with hardly any variance."""
@@ -31,43 +30,6 @@ def source_vertices(head: HeadAssets) -> Int[np.ndarray, "68"]:
 
 def _skin_faces(head: HeadAssets) -> Int[np.ndarray, " skin"]:
     return np.flatnonzero(head.regions["skin"][head.faces].all(1))
-
-
-class Ibug68Projection:
-    """Puts iBUG's 68 on the head: eyes on the lid margins, everything else within reach of its start."""
-
-    _REACH_MM = np.array([26.0] * 17 + [14.0] * 10 + [9.0] * 9 + [9.0] * 12 + [7.0] * 20)
-
-    def __init__(self, head: HeadAssets) -> None:
-        """Read the start from the head's own `ibug68` set, made symmetric."""
-        self._head = head
-        self._skin = _skin_faces(head)
-        skin_triangles = head.faces[self._skin]
-        self._vertices = source_vertices(head)
-        start = head.landmarks["ibug68"]
-        start_mm = SurfacePoints(start.face, start.barycentric).evaluate(head.vertices_mm, head.faces)
-        self.start_mm = (0.5 * (start_mm + start_mm[IBUG68_MIRROR] * (-1.0, 1.0, 1.0))).astype(np.float32)
-        near = (
-            faces_near(int(vertex), reach, head.vertices_mm, skin_triangles)
-            for vertex, reach in zip(self._vertices, self._REACH_MM, strict=True)
-        )
-        self._allowed = [self._skin[faces] for faces in near]
-        right = edge_path(self._vertices[[*range(36, 42), 36]], head.vertices_mm, skin_triangles)
-        self._lids = [right, head.mirror[right]]
-
-    def __call__(self, points: Float[np.ndarray, "68 3"]) -> SurfacePoints:
-        """Project."""
-        head = self._head
-        parts = [
-            nearest_on_surface(point[None], head.vertices_mm, head.faces, allowed)
-            for point, allowed in zip(points, self._allowed, strict=True)
-        ]
-        face, weights = np.concatenate([p.face for p in parts]), np.concatenate([p.barycentric for p in parts])
-        for first, path in zip((36, 42), self._lids, strict=True):
-            lid = slice(first, first + 6)
-            placed = nearest_on_path(points[lid], path, head.vertices_mm, head.faces[self._skin])
-            face[lid], weights[lid] = self._skin[placed.face], placed.barycentric
-        return SurfacePoints(face, weights)
 
 
 class MediapipeProjection:

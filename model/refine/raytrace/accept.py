@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.appearance import Appearance
 from model.geometry.mesh import Mesh, vertex_normals
+from model.look.appearance import Appearance
 from model.refine.raytrace.config import RaytraceConfig
-from model.refine.raytrace.surface import PixelSurface
+from model.refine.raytrace.pixel_surface import PixelSurface
 from model.render.lighting import shade
 
 _LEAST_BELIEVED = 0.4

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.refine.raytrace.light_basis import fibonacci_directions
+from model.refine.raytrace.pixel_surface import OFFSET_MM, HeadGeometry, ShadingPoints, offset_origins
 from model.refine.raytrace.ray_queries import RayQueries
-from model.refine.raytrace.surface import OFFSET_MM, HeadGeometry, ShadingPoints, offset_origins
 
 _PAIRS_PER_BLOCK = 1 << 21
 

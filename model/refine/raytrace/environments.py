@@ -1,7 +1,7 @@
 """Light to show a head in: three procedural environments and a lamp that goes round.
 
 No data files: each is a formula of the direction, as a latitude-longitude picture of radiance in camera space
-(`model.export.appearance`), scaled so that a white card sends radiance 1, in the mean of one that faces the camera
+(`model.look.appearance`), scaled so that a white card sends radiance 1, in the mean of one that faces the camera
 and one that faces the brightest light.
 """
 
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.light_basis import fibonacci_directions, latlong_directions
 
 _ROWS = 64

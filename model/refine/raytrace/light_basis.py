@@ -2,7 +2,7 @@
 
 Convention: camera space; a direction points from the head towards where the light comes from; values are radiance, and
 a light is `(K, 3)` coefficients, one column per colour channel. Latitude-longitude pictures are those of
-`model.export.appearance`: row 0 looks up (+y), the middle column looks along -z, columns go on towards +x.
+`model.look.appearance`: row 0 looks up (+y), the middle column looks along -z, columns go on towards +x.
 """
 
 import math
@@ -11,8 +11,6 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from model.parameters import LIGHTING_COEFFICIENTS
 
 MAX_BANDS = 9
 
@@ -33,10 +31,6 @@ class LightBasis(Protocol):
 
     def radiance(self, directions: Float[Tensor, "direction 3"]) -> Float[Tensor, "direction light"]:
         """The functions' values at unit vectors."""
-        ...
-
-    def starting_light(self, lighting: Float[Tensor, "9 3"]) -> Float[Tensor, "light 3"]:
-        """The coefficients nearest to the three bands of `FaceParameters.lighting` (`model.render.lighting`)."""
         ...
 
 
@@ -90,13 +84,6 @@ class HarmonicLight:
                     values[middle - m] = legendre * imaginary
         return values.T.contiguous()
 
-    def starting_light(self, lighting: Float[Tensor, "9 3"]) -> Float[Tensor, "light 3"]:
-        """The same coefficients, cut off or continued with zeros."""
-        light = lighting.new_zeros(self.count, 3)
-        shared = min(self.count, LIGHTING_COEFFICIENTS)
-        light[:shared] = lighting[:shared]
-        return light
-
 
 class GaussianLight:
     """N spherical Gaussians exp(s (w . axis - 1)) on a Fibonacci lattice (Wang et al., SIGGRAPH Asia 2009).
@@ -130,10 +117,6 @@ class GaussianLight:
         """The lobes at unit vectors."""
         axes = self.axes.to(directions)
         return self._scale * torch.exp(self.sharpness * (directions @ axes.T - 1.0))
-
-    def starting_light(self, lighting: Float[Tensor, "9 3"]) -> Float[Tensor, "light 3"]:
-        """The harmonics' radiance along the axes, 0 where it is negative."""
-        return (HarmonicLight(3).radiance(self.axes.to(lighting)) @ lighting).clamp(min=0.0)
 
 
 def fibonacci_directions(count: int) -> Float[Tensor, "direction 3"]:

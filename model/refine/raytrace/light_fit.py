@@ -1,4 +1,4 @@
-"""First half of the ray-traced stage: the light, together with the statistical albedo, which no shadow can enter."""
+"""First half of the ray-traced stage: the light, together with the statistical albedo, too coarse to hold shadows."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -7,12 +7,12 @@ from model.refine.raytrace import priors
 from model.refine.raytrace.config import RaytraceConfig, RaytraceWeights
 from model.refine.raytrace.descent import History, descend
 from model.refine.raytrace.light_setup import LightSpace
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import irradiance
 
 
 def fit_light(
-    problem: Problem,
+    problem: SkinProblem,
     space: LightSpace,
     light: Float[Tensor, "light 3"],
     coefficients: Float[Tensor, " component"],
@@ -41,16 +41,19 @@ def fit_light(
     if config.light_steps == 0:
         return light, coefficients
     weights = config.weights
+    # Unknowns: the light in units of its own size, so that one rate fits all, and the coefficients in sd.
     scale = (light.mean() if space.nonnegative else light.abs().max()).clamp(min=1e-4)
     raw = (light / scale).detach().clone().requires_grad_()
     moved = coefficients.detach().clone().requires_grad_()
     start_tone = problem.tone(problem.albedo_linear(start_coefficients))
 
     def current() -> Tensor:
+        # Linear radiance of each basis light; grey where the photograph is.
         value = raw * scale
         return value if problem.color else value.mean(1, keepdim=True).expand(-1, 3)
 
     def terms() -> dict[str, Tensor]:
+        # Linear radiance at the camera: albedo times what arrives, and what is reflected; against the photograph's.
         value, albedo = current(), problem.albedo_linear(moved)
         arriving = irradiance(problem.tables, value)
         return {
@@ -71,7 +74,7 @@ def fit_light(
 
 
 def _light_terms(
-    problem: Problem,
+    problem: SkinProblem,
     light: Float[Tensor, "light 3"],
     arriving: Float[Tensor, "sample 3"],
     space: LightSpace,

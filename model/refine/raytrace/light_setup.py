@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.config import LightConfig
 from model.refine.raytrace.light_basis import (
     GaussianLight,
@@ -17,8 +17,8 @@ from model.refine.raytrace.light_basis import (
     fibonacci_directions,
 )
 from model.refine.raytrace.light_stage import LightStage
+from model.refine.raytrace.pixel_surface import PixelSurface
 from model.refine.raytrace.ray_queries import RayQueries
-from model.refine.raytrace.surface import PixelSurface
 from model.refine.raytrace.table_cache import cached_tables, trace_key
 from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.transport import TransportConfig, build_tables, concatenated

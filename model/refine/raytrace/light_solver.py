@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import irradiance
 from model.render.color import REC709_LUMINANCE, linear_to_srgb
 
@@ -25,7 +25,7 @@ _SLOPE_STEP = 1e-3
 
 
 def solve_in_turns(
-    problem: Problem,
+    problem: SkinProblem,
     start_coefficients: Float[Tensor, " component"],
     reflection: Float[Tensor, "sample light"],
     *,
@@ -55,7 +55,7 @@ def solve_in_turns(
     return light, coefficients
 
 
-def importance(problem: Problem) -> Float[Tensor, "sample 3"]:
+def importance(problem: SkinProblem) -> Float[Tensor, "sample 3"]:
     """Weight of a sample's channels in linear light, square root of it.
 
     None for samples with a saturated channel: the two others alone would be the light's colour.
@@ -66,7 +66,7 @@ def importance(problem: Problem) -> Float[Tensor, "sample 3"]:
 
 
 def solve_light(
-    problem: Problem,
+    problem: SkinProblem,
     albedo_linear: Float[Tensor, "sample 3"],
     reflection: Float[Tensor, "sample light"],
     weight: Float[Tensor, "sample 3"],
@@ -96,7 +96,7 @@ def solve_light(
 
 
 def _seen_light(
-    problem: Problem, albedo_linear: Tensor, reflection: Tensor, channel: int
+    problem: SkinProblem, albedo_linear: Tensor, reflection: Tensor, channel: int
 ) -> Float[Tensor, "sample light"]:
     """Radiance of the samples under each basis light in one channel."""
     tables = problem.tables
@@ -132,7 +132,7 @@ def _solve(rows: Float[Tensor, "sample light"], target: Float[Tensor, " sample"]
 
 
 def _solve_coefficients(
-    problem: Problem, light: Tensor, reflection: Tensor, weight: Tensor, start: Float[Tensor, " component"]
+    problem: SkinProblem, light: Tensor, reflection: Tensor, weight: Tensor, start: Float[Tensor, " component"]
 ) -> Float[Tensor, " component"]:
     arriving = irradiance(problem.tables, light)
     rest = problem.observed_linear - reflection @ light - problem.albedo_mean * arriving

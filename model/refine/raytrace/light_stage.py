@@ -15,11 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from model.export.appearance import Lamp
-from model.refine.raytrace.light_basis import HarmonicLight
+from model.look.appearance import Lamp
+from model.refine.raytrace.pixel_surface import OFFSET_MM, ShadingPoints
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import GlossyTables, cosines, ggx, unblocked
-from model.refine.raytrace.surface import OFFSET_MM, ShadingPoints
 
 MIN_LAMPS = 4
 _PAIRS_PER_BLOCK = 1 << 19
@@ -73,10 +72,6 @@ class LightStage:
     def count(self) -> int:
         """Number of lamps."""
         return len(self.axes)
-
-    def starting_light(self, lighting: Float[Tensor, "9 3"]) -> Float[Tensor, "light 3"]:
-        """The radiance of three bands of harmonics (`model.render.lighting`) at the lamps, 0 where it is negative."""
-        return (HarmonicLight(3).radiance(self.axes.to(lighting)) @ lighting).clamp(min=0.0)
 
     def lamps(self, light: Float[Tensor, "light 3"]) -> tuple[Lamp, ...]:
         """The lamps as they are written to files, for given coefficients (below 0 is off)."""

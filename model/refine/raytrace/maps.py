@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from model.export.atlas import Atlas
-from model.export.completion import continue_difference
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas
+from model.look.completion import continue_difference
 from model.refine.raytrace.materials import Materials, changed, region_shares, sample_texture
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 
 _MIRRORED_TRUST = 0.7
 """What the mirror side says counts a little less: a mole is on one cheek."""
@@ -22,7 +22,7 @@ _KNOWN_EDGE_TEXELS = 3.0
 
 @dataclass(frozen=True)
 class SkinMaps:
-    """Maps of `model.export.appearance.Appearance` but for the light, and the diffuse albedo by vertex."""
+    """Maps of `model.look.appearance.Appearance` but for the light, and the diffuse albedo by vertex."""
 
     diffuse_linear: Float[np.ndarray, "texture texture 3"]
     specular_f0: Float[np.ndarray, "texture texture"]
@@ -36,7 +36,7 @@ def skin_maps(
     atlas: Atlas,
     albedo_linear: Float[Tensor, "vertex 3"],
     log_texture: Float[Tensor, "found found channel"],
-    problem: Problem,
+    problem: SkinProblem,
     materials: Materials,
     material_factors: Float[Tensor, "region 2"] | Float[Tensor, "free free 2"],
 ) -> SkinMaps:
@@ -75,7 +75,7 @@ def skin_maps(
     )
 
 
-def _known(problem: Problem, side: int) -> Float[np.ndarray, "found found"]:
+def _known(problem: SkinProblem, side: int) -> Float[np.ndarray, "found found"]:
     """How far each texel was seen: the greatest weight of the samples on it, gaps closed, the edge softened."""
     uv, weight = problem.uv.cpu().numpy(), problem.weight.cpu().numpy()
     column = (uv[:, 0] * side).astype(int).clip(0, side - 1)

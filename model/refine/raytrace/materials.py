@@ -15,7 +15,7 @@ from model.face.morphable_model import MorphableModel
 from model.refine.raytrace import priors
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.descent import History, descend
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import irradiance, mixed_levels
 
 _SKIN = (0.04, 0.45)
@@ -103,7 +103,7 @@ class MaterialVariable:
 
     def fit(
         self,
-        problem: Problem,
+        problem: SkinProblem,
         base: Materials,
         light: Float[Tensor, "light 3"],
         albedo_linear: Float[Tensor, "sample 3"],

@@ -4,7 +4,7 @@ Convention
 ----------
 Camera space in millimetres, numpy float32 in and out, directions of unit length, N rays in one call. Triangles have no
 back: a ray meets them from both sides. A ray starts where it is told to: keeping it clear of the surface it leaves is
-the caller's part (`model.refine.raytrace.surface.offset_origins`).
+the caller's part (`model.refine.raytrace.pixel_surface.offset_origins`).
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable

@@ -8,7 +8,7 @@ from model.refine.raytrace import priors
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.descent import History, descend
 from model.refine.raytrace.materials import sample_texture
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 
 _WEIGHTS_ARE_FOR_PX = 256
 _SURE = 0.4
@@ -22,7 +22,7 @@ class TextureVariable:
     where the photograph is grey.
     """
 
-    def __init__(self, problem: Problem, side_px: int) -> None:
+    def __init__(self, problem: SkinProblem, side_px: int) -> None:
         """Start with the statistical albedo.
 
         Args:
@@ -33,7 +33,7 @@ class TextureVariable:
         self.raw = problem.uv.new_zeros(side_px, side_px, channels).requires_grad_()
         self.look(problem)
 
-    def look(self, problem: Problem) -> None:
+    def look(self, problem: SkinProblem) -> None:
         """Ask again which texels are seen, when weights have changed."""
         self.seen = _seen(problem, len(self.raw))
 
@@ -43,7 +43,7 @@ class TextureVariable:
 
     def fit(
         self,
-        problem: Problem,
+        problem: SkinProblem,
         albedo_linear: Float[Tensor, "sample 3"],
         start_tone: Float[Tensor, "3"],
         arriving: Float[Tensor, "sample 3"],
@@ -88,7 +88,7 @@ def texture_side(size_px: int, texture_px: int) -> int:
     return side
 
 
-def _seen(problem: Problem, side_px: int) -> Bool[Tensor, "texture texture"]:
+def _seen(problem: SkinProblem, side_px: int) -> Bool[Tensor, "texture texture"]:
     """Texels at and beside surely seen samples."""
     uv = problem.uv[problem.weight > _SURE]
     column = (uv[:, 0] * side_px).long().clamp(0, side_px - 1)

@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.bounce import seen_vertices
 from model.refine.raytrace.light_basis import latlong_directions
 from model.refine.raytrace.light_stage import disc_points
+from model.refine.raytrace.pixel_surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import cosines, ggx, hammersley, unblocked
-from model.refine.raytrace.surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
 from model.render.color import luminance
 
 _PAIRS_PER_BLOCK = 1 << 19
@@ -90,7 +90,7 @@ def relight(
         surface: What the camera sees: the whole head, eyes and all.
         rays: The head.
         reflectance: Of the samples.
-        environment_linear: Radiance, latitude-longitude as in `model.export.appearance`; None for darkness.
+        environment_linear: Radiance, latitude-longitude as in `model.look.appearance`; None for darkness.
         lamps: Area lights that face the head.
         config: How carefully.
         vertex_albedo: Albedo of the whole head for light from face to face; none is reflected without.

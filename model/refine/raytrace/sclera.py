@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from model.face.morphable_model import MorphableModel
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import glossy, irradiance
 from model.render.color import luminance
 
@@ -57,7 +57,7 @@ def sclera_faces(morphable_model: MorphableModel) -> Bool[Tensor, " face"]:
     return white[faces].all(1).cpu()
 
 
-def skin_shift(eyes: Problem, light: Float[Tensor, "light 3"], config: ScleraConfig) -> float:
+def skin_shift(eyes: SkinProblem, light: Float[Tensor, "light 3"], config: ScleraConfig) -> float:
     """By how much the log of the skin's albedo should move, given light that was found with the skin as it is.
 
     What the eyes say is shrunk by how well skin and sclera are known beforehand (the mean of two normal distributions).
@@ -85,7 +85,7 @@ def skin_shift(eyes: Problem, light: Float[Tensor, "light 3"], config: ScleraCon
 
 
 def shifted_coefficients(
-    problem: Problem, coefficients: Float[Tensor, " component"], shift: float, ridge: float = 1e-4
+    problem: SkinProblem, coefficients: Float[Tensor, " component"], shift: float, ridge: float = 1e-4
 ) -> Float[Tensor, " component"]:
     """The albedo coefficients whose skin is nearest to that of others times exp(shift).
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
 from model.refine.raytrace.light_basis import LightBasis
+from model.refine.raytrace.pixel_surface import OFFSET_MM, PixelSurface, ShadingPoints, offset_origins
 from model.refine.raytrace.ray_queries import RayQueries
-from model.refine.raytrace.surface import OFFSET_MM, PixelSurface, ShadingPoints, offset_origins
 
 _RAYS_PER_BLOCK = 1 << 18
 _GRID_SIDE = 128

@@ -2,9 +2,9 @@
 
 FittedFace ──> mesh ──rays──> TransportTables          once
                                    │
-photograph ──> Problem <───────────┘
+photograph ──> SkinProblem <───────────┘
                   │
-      light <──> albedo coefficients                    no shadow fits into the statistical albedo
+      light <──> albedo coefficients                    the statistical albedo is too coarse to hold shadows
                   │
       texture <──> light, regional materials            in turns
                   │
@@ -18,18 +18,18 @@ from pathlib import Path
 
 import torch
 
-from model.export.atlas import Atlas, build_atlas
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas, build_atlas
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.raytrace.accept import harmonic_radiance, what_is_wrong
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.light_setup import LightSetup
-from model.refine.raytrace.samples import build_problem, sample_weight, skin_faces
+from model.refine.raytrace.pixel_surface import HeadGeometry, pixel_surface
+from model.refine.raytrace.raytraced_face import RaytracedFace
 from model.refine.raytrace.sclera import sclera_faces
-from model.refine.raytrace.search import SeenFace, SkinSearch
-from model.refine.raytrace.state import RaytracedFace
-from model.refine.raytrace.surface import HeadGeometry, pixel_surface
+from model.refine.raytrace.skin_samples import build_problem, sample_weight, skin_faces
+from model.refine.raytrace.skin_search import SeenFace, SkinSearch
 
 _NAME = "raytrace"
 _FEWEST_SAMPLES = 200
@@ -61,11 +61,13 @@ def fit_raytrace(
     """
     began = time.perf_counter()
     with torch.no_grad():
+        # The head in camera space, mm, and the ray tracer on it.
         mesh = start.mesh(morphable_model)
         geometry = HeadGeometry(
             mesh.vertices_camera_mm[0], morphable_model.faces, morphable_model.uv, morphable_model.uv_faces
         )
         rays = EmbreeRays(geometry.vertices_mm.cpu().numpy(), geometry.faces.cpu().numpy())
+        # Samples: the pixels of the window that show skin or the white of an eye, each with its place on the head.
         skin, white = skin_faces(morphable_model), sclera_faces(morphable_model)
         surface = pixel_surface(geometry, rays, start.intrinsics_px, crop.size_px, keep_faces=skin | white)
         weight = sample_weight(surface, crop, config.least_cosine)
@@ -73,16 +75,20 @@ def fit_raytrace(
         of_skin = skin[surface.face_index]
         if int(of_skin.sum()) < _FEWEST_SAMPLES:
             raise ValueError(f"the window shows {int(of_skin.sum())} pixels of skin, {_FEWEST_SAMPLES} are needed")
+        # Tables: what each sample sends to the camera under each basis light, shadows and one bounce included.
         setup = LightSetup(config.light, geometry.middle_mm)
         statistical = morphable_model.albedo_linear(start.parameters.albedo)[0].clamp(0.0, 1.0)
         tables = setup.tables(surface, rays, statistical, cache)
+        # The photograph's linear radiance at the samples beside the tables, apart for skin and eyes.
         everything = build_problem(morphable_model, crop, surface, weight, tables)
         skin_samples, eye_samples = (which.nonzero()[:, 0].to(tables.diffuse.device) for which in (of_skin, ~of_skin))
         face = SeenFace(surface.kept(of_skin), everything.part(skin_samples), everything.part(eye_samples), setup)
     traced = time.perf_counter()
+    # Light and skin, in turns; then skin maps in texture space.
     search = SkinSearch(morphable_model, face, start, config)
     search.run()
     answer = search.answer(start, build_atlas_once(morphable_model, config.texture_px))
+    # PSNR over the samples, in dB: of the start, and of its light with the statistical albedo alone.
     # The start's free albedo has its shadows painted in.
     bare = replace(mesh, albedo_linear=morphable_model.albedo_linear(start.parameters.albedo))
     before_db, plain_db = (

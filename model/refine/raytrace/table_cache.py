@@ -15,7 +15,7 @@ from torch import Tensor
 from common.atomic import atomic_path
 from model.refine.raytrace.light_basis import LightBasis, fibonacci_directions
 from model.refine.raytrace.light_stage import LightStage
-from model.refine.raytrace.surface import PixelSurface
+from model.refine.raytrace.pixel_surface import PixelSurface
 from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.transport import TransportConfig
 

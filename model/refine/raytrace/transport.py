@@ -9,9 +9,9 @@ from torch import Tensor
 from model.refine.raytrace.bounce import bounce_table, seen_vertices
 from model.refine.raytrace.light_basis import LightBasis
 from model.refine.raytrace.light_stage import LightStage, stage_tables
+from model.refine.raytrace.pixel_surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import glossy_tables
-from model.refine.raytrace.surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
 from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
 

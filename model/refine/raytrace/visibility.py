@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from model.refine.raytrace.light_basis import LightBasis, fibonacci_directions
+from model.refine.raytrace.pixel_surface import OFFSET_MM, ShadingPoints, offset_origins
 from model.refine.raytrace.ray_queries import RayQueries
-from model.refine.raytrace.surface import OFFSET_MM, ShadingPoints, offset_origins
 
 _PAIRS_PER_BLOCK = 1 << 22
 """Point-direction pairs handled at once: 16 MB for each float32 of a pair."""
@@ -81,26 +81,3 @@ def diffuse_table(points: ShadingPoints, visibility: Visibility, basis: LightBas
     for block, weights in visibility.blocks(points):
         torch.mm(weights, radiance, out=table[block])
     return table
-
-
-def normal_table(points: ShadingPoints, visibility: Visibility, basis: LightBasis) -> Float[Tensor, "sample light 3"]:
-    """Integral of basis radiance x visibility x w / pi, so that `diffuse_table` is its product with the normal.
-
-    For normals that are bent a little while visibility stays: shading normals as unknowns.
-    """
-    directions = visibility.directions
-    moments = (basis.radiance(directions)[:, :, None] * directions[:, None, :]).flatten(1)
-    table = torch.empty(len(points), basis.count * 3)
-    for block, weights in visibility.blocks(points):
-        cosines = points.normal[block] @ directions.T
-        share = 4.0 / len(directions)
-        torch.mm(torch.where(weights > 0.0, share, 0.0) * (cosines > 0.0), moments, out=table[block])
-    return table.view(len(points), basis.count, 3)
-
-
-def sky_share(points: ShadingPoints, visibility: Visibility) -> Float[Tensor, " sample"]:
-    """Ambient light that arrives, [0, 1]: 1 where nothing is in the way."""
-    share = torch.empty(len(points))
-    for block, weights in visibility.blocks(points):
-        share[block] = weights.sum(1)
-    return share.clamp(max=1.0) if len(points) else share

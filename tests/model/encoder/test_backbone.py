@@ -33,6 +33,7 @@ def test_features_are_as_wide_as_it_says_for_any_family_and_size(name: str, imag
 FAMILIES = [RESNET, "test_vit", "test_convnext", "test_mambaout", "swin_tiny_patch4_window7_224"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_places_follow_the_pooled_features_of_any_family(name: str) -> None:
     torch.manual_seed(0)

@@ -143,6 +143,7 @@ def test_every_layer_learns() -> None:
         assert parameter.grad.abs().sum() > 0, name
 
 
+@pytest.mark.slow
 def test_it_can_be_taught_a_shape_that_the_components_cannot_make() -> None:
     torch.manual_seed(0)
     reconstructor = toy_decoding_reconstructor()

@@ -10,10 +10,10 @@ import torch
 import trimesh
 
 from model.export.face_files import FaceFiles
-from model.export.face_result import FaceResult, face_result
-from model.export.texture import unwrap
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import default_intrinsics
+from model.look.face_result import FaceResult, face_result
+from model.look.texture import unwrap
 from model.parameters import FaceParameters
 from tests.small_world import toy_reconstructor
 
@@ -31,6 +31,7 @@ def made() -> tuple[FaceResult, MorphableModel]:
     return face_result(reconstruction, head, camera, np.array([10.0, 10.0, 90.0, 120.0]), 0.9), head
 
 
+@pytest.mark.slow
 def test_the_meshes_read_back_as_the_head(made: tuple[FaceResult, MorphableModel], tmp_path: Path) -> None:
     result, head = made
     files = FaceFiles(head, 128)

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from model.export.atlas import Atlas
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import PAGE_FILES
+from model.look.atlas import Atlas
 from model.reconstructor import Reconstructor
 from tests.small_gallery import AWFUL_NAME, FAILED_NAME, toy_face, write_results
 from tests.small_world import toy_reconstructor
@@ -59,6 +59,7 @@ def numbers(encoded: str, kind: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(encoded), kind)
 
 
+@pytest.mark.slow
 def test_names_cannot_leave_their_place(results: tuple[Path, Atlas]) -> None:
     page = Page(results[0] / "index.html")
     assert [tag for tag, _ in page.tags].count("script") == 2
@@ -82,6 +83,7 @@ def test_files_are_named_from_the_folder_they_share(tmp_path: Path) -> None:
     assert names[0] in Page(tmp_path / "index.html").text
 
 
+@pytest.mark.slow
 def test_the_files_of_use_have_short_names(tmp_path: Path, reconstructor: Reconstructor) -> None:
     write_results(tmp_path, reconstructor, faces=1, formats=("glb", "obj", "npz", "overlay"))
     text = " ".join(Page(tmp_path / "index.html").text.split())

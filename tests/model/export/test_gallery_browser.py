@@ -11,7 +11,10 @@ from tests.small_gallery import write_results
 from tests.small_world import toy_reconstructor
 
 PROGRAM = find_browser()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium or chrome on the search path")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PROGRAM is None, reason="no chromium or chrome on the search path"),
+]
 
 FACES = 40
 # Pixels of the first head that are not empty, and a number that changes with any of its colours.

@@ -96,6 +96,7 @@ def test_too_few_vertices_are_told(tmp_path: Path) -> None:
         read_ict_facekit(path)
 
 
+@pytest.mark.slow
 @needs_source
 def test_the_names_are_arkits_with_the_tongue_last_and_still() -> None:
     head = source()

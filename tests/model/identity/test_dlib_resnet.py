@@ -46,6 +46,7 @@ def reference(weights: Path, faces_srgb: torch.Tensor) -> torch.Tensor:
     return features.mean((2, 3)) @ arrays["fc"]
 
 
+@pytest.mark.slow
 def test_the_forward_is_dlibs(weights: Path) -> None:
     torch.testing.assert_close(DlibResNet(weights).embed(faces()), reference(weights, faces()), rtol=1e-3, atol=1e-4)
 

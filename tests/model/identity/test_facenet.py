@@ -42,6 +42,7 @@ def expected(tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     return network((255.0 * faces() - 127.5) / 128.0)
 
 
+@pytest.mark.slow
 def test_a_named_file_is_loaded_and_never_trained(
     tensors: dict[str, torch.Tensor], published: Path, tmp_path: Path
 ) -> None:
@@ -66,6 +67,7 @@ def test_similarity_is_the_cosine() -> None:
     torch.testing.assert_close(FaceNet.similarity(network, first, second), torch.tensor([1.0, 0.0, -1.0]))
 
 
+@pytest.mark.slow
 def test_without_a_file_facenet_pytorch_downloads_once(
     tensors: dict[str, torch.Tensor], published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

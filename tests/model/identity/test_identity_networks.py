@@ -37,6 +37,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "width"),
     [("dlib", DlibResNet, 128), ("facenet", FaceNet, 512), ("mobilefacenet", MobileFaceNet, 512)],
@@ -76,6 +77,7 @@ def test_the_five_points_are_eye_centres_nose_and_mouth_corners() -> None:
     assert five_points(landmarks)[0].tolist() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DLIB.is_file() and (SHARED / "photos").is_dir()), reason="needs shared/data")
 def test_photographs_of_one_person_are_nearer_than_those_of_two() -> None:
     network = build_identity_network(IdentityConfig("dlib", DLIB))

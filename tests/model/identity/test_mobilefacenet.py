@@ -159,6 +159,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         MobileFaceNet(write_mobilefacenet(tmp_path / "some.npz", operations, tensors))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FILE.is_file(), reason=f"needs {FILE}")
 def test_the_published_network_is_such_a_file() -> None:
     network = MobileFaceNet(FILE)

@@ -20,6 +20,7 @@ def test_one_mean_face_for_all_costs_one() -> None:
     torch.testing.assert_close(batch_distribution(torch.zeros(8, 5)), torch.tensor(1.0))
 
 
+@pytest.mark.slow
 def test_the_variance_is_unbiased() -> None:
     small = torch.stack([batch_distribution(people(4096).view(1024, 4, 12)[i]) for i in range(200)])
     # Of means of 4 with variance 1 / 4, and of variances of 4 with variance 2 / 3.

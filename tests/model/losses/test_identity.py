@@ -56,6 +56,7 @@ def other_picture() -> Tensor:
     return 1.0 - smooth_pictures(BATCH, SIZE, SIZE)
 
 
+@pytest.mark.slow
 def test_the_photograph_itself_is_the_best_rendering(network: DlibResNet, observation: Observation) -> None:
     best = rendering_identity(network, as_rendering(observation.image_srgb), observation)
     assert best < 1e-6
@@ -142,6 +143,7 @@ def test_only_the_face_is_drawn_and_its_border_is_not_pulled(observation: Observ
     torch.testing.assert_close(drawn[..., 10:, 40:], other_picture()[..., 10:, 40:], atol=1e-5, rtol=0.0)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_small_changes_and_none_reach_the_photograph(
     observation: Observation, tmp_path: Path
 ) -> None:

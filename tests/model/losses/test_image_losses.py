@@ -81,6 +81,7 @@ def test_residual_gradient() -> None:
         assert torch.autograd.gradcheck(lambda image, c=color: residual_srgb(image, target, c), (rendered,))
 
 
+@pytest.mark.slow
 def test_the_gradient_of_the_photometric_loss_leads_to_the_photograph() -> None:
     rendered = as_rendering(photograph(1)).requires_grad_()
     optimizer = torch.optim.Adam([rendered], lr=0.02)
@@ -168,6 +169,7 @@ def test_it_does_not_depend_on_the_resolution() -> None:
     torch.testing.assert_close(photometric(large, large_target, torch.ones(1, 24, 24), COLOR), expected)
 
 
+@pytest.mark.slow
 def test_photometric_gradients_with_the_weights_held() -> None:
     """The weights carry no gradient, so the finite difference is taken of a tiny residual, where they stay 1."""
     target = photograph(0, torch.float64)[..., :8, :8]

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import Tensor
 
@@ -96,6 +97,7 @@ def test_gradients() -> None:
     assert gradcheck(lambda p, s: observed_albedo(photograph, p, s), (points, shading))
 
 
+@pytest.mark.slow
 def test_descending_brings_the_two_together() -> None:
     moving = both(skin(), 0.7 * skin()).requires_grad_()
     optimizer = torch.optim.Adam([moving], lr=0.01)

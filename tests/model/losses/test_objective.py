@@ -275,6 +275,7 @@ def eyes_open(observation: Observation) -> torch.Tensor:
     return points_px
 
 
+@pytest.mark.slow
 def test_one_weight_computes_one_term(
     reconstructor: Reconstructor,
     explained: Observation,

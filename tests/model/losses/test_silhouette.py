@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from model.geometry.camera import project
@@ -39,6 +40,7 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(lambda c: silhouette(c, skin), (coverage,))
 
 
+@pytest.mark.slow
 def test_through_the_renderer_it_moves_the_head_over_the_skin() -> None:
     head = toy_head()
     vertices_mm, faces = torch.from_numpy(head.vertices_mm)[None], torch.from_numpy(head.faces)

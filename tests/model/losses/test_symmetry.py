@@ -32,6 +32,7 @@ def test_the_hidden_side_follows_and_the_side_that_is_seen_stays() -> None:
     torch.testing.assert_close(pulls[4], pulls[3])
 
 
+@pytest.mark.slow
 def test_descending_gives_the_hidden_side_what_the_other_shows() -> None:
     moving = values().requires_grad_()
     optimizer = torch.optim.SGD([moving], lr=0.05)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.render import torch_fragments
+from model.render.pytorch.fragments import fragments_of
+from model.render.pytorch.rasterizer import TorchRasterizer
+from model.render.pytorch.zbuffer import nearest_faces
 from model.render.rasterizer import Fragments, Rasterizer, build_rasterizer
-from model.render.torch_rasterizer import TorchRasterizer
-from model.render.torch_zbuffer import nearest_faces
 from tools.render_parity import POSES_DEGREES, SIZES, Parity, compare, head_scene
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -25,7 +25,7 @@ class RoundingRasterizer(TorchRasterizer):
     def rasterize(self, vertices_image: Tensor, faces: Tensor, height: int, width: int) -> Fragments:
         rounded = vertices_image.detach().clone()
         rounded[..., :2] = (rounded[..., :2] * 16.0).round() / 16.0
-        return torch_fragments.fragments_of(nearest_faces(rounded, faces, height, width), vertices_image, faces)
+        return fragments_of(nearest_faces(rounded, faces, height, width), vertices_image, faces)
 
 
 class DistortingRasterizer(RoundingRasterizer):
@@ -71,6 +71,7 @@ def test_torch_draws_the_head_on_a_gpu_as_the_cpu_does(size: tuple[int, int], po
     assert parity.by_vertices_anywhere < 1e-3, parity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "pose_degrees"), [(SIZES[0], POSES_DEGREES[1]), (SIZES[2], POSES_DEGREES[2])])
 def test_the_bar_lets_rounding_pass(size: tuple[int, int], pose_degrees: Sequence[float]) -> None:
     """What nvdiffrast is known to do must pass, so that the test on a GPU fails for other reasons only."""
@@ -80,6 +81,7 @@ def test_the_bar_lets_rounding_pass(size: tuple[int, int], pose_degrees: Sequenc
     assert meets_the_bar(parity), parity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift_px", "gain"), [(0.5, 1.0), (0.0, 1.03)])
 def test_the_bar_stops_half_a_pixel_and_wrong_light(shift_px: float, gain: float) -> None:
     wrong: Rasterizer = DistortingRasterizer(shift_px, gain)

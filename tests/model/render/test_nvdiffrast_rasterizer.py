@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.render.cpu_rasterizer import CpuRasterizer
+from model.render.cpu.rasterizer import CpuRasterizer
 from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
 from model.render.rasterizer import Fragments, Rasterizer, build_rasterizer
 from tests.model.render import fake_nvdiffrast

@@ -3,9 +3,9 @@ import pytest
 import torch
 from scipy.spatial import Delaunay
 
-from model.render.cpu_rasterizer import CpuRasterizer
+from model.render.cpu.rasterizer import CpuRasterizer
+from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.rasterizer import Rasterizer, build_rasterizer
-from model.render.torch_rasterizer import TorchRasterizer
 from tests.model.render.reference_rasterizer import rasterize as reference_rasterize
 from tests.model.render.render_scenes import random_triangles, sphere, square
 
@@ -24,6 +24,7 @@ def sphere_in_image(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, t
     return (vertices * scale + torch.tensor([16.2, 15.1, 600.0]))[None].to(dtype), faces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("scene", ["triangles", "sphere"])
 def test_agrees_with_slow_reference(rasterizer: Rasterizer, scene: str, dtype: torch.dtype, tolerance: float) -> None:

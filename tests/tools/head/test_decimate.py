@@ -19,6 +19,7 @@ def thinned(target: int, seam_at: int | None = None) -> tuple[HalfMesh, np.ndarr
     return mesh, *Decimator(mesh, np.full(len(mesh.vertices_mm), 3.0)).run(target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [180, 110, 60])
 def test_the_target_is_met_with_vertices_of_the_input(target: int) -> None:
     mesh, faces, uv_faces = thinned(target)
@@ -36,6 +37,7 @@ def test_nothing_is_thinned_that_is_sparse_enough() -> None:
     np.testing.assert_array_equal(uv_faces, mesh.uv_faces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [110, 60, 20])
 def test_it_stays_one_disk(target: int) -> None:
     faces = thinned(target)[1]
@@ -47,6 +49,7 @@ def test_it_stays_one_disk(target: int) -> None:
     assert len(set(directed)) == len(directed)
 
 
+@pytest.mark.slow
 def test_borders_and_the_mid_line_keep_their_course() -> None:
     mesh, faces, uv_faces = thinned(70)
     border = border_vertices(faces)
@@ -61,6 +64,7 @@ def test_borders_and_the_mid_line_keep_their_course() -> None:
     assert texture_areas(mesh.uv, uv_faces).sum() == pytest.approx(whole, rel=0.02)
 
 
+@pytest.mark.slow
 def test_no_triangle_is_turned_over_in_the_texture_or_in_space() -> None:
     mesh, faces, uv_faces = thinned(60, SEAM)
     assert texture_areas(mesh.uv, uv_faces).min() > 0.0
@@ -87,6 +91,7 @@ def test_a_seam_of_the_texture_keeps_its_course() -> None:
     np.testing.assert_array_equal(uv_faces % len(mesh.vertices_mm), faces)
 
 
+@pytest.mark.slow
 def test_it_is_denser_where_closer_spacing_is_wanted() -> None:
     mesh = dome()
     heights = mesh.vertices_mm[:, 1]

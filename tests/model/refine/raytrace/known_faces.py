@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from model.refine.raytrace.light_basis import fibonacci_directions
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import TransportTables, shade
 from model.render.color import luminance
 
@@ -21,7 +21,7 @@ _SHADOW_LENGTH = 0.3
 class KnownFace:
     """A problem whose photograph is exact, and what it was made with."""
 
-    problem: Problem
+    problem: SkinProblem
     light: Tensor
     coefficients: Tensor
     f0: Tensor
@@ -78,7 +78,7 @@ def known_face(
     # Redder to the left, lighter to the top; what the others change is not seen.
     basis[0] = left[:, None] * torch.tensor([0.12, 0.0, -0.06])
     basis[1] = top[:, None] * torch.full((3,), 0.12)
-    problem = Problem(
+    problem = SkinProblem(
         observed_linear=torch.zeros(count, 3),
         saturated=torch.zeros(count, 3, dtype=torch.bool),
         weight=torch.ones(count),

@@ -12,9 +12,10 @@ from model.face.morphable_model import MorphableModel
 from model.refine.face import FaceCrop, FittedFace
 from model.refine.raytrace.config import LightConfig, RaytraceConfig
 from model.refine.raytrace.embree_rays import EmbreeRays
-from model.refine.raytrace.state import RaytracedFace
-from model.refine.raytrace.surface import HeadGeometry, PixelSurface, offset_origins, pixel_surface
-from model.refine.raytrace.visibility import sky_share, trace_visibility
+from model.refine.raytrace.light_basis import HarmonicLight
+from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, offset_origins, pixel_surface
+from model.refine.raytrace.raytraced_face import RaytracedFace
+from model.refine.raytrace.visibility import diffuse_table, trace_visibility
 from model.render.color import linear_to_srgb, luminance
 from tests.model.refine.fit_scenes import drawn_face, landmarks_px
 from tests.small_world import RADII_MM, crop_camera, toy_head
@@ -115,9 +116,9 @@ def lit_head(*, color: bool = True, lamp: float = 0.7, sky: float = 0.6) -> LitH
     surface = pixel_surface(geometry, rays, start.intrinsics_px, SIZE_PX)
     cosine = surface.points.normal @ LAMP
     free = ~torch.from_numpy(rays.occluded(offset_origins(surface.points), LAMP.expand(len(surface), 3).numpy()))
-    arriving = lamp * cosine.clamp(min=0.0) * free + sky * sky_share(
-        surface.points, trace_visibility(surface.points, rays, 256)
-    )
+    seen = trace_visibility(surface.points, rays, 256)
+    ambient = diffuse_table(surface.points, seen, HarmonicLight(1))[:, 0]
+    arriving = lamp * cosine.clamp(min=0.0) * free + sky * ambient
     albedo = surface.interpolate(mesh.albedo_linear[0])
     picture = surface.pixel_mean(albedo * arriving[:, None])
     if not color:

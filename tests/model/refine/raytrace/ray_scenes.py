@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from model.refine.raytrace.embree_rays import EmbreeRays
-from model.refine.raytrace.surface import HeadGeometry, PixelSurface, ShadingPoints, pixel_surface
+from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, ShadingPoints, pixel_surface
 
 UP = torch.tensor([0.0, 1.0, 0.0])
 

@@ -50,6 +50,7 @@ def test_from_the_truth_it_stays_there():
     assert face.problem.psnr_db(radiance(face, light, coefficients)) > 40.0
 
 
+@pytest.mark.slow
 def test_every_term_of_light_that_cannot_be_negative_is_written_down():
     history: History = {}
     fit(known_face(), CONFIG, history=history)
@@ -76,6 +77,7 @@ def test_lobes_stay_lights_and_harmonics_may_take_away():
     assert float(fit(face, FREE, faint, LightSpace(nonnegative=False))[0].min()) < 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weight", "term"),
     [("white_light", "light.white_light"), ("lamp_chroma", "light.lamp_chroma"), ("sparsity", "light.sparsity")],
@@ -93,6 +95,7 @@ def test_what_is_believed_of_light_pulls_at_it(weight: str, term: str):
     assert histories[0][term][-1] / 3.0 < 0.9 * histories[1][term][-1] / 1e-9
 
 
+@pytest.mark.slow
 def test_skin_keeps_its_tone_and_the_texture_counts_as_skin():
     face = known_face()
     # Twice as dark: by light or by skin, who knows.
@@ -112,6 +115,7 @@ def test_skin_keeps_its_tone_and_the_texture_counts_as_skin():
     assert moved(held, 0.9) < 0.05
 
 
+@pytest.mark.slow
 def test_coefficients_are_held_where_they_started():
     face = known_face()
     start = torch.full((COMPONENTS,), 0.3)
@@ -141,6 +145,7 @@ def test_the_answer_carries_no_graph():
     assert not coefficients.requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_black_and_white_windows_leave_it_finite(value: float):
     face = known_face()

@@ -10,7 +10,7 @@ from model.refine.raytrace import light_setup
 from model.refine.raytrace.config import LightConfig
 from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight, fibonacci_directions
 from model.refine.raytrace.light_setup import LightSetup, spread
-from model.refine.raytrace.surface import pixel_surface
+from model.refine.raytrace.pixel_surface import pixel_surface
 from model.refine.raytrace.tables import TransportTables, shade
 from model.refine.raytrace.visibility import diffuse_table, trace_visibility
 from tests.model.refine.raytrace.ray_scenes import ball, ball_surface, camera, geometry, rays_of
@@ -119,6 +119,7 @@ def test_shadows_only_take_light_away(kind: str):
     assert (plain > 0.0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_head_that_throws_light_back_is_brighter_but_not_without_shadows(kind: str):
     assert nosed_ball_tables(config(kind)).bounce is None
@@ -152,6 +153,7 @@ def test_tables_of_lobes_have_narrow_lights_and_wide_reflections():
     assert tables.spread.shape == (24, 96)
 
 
+@pytest.mark.slow
 def test_unchanged_light_is_traced_once_and_changed_light_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     traced, build_tables = [], light_setup.build_tables
     monkeypatch.setattr(light_setup, "build_tables", lambda *given: traced.append(given) or build_tables(*given))

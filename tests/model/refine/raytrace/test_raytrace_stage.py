@@ -8,14 +8,14 @@ import torch
 
 pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
-from model.export.appearance import Appearance
 from model.face.refinement import Refinement
+from model.look.appearance import Appearance
 from model.refine.face import StageRecord
 from model.refine.raytrace import light_setup
 from model.refine.raytrace.accept import what_is_wrong
 from model.refine.raytrace.config import RaytraceConfig
+from model.refine.raytrace.raytraced_face import RaytracedFace
 from model.refine.raytrace.stage import fit_raytrace
-from model.refine.raytrace.state import RaytracedFace
 from tests.model.refine.fit_scenes import photograph
 from tests.model.refine.raytrace.lit_heads import SIZE_PX, SMALL, LitHead, brimmed_head, lit_head
 
@@ -50,6 +50,7 @@ def assert_finite(answer: RaytracedFace, record: StageRecord) -> None:
     assert all(np.isfinite(line).all() for line in record.history.values())
 
 
+@pytest.mark.slow
 def test_less_of_a_cast_shadow_is_left_in_the_albedo_than_without_visibility():
     scene, (answer, _) = lit_head(), fitted()
     blind, _ = fit_raytrace(
@@ -60,6 +61,7 @@ def test_less_of_a_cast_shadow_is_left_in_the_albedo_than_without_visibility():
     assert abs(scene.imprint(answer)) < 0.4 * without
 
 
+@pytest.mark.slow
 def test_the_photograph_is_explained_and_the_record_tells_how_well():
     answer, record = fitted()
     assert record.accepted
@@ -73,6 +75,7 @@ def test_the_photograph_is_explained_and_the_record_tells_how_well():
     assert_finite(answer, record)
 
 
+@pytest.mark.slow
 def test_maps_and_light_are_what_the_export_takes():
     appearance = kept(fitted()[0])
     for name in ("diffuse_linear", "specular_f0", "roughness", "known"):
@@ -87,6 +90,7 @@ def test_maps_and_light_are_what_the_export_takes():
     assert rows[:64].mean() > 1.5 * rows[64:].mean()
 
 
+@pytest.mark.slow
 def test_shape_pose_and_camera_are_the_starts():
     start, answer = lit_head().start, fitted()[0]
     for name in ("identity", "expression", "rotation", "translation_mm", "lighting"):
@@ -94,6 +98,7 @@ def test_shape_pose_and_camera_are_the_starts():
     assert torch.equal(answer.fitted.intrinsics_px, start.intrinsics_px)
 
 
+@pytest.mark.slow
 def test_where_light_without_shadows_explains_as_much_the_start_is_kept():
     scene = lit_head()
     crop = photograph(brimmed_head(), scene.start)
@@ -115,6 +120,7 @@ def figures(statistical_db: float, after_db: float, believed_share: float = 0.9)
     }
 
 
+@pytest.mark.slow
 def test_answers_are_judged_with_the_statistical_albedo_and_may_lose_a_little_of_the_free_one():
     config, good = replace(SMALL, least_gain_db=0.5, most_loss_db=1.0), kept(fitted()[0])
     assert what_is_wrong(figures(25.6, 29.1), good, config) == ""
@@ -123,11 +129,13 @@ def test_answers_are_judged_with_the_statistical_albedo_and_may_lose_a_little_of
     assert what_is_wrong(figures(40.0, 28.9), good, replace(config, enough_db=28.5)) == ""
 
 
+@pytest.mark.slow
 def test_a_face_of_which_little_is_seen_is_refused():
     good = kept(fitted()[0])
     assert "only 30 %" in what_is_wrong(figures(40.0, 40.0, believed_share=0.3), good, SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["diffuse_linear", "environment_linear"])
 def test_answers_that_are_not_finite_are_refused(name: str):
     good = kept(fitted()[0])
@@ -143,6 +151,7 @@ def test_too_small_a_face_is_refused_with_numbers():
         fit_raytrace(scene.head, scene.crop, replace(scene.start, parameters=far), QUICK)
 
 
+@pytest.mark.slow
 def test_unchanged_inputs_are_traced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     traced, build_tables = [], light_setup.build_tables
     monkeypatch.setattr(light_setup, "build_tables", lambda *given: traced.append(given) or build_tables(*given))
@@ -158,6 +167,7 @@ def test_unchanged_inputs_are_traced_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(traced) == 3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answer():
     scene = lit_head()
     first, second = quick(scene), quick(scene)
@@ -167,6 +177,7 @@ def test_the_same_seed_gives_the_same_answer():
     assert not torch.equal(first.rendered_linear, other.rendered_linear)
 
 
+@pytest.mark.slow
 def test_black_and_white_gives_grey_light_and_no_colour_of_its_own_to_the_skin():
     answer, record = fitted(color=False)
     environment = kept(answer).environment_linear
@@ -182,6 +193,7 @@ def test_black_and_white_gives_grey_light_and_no_colour_of_its_own_to_the_skin()
     torch.testing.assert_close(factor, factor[:, :1].expand(-1, 3), atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", ["black", "white", "noise"])
 @pytest.mark.parametrize("color", [True, False])
 def test_windows_without_a_face_give_no_nan(window: str, color: bool):
@@ -200,6 +212,7 @@ def test_windows_without_a_face_give_no_nan(window: str, color: bool):
         assert answer.fitted is scene.start
 
 
+@pytest.mark.slow
 def test_what_is_not_the_face_is_not_compared():
     scene = lit_head()
     image, inside = scene.crop.image_srgb.clone(), scene.crop.inside.clone()
@@ -216,6 +229,7 @@ def test_what_is_not_the_face_is_not_compared():
     assert float(mask[46:49, 26:36].mean()) > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["harmonics", "stage"])
 @pytest.mark.parametrize("materials", ["held", "free"])
 def test_every_kind_of_light_and_of_materials_finds_an_answer(kind: str, materials: str):
@@ -228,6 +242,7 @@ def test_every_kind_of_light_and_of_materials_finds_an_answer(kind: str, materia
     assert ("materials.distance" in record.history) == (materials == "free")
 
 
+@pytest.mark.slow
 def test_shadows_in_the_starts_free_albedo_are_painted_over():
     scene = lit_head()
     count = len(scene.head.mirror)

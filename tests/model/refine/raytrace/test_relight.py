@@ -6,13 +6,13 @@ import torch
 
 pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
-from model.export.appearance import Lamp
+from model.look.appearance import Lamp
 from model.refine.raytrace.environments import ENVIRONMENTS, turning_light
 from model.refine.raytrace.light_basis import GaussianLight, environment, latlong_directions
 from model.refine.raytrace.light_stage import LightStage
+from model.refine.raytrace.pixel_surface import PixelSurface, pixel_surface
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.relight import RelightConfig, SurfaceReflectance, environment_samples, relight
-from model.refine.raytrace.surface import PixelSurface, pixel_surface
 from model.refine.raytrace.tables import shade
 from model.refine.raytrace.transport import TransportConfig, build_tables
 from tests.model.refine.raytrace.ray_scenes import ball, ball_surface, camera, geometry, rays_of
@@ -38,6 +38,7 @@ def nosed_ball() -> tuple[PixelSurface, RayQueries]:
     return pixel_surface(scene, rays, camera(SIZE), SIZE, min_cosine=0.2), rays
 
 
+@pytest.mark.slow
 def test_it_draws_what_the_tables_shade():
     surface, rays = nosed_ball()
     basis = GaussianLight(32)

@@ -6,19 +6,19 @@ import torch
 
 from model import load_reconstructor
 from model.face.morphable_model import MorphableModel
-from model.refine.raytrace.problem import Problem
 from model.refine.raytrace.sclera import ScleraConfig, sclera_faces, shifted_coefficients, skin_shift
+from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import TransportTables
 
 CONFIG = ScleraConfig()
 
 
-def eyes(gain: float, count: int = 60) -> Problem:
+def eyes(gain: float, count: int = 60) -> SkinProblem:
     """Samples of sclera under one light of radiance 1, photographed `gain` times as bright as they are."""
     white = torch.full((count, 3), 0.4)
     nothing = torch.zeros(count, 2, 1)
     tables = TransportTables(torch.ones(count, 1), None, nothing, nothing, torch.tensor([0.2, 0.8]))
-    return Problem(
+    return SkinProblem(
         observed_linear=gain * white,
         saturated=torch.zeros(count, 3, dtype=torch.bool),
         weight=torch.ones(count),
@@ -55,7 +55,7 @@ def test_lashes_over_half_of_the_eye_change_little():
 
 
 @pytest.mark.parametrize("seen", [eyes(1.3, count=5), eyes(1.3, count=0), eyes(20.0), eyes(0.01)])
-def test_too_few_pixels_and_what_is_no_sclera_say_nothing(seen: Problem):
+def test_too_few_pixels_and_what_is_no_sclera_say_nothing(seen: SkinProblem):
     assert skin_shift(seen, LIGHT, CONFIG) == 0.0
 
 

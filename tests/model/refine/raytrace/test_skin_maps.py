@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.export.atlas import Atlas, build_atlas
+from model.look.atlas import Atlas, build_atlas
 from model.refine.raytrace.maps import SkinMaps, skin_maps
 from model.refine.raytrace.materials import REGIONS, Materials, statistical_materials
-from model.refine.raytrace.problem import Problem
+from model.refine.raytrace.skin_problem import SkinProblem
 from tests.model.refine.fit_scenes import model
 from tests.model.refine.raytrace.known_faces import known_face
 
@@ -22,7 +22,7 @@ def atlas() -> Atlas:
     return build_atlas(model(), SIZE)
 
 
-def seen(*, left: bool = True, right: bool = True) -> Problem:
+def seen(*, left: bool = True, right: bool = True) -> SkinProblem:
     """The front of the face, or one side of it."""
     problem = known_face(2 * FOUND).problem
     u, v = problem.uv.unbind(1)
@@ -30,7 +30,7 @@ def seen(*, left: bool = True, right: bool = True) -> Problem:
     return replace(problem, weight=inside.float())
 
 
-def made(problem: Problem, log_texture: Tensor, factors: Tensor = NOTHING, albedo: float = 0.4) -> SkinMaps:
+def made(problem: SkinProblem, log_texture: Tensor, factors: Tensor = NOTHING, albedo: float = 0.4) -> SkinMaps:
     vertex_albedo = torch.full((len(model().mirror), 3), albedo)
     return skin_maps(model(), atlas(), vertex_albedo, log_texture, problem, statistical_materials(model()), factors)
 

@@ -42,6 +42,7 @@ def weighted(**weights: float) -> RaytraceConfig:
     return replace(CONFIG, weights=replace(NO_WEIGHT, **weights))
 
 
+@pytest.mark.slow
 def test_a_known_mole_is_found_in_known_light_with_its_shadows():
     face = known_face(SIDE, texture=mole())
     variable, history = fit(face)
@@ -52,6 +53,7 @@ def test_a_known_mole_is_found_in_known_light_with_its_shadows():
     assert history["texture.distance"][-1] < 0.4 * history["texture.distance"][0]
 
 
+@pytest.mark.slow
 def test_light_and_dark_do_not_enter_the_texture():
     variable, _ = fit(known_face(SIDE))
     assert float(variable.raw.detach().abs().max()) < 0.01
@@ -64,6 +66,7 @@ def test_all_that_is_weighed_is_written_down():
     assert all(len(line) == 3 for line in history.values())
 
 
+@pytest.mark.slow
 def test_a_grey_photograph_gives_one_channel_and_skin_keeps_its_colour():
     face = known_face(SIDE, color=False, texture=mole())
     variable, _ = fit(face)
@@ -75,6 +78,7 @@ def test_a_grey_photograph_gives_one_channel_and_skin_keeps_its_colour():
     assert fit(known_face(SIDE))[0].raw.shape == (SIDE, SIDE, 3)
 
 
+@pytest.mark.slow
 def test_texels_that_nobody_saw_stay():
     face = known_face(SIDE, texture=mole())
     face.problem.weight[face.problem.uv[:, 1] > 0.6] = 0.0
@@ -94,6 +98,7 @@ def test_unsure_samples_do_not_say_what_a_texel_looks_like():
     assert TextureVariable(problem, SIDE).seen.all()
 
 
+@pytest.mark.slow
 def test_the_other_cheek_speaks_against_a_mole():
     face = known_face(SIDE, texture=mole())
     spot = (mole() < 1.0).all(1)
@@ -101,6 +106,7 @@ def test_the_other_cheek_speaks_against_a_mole():
     assert float(mirrored[spot].mean()) > float(alone[spot].mean()) + 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["consistency", "prior"])
 def test_the_statistical_albedo_holds_the_texture(prior: str):
     dark = torch.full((SIDE * SIDE, 3), 0.7)
@@ -110,12 +116,14 @@ def test_the_statistical_albedo_holds_the_texture(prior: str):
     assert abs(float(held.mean())) < 0.3 * abs(float(free.mean()))
 
 
+@pytest.mark.slow
 def test_the_skin_keeps_its_tone():
     face = known_face(SIDE, texture=torch.full((SIDE * SIDE, 3), 0.7))
     free, held = (fit(face, weighted(tone=weight))[0](face.problem.uv).detach().log() for weight in (0.0, 20.0))
     assert abs(float(held.mean())) < 0.2 * abs(float(free.mean()))
 
 
+@pytest.mark.slow
 def test_noise_is_smoothed():
     noise = 0.7 + 0.6 * torch.rand(SIDE * SIDE, 1, generator=torch.Generator().manual_seed(0)).expand(-1, 3)
     face = known_face(SIDE, texture=noise)
@@ -123,6 +131,7 @@ def test_noise_is_smoothed():
     assert float(smooth.diff(dim=0).abs().mean()) < 0.6 * float(rough.diff(dim=0).abs().mean())
 
 
+@pytest.mark.slow
 def test_saturated_skin_is_not_darkened():
     face = known_face(SIDE)
     bright = face.problem.observed_linear.max(1).values > 0.5
@@ -135,6 +144,7 @@ def test_saturated_skin_is_not_darkened():
     assert float(variable(face.problem.uv)[bright].detach().mean()) < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nobody", [True, False])
 def test_black_photographs_and_empty_faces_leave_it_finite(nobody: bool):
     face = known_face(SIDE)

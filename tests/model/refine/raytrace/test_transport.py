@@ -7,10 +7,10 @@ pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
 from model.refine.raytrace import visibility as visibility_module
 from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight, fibonacci_directions
-from model.refine.raytrace.surface import ShadingPoints
+from model.refine.raytrace.pixel_surface import ShadingPoints
 from model.refine.raytrace.tables import TransportTables, shade
 from model.refine.raytrace.transport import TransportConfig, build_tables, concatenated
-from model.refine.raytrace.visibility import diffuse_table, normal_table, sky_share, trace_visibility
+from model.refine.raytrace.visibility import diffuse_table, trace_visibility
 from model.render import lighting
 from tests.model.refine.raytrace.ray_scenes import UP, ball, ball_surface, floor_points, rays_of, wall, wall_share
 
@@ -58,7 +58,6 @@ def test_a_wall_hides_its_analytic_share_of_the_sky(distance_mm: float, height_m
     seen = trace_visibility(floor_points(), rays_of(scene), 4096)
     expected = 1.0 - wall_share(distance_mm, height_mm)
     assert float(diffuse_table(floor_points(), seen, CONSTANT)[0, 0]) == pytest.approx(expected, abs=0.01)
-    assert float(sky_share(floor_points(), seen)[0]) == pytest.approx(expected, abs=0.01)
 
 
 def test_light_from_behind_the_wall_does_not_arrive_and_from_before_it_does():
@@ -110,31 +109,13 @@ def test_traced_visibility_serves_every_basis():
         assert torch.equal(again.diffuse, build_tables(surface, rays, basis, PLAIN).diffuse)
 
 
-def test_the_normal_table_gives_the_diffuse_table_and_its_gradient():
-    points, scene, basis = floor_points(), wall(50.0, 100.0), HarmonicLight(3)
-    seen = trace_visibility(points, rays_of(scene), 4096)
-    table = normal_table(points, seen, basis)
-    torch.testing.assert_close(table @ UP, diffuse_table(points, seen, basis), atol=1e-5, rtol=1e-4)
-    tilt = 0.05
-    for axis in (0, 2):
-        normal = UP.clone()
-        normal[axis] = tilt
-        bent = ShadingPoints(points.position_mm, torch.nn.functional.normalize(normal, dim=0)[None], UP[None])
-        truth = diffuse_table(bent, trace_visibility(bent, rays_of(scene), 4096), basis)
-        predicted = table @ bent.normal[0]
-        assert (predicted - truth).abs().max() < 0.01
-        assert (truth - table @ UP).abs().max() > 0.02
-
-
 def test_blocks_change_nothing(monkeypatch):
     surface, basis = ball_surface(), HarmonicLight(3)
     rays = rays_of(ball())
     whole = diffuse_table(surface.points, trace_visibility(surface.points, rays, 64), basis)
-    bent = normal_table(surface.points, trace_visibility(surface.points, rays, 64), basis)
     monkeypatch.setattr(visibility_module, "_PAIRS_PER_BLOCK", 1000)
     seen = trace_visibility(surface.points, rays, 64)
     torch.testing.assert_close(diffuse_table(surface.points, seen, basis), whole)
-    torch.testing.assert_close(normal_table(surface.points, seen, basis), bent)
 
 
 def test_more_directions_come_nearer_to_the_truth():
@@ -144,7 +125,7 @@ def test_more_directions_come_nearer_to_the_truth():
     for count in error:
         for distance_mm in distances:
             seen = trace_visibility(points, rays_of(wall(distance_mm, 100.0)), count)
-            share = float(sky_share(points, seen)[0])
+            share = float(diffuse_table(points, seen, CONSTANT)[0, 0])
             error[count] += abs(share - 1.0 + wall_share(distance_mm, 100.0)) / len(distances)
     assert error[512] < 0.01
     assert error[512] < 0.5 * error[32]

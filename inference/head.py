@@ -1,0 +1,140 @@
+"""`Head`: what is known of one face of a photograph, and its files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from data.detection import Detection
+from inference.jobs import FaceJob
+from inference.options import ALL_FORMATS, Format
+from inference.refined_files import write_refined
+from model.export.face_files import FaceFiles
+from model.geometry.mesh import Mesh
+from model.look.appearance import Appearance
+from model.look.face_result import FaceResult, face_result
+from model.look.texture import Texture, unwrap
+from model.parameters import FaceParameters
+from model.reconstructor import Reconstruction
+from model.refine.refined import RefinedFace
+
+RELIT_PX = 160
+"""Side of each picture of the relit strip, unless the settings of a refinement say otherwise."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """The pinhole camera of a whole photograph, upright as it was read: not that of a crop.
+
+    Attributes:
+        intrinsics_px: `[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`; the origin is the photograph's top left corner.
+        width_px: Of the photograph.
+        height_px: Of the photograph.
+    """
+
+    intrinsics_px: Float[np.ndarray, "3 3"]
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Head:
+    """One reconstructed face. Lengths in mm, places in px of the whole photograph (`docs/conventions.md`).
+
+    Attributes:
+        photograph_srgb: The photograph that it was found in.
+        detection: Where it was found.
+        reconstruction: The answer as tensors with a batch axis of 1, on the CPU.
+        refined: What a refinement says of it, None where it was not refined.
+    """
+
+    photograph_srgb: UInt8[np.ndarray, "height width 3"]
+    detection: Detection
+    reconstruction: Reconstruction
+    refined: RefinedFace | None
+    _intrinsics_px: Float[torch.Tensor, "3 3"]
+    _files: FaceFiles
+    _relit_px: int = RELIT_PX
+
+    @classmethod
+    def of(cls, job: FaceJob, files: FaceFiles, relit_px: int = RELIT_PX) -> "Head":
+        """The head of a job that is done.
+
+        Args:
+            job: The face after the network and, if it was asked for, the refinement.
+            files: The writer of faces of its head model.
+            relit_px: Side of each picture of the relit strip.
+        """
+        camera_px = job.request.intrinsics_px
+        return cls(job.image_srgb, job.detection, job.reconstruction, job.refined, camera_px, files, relit_px)
+
+    @property
+    def parameters(self) -> FaceParameters:
+        """Coefficients of shape, expression and albedo, light and pose, as tensors with a batch axis of 1."""
+        return self.reconstruction.parameters
+
+    @property
+    def mesh(self) -> Mesh:
+        """The vertices in model and in camera space and their albedo, as tensors with a batch axis of 1."""
+        return self.reconstruction.mesh
+
+    @property
+    def camera(self) -> Camera:
+        """The camera that sees `mesh.vertices_camera_mm` as the photograph shows the face."""
+        height_px, width_px = self.photograph_srgb.shape[:2]
+        return Camera(self.result.intrinsics_px, width_px, height_px)
+
+    @property
+    def landmarks68_px(self) -> Float[np.ndarray, "68 2"]:
+        """IBUG's 68 points in the photograph."""
+        return self.result.landmarks68_px
+
+    @property
+    def appearance(self) -> Appearance | None:
+        """Skin maps and light of a ray-traced refinement, None without one."""
+        raytraced = None if self.refined is None else self.refined.raytraced
+        return None if raytraced is None else raytraced.appearance
+
+    @cached_property
+    def result(self) -> FaceResult:
+        """All of it as numpy arrays, as the files hold it: triangles, vertices, names of the expressions and so on."""
+        box_px, score = self.detection.box_px, self.detection.score
+        return face_result(self.reconstruction, self._files.morphable_model, self._intrinsics_px, box_px, score)
+
+    @cached_property
+    def texture(self) -> Texture:
+        """The texture that the GLB wears: the photograph, unwrapped and completed."""
+        with torch.inference_mode():
+            return unwrap(self.result, self.photograph_srgb, self._files.morphable_model, self._files.atlas)
+
+    def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS) -> None:
+        """Write the files that `infer.py` writes for a face.
+
+        Args:
+            folder: Where to; made if missing. Files of other names stay in it.
+            formats: Which kinds; `maps` is written for ray-traced heads, `pictures` for refined ones.
+
+        Raises:
+            ValueError: If a format is not known; nothing is written then.
+        """
+        unknown = [name for name in formats if name not in ALL_FORMATS]
+        if isinstance(formats, str) or unknown:
+            raise ValueError(f"formats={formats!r}: expected a list of some of {', '.join(ALL_FORMATS)}")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with torch.inference_mode():
+            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance)
+            if self.refined is not None:
+                write_refined(self.refined, self._files.morphable_model, folder, formats, self._relit_px)
+
+    def __repr__(self) -> str:
+        yaw, pitch, roll = self.result.yaw_pitch_roll_degrees
+        left, top, right, bottom = self.detection.box_px
+        return (
+            f"Head(box_px=({left:.0f}, {top:.0f}, {right:.0f}, {bottom:.0f}), score={self.detection.score:.2f}, "
+            f"yaw_pitch_roll_degrees=({yaw:.1f}, {pitch:.1f}, {roll:.1f}))"
+        )

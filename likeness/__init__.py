@@ -1,0 +1,39 @@
+"""Likeness: one photograph of a face in, an editable, relightable 3D head out.
+
+    from likeness import Likeness
+
+    for head in Likeness.load().reconstruct("photo.jpg"):
+        print(head, head.mesh.vertices_camera_mm.shape)
+        head.save("results/photo")
+
+What is installed lies under this one name: `likeness.model`, `likeness.data` and so on are the folders of the
+repository (`docs/architecture.md`).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from common.version import VERSION
+
+if TYPE_CHECKING:
+    from inference.head import Camera, Head
+    from inference.likeness import Likeness
+    from model.checkpoint import load_reconstructor
+
+__version__ = VERSION
+
+__all__ = ["Camera", "Head", "Likeness", "__version__", "load_reconstructor"]
+
+_HOMES = {
+    "Camera": "inference.head",
+    "Head": "inference.head",
+    "Likeness": "inference.likeness",
+    "load_reconstructor": "model.checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Late, since it loads torch, which the commands set up first; and `likeness infer --help` answers at once.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'likeness' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

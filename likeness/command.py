@@ -1,0 +1,52 @@
+"""The command `likeness`: its first word is the name of a program, what follows are that one's options."""
+
+import sys
+from collections.abc import Callable
+
+from common.version import VERSION
+
+USAGE = """usage: likeness infer|train|evaluate OPTIONS
+
+  infer      turn photographs into textured 3D heads
+  train      train a reconstructor
+  evaluate   measure a checkpoint
+
+`likeness infer --help` and so on tell the options; `likeness --version` tells the version.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program that the first word names with the words after it; returns its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    name = words[0] if words else ""
+    if name in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    if name == "--version":
+        print(f"likeness {VERSION}")
+        return 0
+    try:
+        program = _program(name)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "likeness"):
+            raise
+        print(f"likeness {name} needs the package {package}: pip install 'likeness[train]'", file=sys.stderr)
+        return 2
+    if program is None:
+        print(f"{USAGE}\nlikeness: {repr(name) + ' is no command' if name else 'which command?'}", file=sys.stderr)
+        return 2
+    return program(words[1:], f"likeness {name}")
+
+
+def _program(name: str) -> Callable[[list[str], str], int] | None:
+    # Late: each loads what it needs, and the one that trains needs packages that a user of heads may not have.
+    if name == "infer":
+        from infer import main as program
+    elif name == "train":
+        from train import start as program
+    elif name == "evaluate":
+        from evaluate import main as program
+    else:
+        return None
+    return program

@@ -1,0 +1,147 @@
+"""The texture: unwrapped from the photograph where it saw the head, completed from the mirror side and the model."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from common.photograph import has_color
+from model.face.morphable_model import MorphableModel
+from model.geometry.mesh import vertex_normals
+from model.look.atlas import Atlas
+from model.look.completion import continue_difference, spread
+from model.look.face_result import FaceResult
+from model.look.visibility import visibility
+from model.render.color import linear_to_srgb, luminance
+from model.render.lighting import shade
+
+_RELIGHTING = (0.7, 1.4)
+"""Bounds of the factor between the light on one side of a face and on the other."""
+_EAR_TOLERANCE = 0.25
+"""Distance in sRGB from the expected skin at which an ear's pixel counts half."""
+_FEWEST_SURE_VERTICES = 50
+
+
+@dataclass(frozen=True)
+class Texture:
+    """A head's texture.
+
+    Attributes:
+        image_srgb: What the photograph shows, light included.
+        source: Red: from the photograph; green: from its mirror side; blue: from the model; mixed where blended.
+    """
+
+    image_srgb: UInt8[np.ndarray, "size size 3"]
+    source: UInt8[np.ndarray, "size size 3"]
+
+
+def unwrap(
+    result: FaceResult,
+    photograph_srgb: UInt8[np.ndarray, "height width 3"],
+    morphable_model: MorphableModel,
+    atlas: Atlas,
+) -> Texture:
+    """Make the texture of a face.
+
+    Args:
+        result: The face, in px of the photograph.
+        photograph_srgb: The photograph.
+        morphable_model: Its head, for the mirror table and the regions.
+        atlas: Its texture space.
+    """
+    # Per vertex, sRGB in [0, 1]: what the model says of it.
+    mirror = morphable_model.mirror.cpu().numpy()
+    normals = vertex_normals(torch.from_numpy(result.vertices_camera_mm)[None], morphable_model.faces.cpu())
+    model = _shaded(result, normals)
+    if not has_color(photograph_srgb):
+        # A black-and-white photograph's head must not be coloured beyond it.
+        model = np.repeat(luminance(torch.from_numpy(model)).numpy()[:, None], 3, axis=1)
+    # Per vertex, what the photograph shows (sRGB), and how well, in [0, 1]: `here` at it, `there` at its mirror vertex.
+    photograph = _sample(photograph_srgb, result.vertices_image[:, :2])
+    mouth = _region(morphable_model, "mouth_inner") | _region(morphable_model, "teeth")
+    behind = _region(morphable_model, "eyes") | mouth
+    here = visibility(result, normals[0].numpy(), photograph_srgb.shape[:2], behind)
+    tongue = _region(morphable_model, "tongue")
+    # Too little of it is ever seen to tell its colour; what is, is lips or teeth by a fit that is not exact.
+    here[tongue] = 0.0
+    tone = _tone(photograph, model, here)
+    ears = _region(morphable_model, "ears")
+    here *= _plausible(photograph, tone * model, ears)
+    there = (1.0 - here) * here[mirror]
+    # Per vertex, a factor in sRGB: the light on this side over that on the mirror side.
+    # One factor for all channels: the estimated colour of the light differs between the sides by more than it should.
+    brightness = model.mean(1, keepdims=True)
+    relit = np.clip(brightness / np.clip(brightness[mirror], 0.02, None), *_RELIGHTING)
+    # Per vertex, sRGB: what the photograph adds to the model, known on the seen vertices, is continued over the others.
+    # Not within the mouth: lips, teeth and gums lie too close together there to be told apart by an inexact fit.
+    known = (here + there).clip(max=1.0) * ~mouth
+    mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)
+    far = (tone - 1.0) * model
+    added = continue_difference(mixed - model, known, atlas.laplacian, far)
+    # Ears that hair hides are skin nevertheless: they do not take the hair's tone, which the skull around them keeps
+    # (the soft mask's upper half, so that its edge lies within the region).
+    hidden_ears = np.clip(2.0 * spread(ears * (1.0 - known), atlas.laplacian, rings=16)[:, None] - 1.0, 0.0, 1.0)
+    added = added * (1.0 - hidden_ears) + far * hidden_ears
+    # Per texel of the atlas: how far here and there count, and the three colours in sRGB that are mixed.
+    weights = atlas.sample(np.stack([here, there], axis=1))
+    from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
+    from_mirror = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2]) * atlas.sample(relit)
+    base = np.clip(atlas.sample(model + added), 0.0, 1.0)
+    # The mix; what neither side shows is left to the model. Then the texels become a picture.
+    weights = np.concatenate([weights, 1.0 - weights.sum(1, keepdims=True)], axis=1).clip(0.0, 1.0)
+    color = from_photograph * weights[:, :1] + from_mirror * weights[:, 1:2] + base * weights[:, 2:]
+    return Texture(_fill(color, atlas), _fill(weights, atlas))
+
+
+def _shaded(result: FaceResult, normals: Float[Tensor, "1 vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
+    """The head of the components alone, sRGB: where the photograph is to be continued the residual is a guess too."""
+    shading = shade(normals, torch.from_numpy(result.lighting)[None])[0].clamp(min=0.05).numpy()
+    return linear_to_srgb(torch.from_numpy(np.clip(result.albedo_components_linear * shading, 0, 1))).numpy()
+
+
+def _region(morphable_model: MorphableModel, name: str) -> Bool[np.ndarray, " vertex"]:
+    if name not in morphable_model.region_names:
+        return np.zeros(len(morphable_model.mirror), bool)
+    return morphable_model.region(name).cpu().numpy()
+
+
+def _tone(
+    photograph: Float[np.ndarray, "vertex 3"],
+    model: Float[np.ndarray, "vertex 3"],
+    weight: Float[np.ndarray, " vertex"],
+) -> Float[np.ndarray, "3"]:
+    """The photograph's colours over the model's, by channel, where it shows the head well."""
+    sure = weight > 0.8
+    if sure.sum() < _FEWEST_SURE_VERTICES:
+        return np.ones(3, np.float32)
+    return np.median(photograph[sure] / np.clip(model[sure], 0.05, None), axis=0)
+
+
+def _plausible(
+    photograph: Float[np.ndarray, "vertex 3"],
+    expected: Float[np.ndarray, "vertex 3"],
+    doubted: Bool[np.ndarray, " vertex"],
+) -> Float[np.ndarray, " vertex"]:
+    """Weights that leave out what is not the doubted part itself: hair lies over most ears and would be painted on."""
+    distance = np.linalg.norm(photograph - expected, axis=1)
+    return np.where(doubted, 1.0 / (1.0 + (distance / _EAR_TOLERANCE) ** 4), 1.0).astype(np.float32)
+
+
+def _sample(
+    photograph_srgb: UInt8[np.ndarray, "height width 3"], points_px: Float[np.ndarray, "texel 2"]
+) -> Float[np.ndarray, "texel 3"]:
+    points = points_px.astype(np.float32) - 0.5
+    rows = -(-len(points) // 4096)
+    padded = np.zeros((rows * 4096, 2), np.float32)
+    padded[: len(points)] = points
+    grid = padded.reshape(rows, 4096, 2)
+    drawn = cv2.remap(photograph_srgb, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return drawn.reshape(-1, 3)[: len(points)].astype(np.float32) / 255.0
+
+
+def _fill(values: Float[np.ndarray, "texel channel"], atlas: Atlas) -> UInt8[np.ndarray, "size size channel"]:
+    """Texels into an image; those beyond the islands repeat the nearest one, against seams when it is sampled."""
+    return np.rint(255.0 * np.clip(values, 0.0, 1.0)).astype(np.uint8)[atlas.nearest]

@@ -1,0 +1,94 @@
+"""The photograph, the geometry over it, and the textured head from three sides: `overlay.jpg`."""
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from model.geometry.camera import crop_intrinsics, project
+from model.geometry.rotation import rotation_from_euler
+from model.look.atlas import Atlas
+from model.look.face_result import FaceResult
+from model.render.color import linear_to_srgb
+from model.render.lighting import neutral_lighting
+from model.render.rasterizer import build_rasterizer
+from model.render.renderer import Renderer
+
+_TILE_PX, _SUPERSAMPLE = 300, 2
+_YAWS_DEGREES = (0.0, 40.0, 80.0)
+_DISTANCE_MM, _VIEW_MM = 1200.0, 350.0
+_BACKGROUND = 0.93
+_BEYOND_PHOTOGRAPH = (237, 237, 237)
+
+
+def draw_overlay(
+    result: FaceResult,
+    photograph_srgb: UInt8[np.ndarray, "height width 3"],
+    texture_srgb: UInt8[np.ndarray, "size size 3"],
+    atlas: Atlas,
+) -> UInt8[np.ndarray, "tile width 3"]:
+    """Draw the five pictures side by side."""
+    tiles = [*_on_photograph(result, photograph_srgb)]
+    tiles += [_turned(result, texture_srgb, atlas, yaw) for yaw in _YAWS_DEGREES]
+    return np.concatenate(tiles, axis=1)
+
+
+def _on_photograph(
+    result: FaceResult, photograph_srgb: UInt8[np.ndarray, "height width 3"]
+) -> tuple[UInt8[np.ndarray, "tile tile 3"], UInt8[np.ndarray, "tile tile 3"]]:
+    """The photograph about the face, without and with the geometry and the landmarks."""
+    lowest, highest = result.landmarks68_px.min(0), result.landmarks68_px.max(0)
+    side = 2.0 * float((highest - lowest).max())
+    left, top = 0.5 * (lowest + highest) - 0.5 * side
+    scale = _TILE_PX / side
+    matrix = np.array([[scale, 0.0, -left * scale], [0.0, scale, -top * scale]])
+    matrix[:, 2] += 0.5 * scale - 0.5
+    how = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
+    crop = cv2.warpAffine(photograph_srgb, matrix, (_TILE_PX, _TILE_PX), flags=how, borderValue=_BEYOND_PHOTOGRAPH)
+    size = _TILE_PX * _SUPERSAMPLE
+    intrinsics = crop_intrinsics(torch.from_numpy(result.intrinsics_px), float(left), float(top), scale * _SUPERSAMPLE)
+    vertices = torch.from_numpy(result.vertices_camera_mm)[None]
+    grey = torch.full_like(vertices, 0.55)
+    light = neutral_lighting(1) * 0.35
+    light[:, 2] += 0.45
+    light[:, 1] += 0.12
+    drawn = Renderer(build_rasterizer("cpu")).render(
+        vertices, grey, light, torch.from_numpy(result.faces), intrinsics[None].float(), size, size
+    )
+    shape = _reduce(linear_to_srgb(drawn.image_linear[0].clamp(0, 1)))
+    alpha = 0.85 * _reduce(drawn.mask[0, ..., None])
+    mixed = np.ascontiguousarray(np.rint(crop * (1.0 - alpha) + 255.0 * shape * alpha).astype(np.uint8))
+    for x, y in (result.landmarks68_px - (left, top)) * scale:
+        cv2.circle(mixed, (round(float(x)), round(float(y))), 2, (60, 200, 90), -1, cv2.LINE_AA)
+    return crop, mixed
+
+
+def _turned(
+    result: FaceResult, texture_srgb: UInt8[np.ndarray, "size size 3"], atlas: Atlas, yaw_degrees: float
+) -> UInt8[np.ndarray, "tile tile 3"]:
+    """The textured head, turned about its middle."""
+    size = _TILE_PX * _SUPERSAMPLE
+    rotation = rotation_from_euler(torch.tensor([math.radians(yaw_degrees), 0.0, 0.0]))
+    centre = torch.tensor([0.0, -58.0, -65.0])
+    vertices = (torch.from_numpy(result.vertices_mm) - centre) @ rotation.T - torch.tensor([0.0, 0.0, _DISTANCE_MM])
+    focal_px = size * _DISTANCE_MM / _VIEW_MM
+    intrinsics = torch.tensor([[focal_px, 0.0, 0.5 * size], [0.0, focal_px, 0.5 * size], [0.0, 0.0, 1.0]])
+    image = project(vertices[None], intrinsics[None])[:, torch.from_numpy(atlas.vertex)]
+    rasterizer, faces = build_rasterizer("cpu"), torch.from_numpy(atlas.faces)
+    fragments = rasterizer.rasterize(image, faces, size, size)
+    uv = rasterizer.interpolate(torch.from_numpy(atlas.uv)[None], fragments, faces)[0].numpy()
+    texels = uv * (1, -1) * texture_srgb.shape[0] + (0, texture_srgb.shape[0]) - 0.5
+    texels = texels.astype(np.float32)
+    color = cv2.remap(texture_srgb, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    covered = (fragments.face_index[0] >= 0).numpy()[..., None]
+    picture = np.where(covered, color / 255.0, _BACKGROUND)
+    return np.rint(255.0 * _reduce(torch.from_numpy(picture))).astype(np.uint8)
+
+
+def _reduce(image: Float[Tensor, "height width channel"]) -> Float[np.ndarray, "tile tile channel"]:
+    """Average the supersampled pixels."""
+    blocks = image.unflatten(1, (_TILE_PX, _SUPERSAMPLE)).unflatten(0, (_TILE_PX, _SUPERSAMPLE))
+    return blocks.mean(dim=(1, 3)).numpy()

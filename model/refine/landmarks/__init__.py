@@ -1,0 +1,1 @@
+"""The landmark fit: stage 0 of a refinement."""

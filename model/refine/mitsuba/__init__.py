@@ -1,0 +1,1 @@
+"""Path-traced pictures of a head by Mitsuba, which may be missing."""

@@ -1,0 +1,1 @@
+"""The statistical fit by rasterization: stage 1 of a refinement."""

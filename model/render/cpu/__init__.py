@@ -1,0 +1,1 @@
+"""The rasterizer that runs everywhere: numba kernels and what PyTorch needs around them."""

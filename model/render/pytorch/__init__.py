@@ -1,0 +1,1 @@
+"""The rasterizer in plain PyTorch, for any device."""

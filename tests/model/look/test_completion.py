@@ -1,0 +1,59 @@
+import numpy as np
+
+from model.look.completion import continue_difference, graph_laplacian, spread
+
+
+def strip(length: int) -> np.ndarray:
+    """Triangles of a 2 x length band of vertices; vertex k and k + length lie opposite."""
+    quads = [(k, k + 1, k + length + 1, k + length) for k in range(length - 1)]
+    return np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))], np.int32)
+
+
+def test_what_is_known_is_kept_and_fades_smoothly_towards_the_far_value() -> None:
+    length = 400
+    column = np.tile(np.arange(length), 2)
+    weight = (column < 20).astype(np.float32)
+    known = np.full((2 * length, 1), 0.5, np.float32)
+    extended = continue_difference(known, weight, graph_laplacian(strip(length), 2 * length), np.zeros_like(known))[
+        :length, 0
+    ]
+    np.testing.assert_allclose(extended[:15], 0.5, atol=0.01)
+    steps = np.diff(extended[15:])
+    assert (steps <= 1e-6).all()
+    assert np.abs(steps).max() < 0.02
+    assert extended[-1] < 0.05
+
+
+def test_values_without_weight_do_not_matter_and_nothing_overshoots() -> None:
+    length = 60
+    random = np.random.default_rng(0)
+    weight = (random.random(2 * length) < 0.3).astype(np.float32)
+    known = random.uniform(-1.0, 1.0, (2 * length, 3)).astype(np.float32)
+    far = np.zeros_like(known)
+    extended = continue_difference(known, weight, graph_laplacian(strip(length), 2 * length), far)
+    spoiled = np.where(weight[:, None] > 0, known, 100.0).astype(np.float32)
+    np.testing.assert_allclose(
+        continue_difference(spoiled, weight, graph_laplacian(strip(length), 2 * length), far), extended, atol=1e-5
+    )
+    assert np.abs(extended).max() <= 1.0
+
+
+def test_a_part_that_nothing_is_known_of_takes_the_far_value() -> None:
+    band = strip(10)
+    faces = np.concatenate([band, band + 20])
+    weight = np.zeros(40, np.float32)
+    weight[:20] = 1.0
+    far = np.full((40, 1), -0.25, np.float32)
+    extended = continue_difference(np.ones((40, 1), np.float32), weight, graph_laplacian(faces, 40), far)
+    np.testing.assert_allclose(extended[20:], -0.25, atol=1e-5)
+
+
+def test_a_spread_mask_stays_a_mask_and_reaches_a_few_rings() -> None:
+    length = 40
+    mask = np.zeros(2 * length, np.float32)
+    mask[[20, 20 + length]] = 1.0
+    soft = spread(mask, graph_laplacian(strip(length), 2 * length))[:length]
+    assert 0.0 <= soft.min() <= soft.max() < 1.0
+    assert soft[20] == soft.max()
+    assert soft[22] > 0.0
+    assert soft[30] == 0.0
