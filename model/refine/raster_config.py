@@ -9,7 +9,6 @@ _POSITIVE = (
     "expression_sd",
     "albedo_sd",
     "focal_log_sd",
-    "landmark_noise",
     "offset_sd_mm",
     "albedo_residual_sd",
 )
@@ -18,12 +17,8 @@ _NOT_NEGATIVE = (
     "landmarks",
     "prior",
     "white_light",
-    "albedo_smoothness",
-    "albedo_symmetry",
     "tone",
-    "most_loss_db",
     "identity_feature",
-    "offset_stiffness",
 )
 
 
@@ -47,22 +42,13 @@ class RasterFitConfig:
         offsets: Per-vertex displacements along the normals: keep the start's, drop them, or refine them.
         offset_sd_mm: Standard deviation of a refined displacement about the start's, at the scale of a vertex's
             neighbourhood.
-        offset_stiffness: The lambda of "large steps" preconditioning; how far neighbours move together.
         albedo_residual: Per-vertex albedo beyond the components: drop the start's (it holds shadows), keep it, or learn
             it anew, smooth and small.
         albedo_residual_sd: Standard deviation of a learned residual, linear RGB.
-        albedo_residual_noise: Standard deviation of what a pixel of a picture of 256 px says of it, sRGB units.
-        albedo_smoothness: Weight of its Laplacian over that of itself.
         focal: `estimate` lets the focal length go, see `LandmarkFitConfig`.
         focal_log_sd: Standard deviation of the logarithm of the focal length.
         white_light: Cost of the light's deviation from white light, over that of the compared pixels.
-        albedo_symmetry: Weight of its difference to its mirror image over that of itself.
         identity_feature: Weight of one minus the likeness that a recognition network sees (GANFit); 0 leaves it out.
-        occlusion_smoothing: Reach of the occlusion estimate over the side of the picture.
-        landmark_noise: Residual of landmarks, over the size of the face, that is as good as none: a fit beyond it is
-            refused if its start was nearer.
-        most_loss_db: Masked PSNR that the fit may lose against its start with the free albedo of both, where its
-            statistical head is nearer.
     """
 
     sizes_px: tuple[int, ...] = (64, 128, 256)
@@ -77,19 +63,12 @@ class RasterFitConfig:
     tone: float = 0.3
     offsets: Literal["keep", "drop", "refine"] = "refine"
     offset_sd_mm: float = 0.5
-    offset_stiffness: float = 30.0
     albedo_residual: Literal["keep", "drop", "learn"] = "learn"
     albedo_residual_sd: float = 0.1
-    albedo_residual_noise: float = 0.05
-    albedo_smoothness: float = 1.0
     focal: Literal["fixed", "estimate"] = "fixed"
     focal_log_sd: float = 0.1
     white_light: float = 0.02
-    albedo_symmetry: float = 0.2
     identity_feature: float = 0.0
-    occlusion_smoothing: float = 0.02
-    landmark_noise: float = 0.03
-    most_loss_db: float = 3.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
@@ -111,8 +90,6 @@ class RasterFitConfig:
                 raise ValueError(f"raster.{name} is {getattr(self, name)}: expected a finite number from 0 on")
         if not 0.0 <= self.hidden_landmarks <= 1.0:
             raise ValueError(f"raster.hidden_landmarks is {self.hidden_landmarks}: expected 0 to 1")
-        if not 0.0 <= self.occlusion_smoothing <= 0.25:
-            raise ValueError(f"raster.occlusion_smoothing is {self.occlusion_smoothing}: expected 0 to 0.25")
         for name, known in (
             ("offsets", ("keep", "drop", "refine")),
             ("albedo_residual", ("keep", "drop", "learn")),

@@ -27,6 +27,9 @@ _RATES = {
 }
 """Step of each group at its first size: about a thirtieth of what it may have to move."""
 
+_OFFSET_STIFFNESS = 30.0
+"""The lambda of "large steps" preconditioning; how far neighbours move together."""
+
 _NOT_MOVED = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue", "scalp", "neck", "ears")
 
 
@@ -50,7 +53,7 @@ class Unknowns:
         self.start = _prepared(model, start, config)
         parameters, like = start.parameters, start.parameters.identity
         self.alone = not bool((parameters.albedo != 0.0).any())
-        self._smooth = LargeSteps(model, moved_vertices(model), config.offset_stiffness)
+        self._smooth = LargeSteps(model, moved_vertices(model), _OFFSET_STIFFNESS)
         shapes = {
             "identity": parameters.identity.shape,
             "expression": parameters.expression.shape,

@@ -102,7 +102,7 @@ class LightSetup:
             if config.kind == "harmonics":
                 return build_tables(surface, rays, self._basis, transport, bouncing)
             shadowing = rays if config.visibility else None
-            visibility = trace_visibility(surface.points, shadowing, config.directions, transport.offset_mm)
+            visibility = trace_visibility(surface.points, shadowing, config.directions)
             wide = GaussianLight(config.wide_gaussians)
             tables = build_tables(surface, rays, wide, transport, bouncing, visibility)
             narrow = diffuse_table(surface.points, visibility, self._basis)
