@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from common.ranges import AT_LEAST_ONE
 from inference.refine_request import RefineRequest
 
 # As `model.checkpoint.DEFAULT_CHECKPOINT`; importing that would load torch before --help can answer.
@@ -55,8 +56,8 @@ class InferenceOptions:
         """
         if not self.images:
             raise ValueError("--images names no file or folder")
-        if self.batch_size < 1:
-            raise ValueError(f"--batch-size must be at least 1, not {self.batch_size}")
+        if self.batch_size not in AT_LEAST_ONE:
+            raise ValueError(f"--batch-size is {self.batch_size}: expected {AT_LEAST_ONE}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
         level = self.refinement.level

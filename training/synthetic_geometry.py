@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from common.ranges import check_settings
 from data.augment import AugmentConfig
 from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
@@ -59,9 +60,7 @@ class SyntheticGeometryConfig:
         """
         if self.bank is not None and not self.relief:
             raise ValueError("synthetic.relief is false, but heads of a bank have relief: their truth would be wrong")
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"synthetic.{name} {getattr(self, name)}: expected 0 or more")
+        check_settings(self, "synthetic.")
 
 
 class SyntheticGeometry(IterableDataset[dict[str, Any]]):

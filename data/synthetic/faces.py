@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
+from common.ranges import AT_LEAST_ONE, Range, check_settings
 from data.alignment import CropWindow, crop_intrinsics, window_from_landmarks
 from data.blendshapes import BLENDSHAPE_NAMES
 from data.sample import IDENTITY_EMBEDDING, FaceSample
@@ -50,6 +51,14 @@ class SyntheticConfig:
     scale_jitter: float = 0.08
     shift_jitter: float = 0.04
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        check_settings(self, ranges={Range(16): ("size",), AT_LEAST_ONE: ("pictures_per_person",)})
+
 
 @dataclass(frozen=True)
 class SyntheticFace:
@@ -63,16 +72,7 @@ class SyntheticFaces:
     """An endless collection of synthetic faces."""
 
     def __init__(self, artist: HeadArtist, config: SyntheticConfig) -> None:
-        """Take the artist who draws the heads.
-
-        Raises:
-            ValueError: If a number of the config makes no sense.
-        """
-        if config.size < 16 or config.pictures_per_person < 1:
-            raise ValueError(
-                f"synthetic faces of {config.size} px, {config.pictures_per_person} of each person: "
-                "size must be at least 16 and pictures_per_person at least 1"
-            )
+        """Take the artist who draws the heads."""
         self._artist = artist
         self._config = config
 

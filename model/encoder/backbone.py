@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
+from common.ranges import check_settings
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -35,8 +37,7 @@ class EncoderConfig:
         Raises:
             ValueError: Naming the option.
         """
-        if self.place_channels < 0:
-            raise ValueError(f"encoder.place_channels {self.place_channels}: expected 0 or more")
+        check_settings(self, "encoder.")
 
 
 class Backbone(nn.Module):

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
 from model.encoder.mesh_convolution import ChebyshevConvolution, adjacency, downsampling, upsampling
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
@@ -69,11 +70,10 @@ class RefinementConfig:
         Raises:
             ValueError: Naming the option.
         """
-        if len(self.channels) < 2 or min(self.channels) < 1:
-            raise ValueError(f"refinement.channels {self.channels}: two positive numbers at least")
-        for name in ("largest_normal_mm", "largest_tangent_mm", "largest_albedo"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"refinement.{name} {getattr(self, name)}: expected more than 0")
+        bounds = ("largest_normal_mm", "largest_tangent_mm", "largest_albedo")
+        check_settings(self, "refinement.", {AT_LEAST_ONE: ("channels", "order"), POSITIVE: bounds})
+        if len(self.channels) < 2:
+            raise ValueError(f"refinement.channels is {self.channels}: expected two numbers or more")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """`LandmarkFitConfig`: the settings of stage 0."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
+from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, check_settings
 from model.refine.landmark_solver import Robust
 
 
@@ -44,17 +44,6 @@ class LandmarkFitConfig:
         Raises:
             ValueError: Naming the option.
         """
-        for name in ("noise", "identity_sd", "expression_sd", "focal_log_sd"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise ValueError(f"landmarks.{name} is {getattr(self, name)}: expected a finite number above 0")
-        if not 0.0 <= self.hidden_weight <= 1.0:
-            raise ValueError(f"landmarks.hidden_weight is {self.hidden_weight}: expected 0 to 1")
-        if self.iterations < 1:
-            raise ValueError(f"landmarks.iterations is {self.iterations}: expected 1 or more")
-        for name, known in (
-            ("robust", ("geman_mcclure", "huber", "none")),
-            ("jaw", ("true", "contour")),
-            ("focal", ("fixed", "estimate")),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"landmarks.{name} is {getattr(self, name)!r}: expected {', '.join(known)}")
+        deviations = ("noise", "identity_sd", "expression_sd", "focal_log_sd")
+        ranges = {POSITIVE: deviations, SHARE: ("hidden_weight",), AT_LEAST_ONE: ("iterations",)}
+        check_settings(self, "landmarks.", ranges)

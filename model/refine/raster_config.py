@@ -1,25 +1,9 @@
 """`RasterFitConfig`: the settings of stage 1."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-_POSITIVE = (
-    "identity_sd",
-    "expression_sd",
-    "albedo_sd",
-    "focal_log_sd",
-    "offset_sd_mm",
-    "albedo_residual_sd",
-)
-_NOT_NEGATIVE = (
-    "photometric",
-    "landmarks",
-    "prior",
-    "white_light",
-    "tone",
-    "identity_feature",
-)
+from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, Range, check_settings
 
 
 @dataclass(frozen=True)
@@ -76,24 +60,13 @@ class RasterFitConfig:
         Raises:
             ValueError: Naming the option.
         """
+        deviations = ("identity_sd", "expression_sd", "albedo_sd", "focal_log_sd", "offset_sd_mm", "albedo_residual_sd")
+        check_settings(
+            self,
+            "raster.",
+            {Range(16): ("sizes_px",), AT_LEAST_ONE: ("steps",), POSITIVE: deviations, SHARE: ("hidden_landmarks",)},
+        )
         if not self.sizes_px or len(self.sizes_px) != len(self.steps):
             raise ValueError(f"raster.sizes_px {self.sizes_px} and raster.steps {self.steps}: expected as many of each")
-        if min(self.sizes_px) < 16 or list(self.sizes_px) != sorted(self.sizes_px):
-            raise ValueError(f"raster.sizes_px {self.sizes_px}: expected ascending sizes of 16 px or more")
-        if min(self.steps) < 1:
-            raise ValueError(f"raster.steps {self.steps}: expected 1 or more at each size")
-        for name in _POSITIVE:
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise ValueError(f"raster.{name} is {getattr(self, name)}: expected a finite number above 0")
-        for name in _NOT_NEGATIVE:
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"raster.{name} is {getattr(self, name)}: expected a finite number from 0 on")
-        if not 0.0 <= self.hidden_landmarks <= 1.0:
-            raise ValueError(f"raster.hidden_landmarks is {self.hidden_landmarks}: expected 0 to 1")
-        for name, known in (
-            ("offsets", ("keep", "drop", "refine")),
-            ("albedo_residual", ("keep", "drop", "learn")),
-            ("focal", ("fixed", "estimate")),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"raster.{name} is {getattr(self, name)!r}: expected {', '.join(known)}")
+        if list(self.sizes_px) != sorted(self.sizes_px):
+            raise ValueError(f"raster.sizes_px is {self.sizes_px}: expected ascending sizes")

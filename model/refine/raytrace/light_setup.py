@@ -119,18 +119,6 @@ class LightSetup:
         picture = environment(self._basis, distant.cpu(), ENVIRONMENT_ROWS, 2 * ENVIRONMENT_ROWS)
         return picture.clamp(min=0.0)
 
-    def radiance(
-        self, directions: Float[Tensor, "direction 3"], light: Float[Tensor, "light 3"]
-    ) -> Float[Tensor, "direction 3"]:
-        """The light from all around.
-
-        Raises:
-            ValueError: If it has lamps, whose direction is another at every place.
-        """
-        if self._stage is not None:
-            raise ValueError("light.kind is stage: only harmonics and gaussians come from far away")
-        return self._basis.radiance(directions) @ light.to(directions)
-
     def lamps(self, light: Float[Tensor, "light 3"]) -> tuple[Lamp, ...]:
         """The area lights; none where there is no stage."""
         return () if self._stage is None else self._stage.lamps(light[: self._stage.count])

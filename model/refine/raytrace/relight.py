@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from common.ranges import AT_LEAST_ONE, check_settings
 from model.export.appearance import Lamp
 from model.refine.raytrace.bounce import seen_vertices
 from model.refine.raytrace.light_basis import latlong_directions
@@ -35,6 +36,14 @@ class RelightConfig:
     directions: int = 384
     lamp_samples: int = 24
     bounce_directions: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        check_settings(self, ranges={AT_LEAST_ONE: ("directions", "lamp_samples")})
 
 
 @dataclass(frozen=True)

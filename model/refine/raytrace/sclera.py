@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from common.ranges import check_settings
 from model.face.morphable_model import MorphableModel
 from model.refine.raytrace.problem import Problem
 from model.refine.raytrace.tables import glossy, irradiance
@@ -45,6 +46,14 @@ class ScleraConfig:
     """
 
     most_lighter: float = 0.15
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        check_settings(self, "sclera.")
 
 
 def sclera_faces(morphable_model: MorphableModel) -> Bool[Tensor, " face"]:

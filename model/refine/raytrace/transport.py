@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from common.ranges import Range, check_settings
 from model.refine.raytrace.bounce import bounce_table, seen_vertices
 from model.refine.raytrace.light_basis import LightBasis
 from model.refine.raytrace.light_stage import LightStage, stage_tables
@@ -14,6 +15,8 @@ from model.refine.raytrace.specular import glossy_tables
 from model.refine.raytrace.surface import PixelSurface, ShadingPoints, points_at_vertices
 from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
+
+_ROUGHNESS = Range(0, 1, above=True)
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,10 @@ class TransportConfig:
         Raises:
             ValueError: Naming the setting.
         """
-        if self.directions < 16 or self.bounce_directions < 16:
-            raise ValueError("directions and bounce_directions must be 16 or more")
         levels = self.roughness_levels
-        if len(levels) < 2 or list(levels) != sorted(set(levels)) or not 0.0 < levels[0] <= levels[-1] <= 1.0:
-            raise ValueError(f"roughness_levels must be two or more ascending numbers in (0, 1], not {levels}")
-        if self.glossy_samples < 0:
-            raise ValueError("glossy_samples must not be negative")
+        check_settings(self, ranges={Range(16): ("directions", "bounce_directions"), _ROUGHNESS: ("roughness_levels",)})
+        if len(levels) < 2 or list(levels) != sorted(set(levels)):
+            raise ValueError(f"roughness_levels is {levels}: expected two or more ascending numbers")
 
 
 def build_tables(
