@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from common.paths import DEFAULT_CHECKPOINT
 from model import Reconstructor, load_reconstructor
-from model.checkpoint import DEFAULT_CHECKPOINT
 
 dependencies = ["torch", "timm", "safetensors", "numpy", "jaxtyping"]
 

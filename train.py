@@ -21,11 +21,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from safetensors.torch import load_file
 
 from common.atomic import atomic_path
+from common.paths import REPOSITORY
 from model.checkpoint import save_checkpoint
 from model.face.assets import load_head
 from model.face.hierarchy import load_hierarchy
 from model.reconstructor import Reconstructor
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 from training.ema import WeightAverage
 from training.logs import keep_log
 from training.module import TrainingModule

@@ -4,11 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE
 from inference.refine_request import RefineRequest
-
-# As `model.checkpoint.DEFAULT_CHECKPOINT`; importing that would load torch before --help can answer.
-RELEASED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
 
 Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
 ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay", "maps", "pictures")
@@ -40,7 +38,7 @@ class InferenceOptions:
 
     images: list[Path]
     output: Path = Path("results")
-    checkpoint: Path = RELEASED_CHECKPOINT
+    checkpoint: Path = DEFAULT_CHECKPOINT
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_size: int = 16
     largest_face: bool = False

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from common.atomic import atomic_path
+from common.paths import DEFAULT_CHECKPOINT
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
 from model.face.assets import load_head
@@ -27,7 +28,6 @@ from model.face.hierarchy import MeshHierarchy, load_hierarchy
 from model.reconstructor import Reconstructor
 
 CHECKPOINT_FORMAT = "likeness-checkpoint-1"
-DEFAULT_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
 _WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
 
 

@@ -16,9 +16,9 @@ from jsonargparse import auto_cli
 from safetensors.torch import load_file, save_file
 
 from common.atomic import atomic_path
+from common.paths import DEFAULT_HEAD
 from model.checkpoint import CHECKPOINT_FORMAT
 from model.face.assets import HeadAssets, load_head
-from training.config import REPOSITORY
 
 _LAYER = "parameter_head.albedo"
 _RIDGE = 1e-3
@@ -56,7 +56,7 @@ def carry_over(
     checkpoint: Path,
     old_head: Path,
     output: Path,
-    head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors",
+    head: Path = DEFAULT_HEAD,
 ) -> None:
     """Write the carried weights.
 

@@ -35,13 +35,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors import safe_open
 
 from common.atomic import atomic_path
+from common.paths import CONFIG_FOLDER, REPOSITORY
 from data.shards import list_shards
 from model.checkpoint import file_sha256, save_checkpoint
 from model.reconstructor import Reconstructor
 from tools.join_pieces import pack_release
 from tools.pack_for_gpu import BACKBONE_NAME, PACK_NAME, SKINS_NAME, START_NAME, unpack_shard
 from train import build_reconstructor, read_experiment
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 from training.ema import WeightAverage
 from training.module import TrainingModule
 from training.photographs import Photographs
@@ -165,7 +166,7 @@ def gpu_quarter(
     data: Path,
     output: Path,
     minutes: float = 9.0,
-    experiment: Path = REPOSITORY / "configs" / "likeness_l.yaml",
+    experiment: Path = CONFIG_FOLDER / "likeness_l.yaml",
     work: Path = REPOSITORY / "runs" / "gpu-quarter",
     device: str = "cuda",
     checks_seconds: float = 100.0,

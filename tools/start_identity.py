@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from common.atomic import atomic_path
+from common.paths import DEFAULT_HEAD
 from data.augment import AugmentConfig
 from data.loader import build_loader
 from data.loader_config import LoaderConfig
@@ -31,7 +32,6 @@ from model.face.assets import HeadAssets, load_head
 from model.reconstructor import Reconstructor
 from tools.statistics.fitting import FitConfig, fit_points, point_model
 from tools.statistics.surface import SurfacePoints
-from training.config import REPOSITORY
 from training.drawn_bank import DrawnBank
 
 _BATCH = 50
@@ -135,7 +135,7 @@ def start_identity(
     drawn: Path,
     shards: Path,
     output: Path,
-    head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors",
+    head: Path = DEFAULT_HEAD,
     backbone: str = "tf_efficientnet_lite0",
     image_size: int = 112,
     count: int = 8000,

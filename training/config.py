@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from common.paths import DEFAULT_HEAD, DEFAULT_HIERARCHY
 from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, check_settings
 from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
@@ -11,9 +12,6 @@ from model.encoder.refinement_head import RefinementConfig
 from model.identity import IdentityConfig
 from model.losses.objective import LossConfig
 from training.synthetic_geometry import SyntheticGeometryConfig
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_HIERARCHY = REPOSITORY / "checkpoints" / "likeness-head" / "hierarchy.safetensors"
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ class Experiment:
     output: Path
     train: LoaderConfig
     validation: LoaderConfig
-    head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors"
+    head: Path = DEFAULT_HEAD
     image_size: int = 112
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     refinement: RefinementConfig | None = None
