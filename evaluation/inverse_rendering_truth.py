@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from model.export.appearance import Appearance
 from model.export.atlas import build_atlas
 from model.face.morphable_model import MorphableModel
+from model.face.regions import facial_skin, triangles_of
 from model.geometry.mesh import vertex_normals
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.light_basis import fibonacci_directions
@@ -25,7 +26,6 @@ TEXEL_GRID = 256
 
 LEAST_COSINE = 0.35
 _ENVIRONMENT_DIRECTIONS, _DISC_POINTS = 512, 32
-_NOT_SKIN = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue")
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,7 @@ def on_texel_grid(values: Float[np.ndarray, "texture texture channel"]) -> Float
 
 def face_triangles(model: MorphableModel) -> Bool[Tensor, " face"]:
     """Triangles of the face's skin, lips and lids included."""
-    skin = model.region("face")
-    for name in _NOT_SKIN:
-        if name in model.region_names:
-            skin = skin & ~model.region(name)
-    return skin[model.faces.long()].all(dim=1)
+    return triangles_of(model, facial_skin(model))
 
 
 def _seen(

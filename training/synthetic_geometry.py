@@ -16,6 +16,7 @@ from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
+from model.face.regions import NO_SKIN, any_region
 from model.parameters import FaceParameters
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
@@ -142,7 +143,4 @@ def geometry_weight(model: MorphableModel) -> Float[Tensor, " vertex"]:
         weight = 0.2 * model.region("skin").float()
     if "face" in model.region_names:
         weight = torch.where(model.region("face"), torch.ones_like(weight), weight)
-    for name in ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue"):
-        if name in model.region_names:
-            weight = weight * (~model.region(name)).float()
-    return weight
+    return weight * (~any_region(model, *NO_SKIN)).float()

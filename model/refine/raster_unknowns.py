@@ -9,6 +9,7 @@ from torch import Tensor
 from model.encoder.parameter_head import to_unit_interval
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
+from model.face.regions import facial_skin
 from model.geometry.mesh import vertex_normals
 from model.parameters import FaceParameters
 from model.refine.face import FittedFace
@@ -30,7 +31,7 @@ _RATES = {
 _OFFSET_STIFFNESS = 30.0
 """The lambda of "large steps" preconditioning; how far neighbours move together."""
 
-_NOT_MOVED = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue", "scalp", "neck", "ears")
+_NOT_MOVED = ("scalp", "neck", "ears")
 
 
 class Unknowns:
@@ -122,12 +123,7 @@ class Unknowns:
 
 def moved_vertices(model: MorphableModel) -> Bool[Tensor, " vertex"]:
     """Vertices that may move by themselves: the face's skin."""
-    names = model.region_names
-    moved = model.region("face") if "face" in names else torch.ones_like(model.mean_mm[:, 0], dtype=torch.bool)
-    for name in _NOT_MOVED:
-        if name in names:
-            moved = moved & ~model.region(name)
-    return moved
+    return facial_skin(model, *_NOT_MOVED)
 
 
 def _prepared(model: MorphableModel, start: FittedFace, config: RasterFitConfig) -> FittedFace:

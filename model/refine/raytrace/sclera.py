@@ -15,6 +15,7 @@ from torch import Tensor
 
 from common.ranges import check_settings
 from model.face.morphable_model import MorphableModel
+from model.face.regions import any_region, triangles_of
 from model.refine.raytrace.problem import Problem
 from model.refine.raytrace.tables import glossy, irradiance
 from model.render.color import luminance
@@ -58,11 +59,8 @@ class ScleraConfig:
 
 def sclera_faces(morphable_model: MorphableModel) -> Bool[Tensor, " face"]:
     """Triangles of the white of the eyes; none where the head has no eyes."""
-    faces = morphable_model.faces.long()
-    if "eyes" not in morphable_model.region_names:
-        return torch.zeros(len(faces), dtype=torch.bool)
-    white = morphable_model.region("eyes") & (luminance(morphable_model.albedo_mean) > _WHITE)
-    return white[faces].all(1).cpu()
+    white = any_region(morphable_model, "eyes") & (luminance(morphable_model.albedo_mean) > _WHITE)
+    return triangles_of(morphable_model, white).cpu()
 
 
 def skin_shift(eyes: Problem, light: Float[Tensor, "light 3"], config: ScleraConfig) -> float:
