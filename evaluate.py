@@ -39,19 +39,18 @@ from evaluation.scans_data import AnsweredHead, ScanPicture, prediction_path, re
 from evaluation.scans_table import format_scans
 from evaluation.shapes import evaluate_shapes, format_shapes
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor
-from inference.options import CommandLineError
+from inference.options import CommandLineError, Device
 from inference.refine_options import RefineOptions, read_refine_options
 from inference.setup import choose_device, load_model, load_tools
 from model.face.hierarchy import load_hierarchy
 from model.face.morphable_model import MorphableModel
-from model.identity import IdentityConfig, build_identity_network
+from model.identity import IdentityConfig, NetworkKind, build_identity_network
 from model.refine.mitsuba_variant import MitsubaUnavailableError
 from model.refine.raytrace.stage import fit_raytrace
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig, geometry_weight
 
-Device = Literal["auto", "cpu", "cuda"]
 DEFAULT_FACES = REPOSITORY / "benchmarks" / "inverse_rendering"
 
 
@@ -80,7 +79,7 @@ def photographs(
     checkpoint: Path = DEFAULT_CHECKPOINT,
     device: Device = "auto",
     identity_network: Path | None = None,
-    identity_network_kind: Literal["dlib", "facenet", "mobilefacenet"] = "dlib",
+    identity_network_kind: NetworkKind = "dlib",
 ) -> None:
     """Print how well held-out photographs are re-rendered, and how well identity tells people apart.
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from common.ranges import AT_LEAST_ONE, Range, check_settings
 from data.image_io import find_images
@@ -96,8 +96,7 @@ def make_plan(config: PrepareConfig) -> list[ShardPlan]:
     """
     photographs = read_sources(config.photos)
     plans: list[ShardPlan] = []
-    splits: tuple[Split, Split] = ("train", "val")
-    for split in splits:
+    for split in get_args(Split):
         chosen = [p for p in photographs if is_held_out(p.group, config.validation_percent) == (split == "val")]
         chosen.sort(key=lambda photograph: _hash(f"order {photograph.name}"))
         for number, start in enumerate(range(0, len(chosen), config.photographs_per_shard)):

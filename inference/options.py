@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE
 from inference.refine_request import RefineRequest
 
 Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
-ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay", "maps", "pictures")
+ALL_FORMATS: tuple[Format, ...] = get_args(Format)
+
+Device = Literal["auto", "cpu", "cuda"]
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
@@ -39,7 +41,7 @@ class InferenceOptions:
     images: list[Path]
     output: Path = Path("results")
     checkpoint: Path = DEFAULT_CHECKPOINT
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     batch_size: int = 16
     largest_face: bool = False
     formats: tuple[Format, ...] = ALL_FORMATS

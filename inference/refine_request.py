@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from common.paths import DEFAULT_REFINE_CONFIG
 
 Level = Literal["none", "landmarks", "raster", "raytrace"]
-LEVELS: tuple[Level, ...] = ("none", "landmarks", "raster", "raytrace")
+LEVELS: tuple[Level, ...] = get_args(Level)
 """Each level runs the stages of those before it as well."""
 
 PathTrace = Literal["auto", "yes", "no"]

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 # As infer.py does: before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,6 +34,7 @@ from inference.before_after import write_before_after
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
+from inference.options import Device
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import RefineRequest
@@ -202,7 +204,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--sheet", type=Path, help="where to write a picture with a row for each face")
     parser.add_argument("--count", type=int, help="how many photographs; all if left out")
     parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT)
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu")
+    parser.add_argument("--device", choices=get_args(Device), default="cpu")
     parser.add_argument("--cache", type=Path, help="folder for traced tables; without it every face is traced")
     chosen = parser.parse_args(arguments)
     missing = [str(path) for path in chosen.photographs if not path.exists()]
