@@ -19,6 +19,7 @@ import torch
 from common.paths import CONFIG_FOLDER
 from data.loader import build_loader
 from model.observation import Observation
+from tools.timing import in_turns
 from train import build_reconstructor, read_experiment
 from training.config import Experiment
 from training.ema import WeightAverage
@@ -52,10 +53,11 @@ class Ratio:
 
 def measure(experiment: Experiment, batch: dict[str, object], rounds: int) -> Ratio:
     """Time both steps in turns, after a round that warms up."""
-    bare, training = _bare_step(experiment, batch), training_step(experiment, batch)
-    times = [(elapsed_ms(bare), elapsed_ms(training)) for _ in range(rounds + 1)][1:]
-    bare_ms, training_ms = (statistics.median(column) for column in zip(*times, strict=True))
-    return Ratio(bare_ms, training_ms, [bare / training for bare, training in times])
+    steps = [_bare_step(experiment, batch), training_step(experiment, batch)]
+    # CPU time, of all threads together.
+    bare_ms, training_ms = in_turns(steps, rounds, time.process_time)
+    ratios = [bare / training for bare, training in zip(bare_ms, training_ms, strict=True)]
+    return Ratio(statistics.median(bare_ms), statistics.median(training_ms), ratios)
 
 
 def batch_for(experiment: Experiment, count: int) -> dict[str, object]:
@@ -105,13 +107,6 @@ def training_step(experiment: Experiment, batch: dict[str, object]) -> Callable[
         average.move(module, 1000)
 
     return step
-
-
-def elapsed_ms(work: Callable[[], object]) -> float:
-    """CPU time of a call, of all threads together."""
-    started = time.process_time()
-    work()
-    return 1000.0 * (time.process_time() - started)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,7 +7,6 @@ Without a folder of photographs, variants of scikit-image's astronaut are used, 
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,18 +31,7 @@ from inference.setup import Tools, load_tools
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
-
-
-def milliseconds(work: Callable[[], object], repeats: int = 20) -> float:
-    """Median time of a call after one that warms up."""
-    _elapsed_ms(work)
-    return statistics.median(_elapsed_ms(work) for _ in range(repeats))
-
-
-def _elapsed_ms(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return 1000.0 * (time.perf_counter() - started)
+from tools.timing import median_ms
 
 
 def write_variants(folder: Path, count: int) -> None:
@@ -108,7 +96,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             ("the same in a batch of 16, per face", lambda: tools.faces.reconstruct([request] * 16)),
         ]
         for title, work in rows:
-            elapsed = milliseconds(work)
+            elapsed = median_ms(work)
             _row(title, elapsed / 16 if "batch of 16" in title else elapsed, "ms")
     reconstruction = tools.faces.reconstruct([request])[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +104,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
         choices: list[tuple[Format, ...]] = [*((one,) for one in ALL_FORMATS), ALL_FORMATS]
         for formats in choices:
             writer = FaceWriter(Path(folder), reconstructor.morphable_model, formats)
-            _row(f"export of {' + '.join(formats)}", milliseconds(lambda w=writer: w.write(job), 5), "ms")
+            _row(f"export of {' + '.join(formats)}", median_ms(lambda w=writer: w.write(job), 5), "ms")
 
 
 def _find(tools: Tools, path: Path) -> object:
