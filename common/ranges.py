@@ -47,7 +47,7 @@ SHARE = Range(0, 1)
 def check_settings(config: Any, prefix: str = "", ranges: Mapping[Range, tuple[str, ...]] | None = None) -> None:
     """Refuse a setting with an impossible value; to be called by a config's `__post_init__`.
 
-    Every number is checked, also those in tuples: it must not be negative where `ranges` says nothing else of it.
+    Every number is checked, also those in sequences: it must not be negative where `ranges` says nothing else of it.
     Settings of a few words (`Literal`) must be one of these.
 
     Args:
@@ -70,7 +70,7 @@ def check_settings(config: Any, prefix: str = "", ranges: Mapping[Range, tuple[s
             if value not in words:
                 raise ValueError(f"{prefix}{field.name} is {value!r}: expected {', '.join(words)}")
             continue
-        for number in value if isinstance(value, tuple) else (value,):
+        for number in value if isinstance(value, tuple | list) else (value,):
             # A truth value is an int to Python.
             if isinstance(number, int | float) and not isinstance(number, bool) and number not in expected:
                 raise ValueError(f"{prefix}{field.name} is {value}: expected {expected}")
