@@ -15,11 +15,13 @@ from pathlib import Path
 # `tools/benchmark.py`); the stages run in parallel instead. The variable must be set before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from typing import get_args
+
 from jsonargparse import ArgumentParser
 
 from inference.inputs import list_inputs
-from inference.options import ALL_FORMATS, CommandLineError, InferenceOptions
-from inference.refine_request import LEVELS, RefineRequest
+from inference.options import ALL_FORMATS, CommandLineError, Device, InferenceOptions
+from inference.refine_request import LEVELS, PathTrace, RefineRequest
 
 
 def main(arguments: list[str] | None = None, program: str = "infer.py") -> int:
@@ -64,7 +66,7 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     )
     parser.add_argument("--output", type=Path, default=defaults.output, help="folder for the results")
     parser.add_argument("--checkpoint", type=Path, default=defaults.checkpoint, help="checkpoint folder")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=defaults.device, help="where to compute")
+    parser.add_argument("--device", choices=get_args(Device), default=defaults.device, help="where to compute")
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="faces computed at once")
     parser.add_argument("--largest-face", action="store_true", help="only the largest face of each photograph")
     parser.add_argument(
@@ -110,7 +112,7 @@ def _add_refinement(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--path-trace",
-        choices=["auto", "yes", "no"],
+        choices=get_args(PathTrace),
         default=defaults.path_trace,
         help="final pictures by Mitsuba; auto: where it can be used",
     )

@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from common.paths import DEFAULT_CHECKPOINT
+from common.ranges import AT_LEAST_ONE
 from inference.refine_request import RefineRequest
-
-# As `model.checkpoint.DEFAULT_CHECKPOINT`; importing that would load torch before --help can answer.
-RELEASED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
 
 BATCH_SIZE = 16
 """Faces that the network takes at once, unless another number is asked for."""
 
 Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
-ALL_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay", "maps", "pictures")
+ALL_FORMATS: tuple[Format, ...] = get_args(Format)
+
+Device = Literal["auto", "cpu", "cuda"]
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
@@ -42,9 +43,12 @@ class InferenceOptions:
 
     images: list[Path]
     output: Path = Path("results")
-    checkpoint: Path = RELEASED_CHECKPOINT
+    checkpoint: Path = DEFAULT_CHECKPOINT
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_size: int = BATCH_SIZE
+    checkpoint: Path = DEFAULT_CHECKPOINT
+    device: Device = "auto"
+    batch_size: int = 16
     largest_face: bool = False
     formats: tuple[Format, ...] = ALL_FORMATS
     resume: bool = False
@@ -58,8 +62,8 @@ class InferenceOptions:
         """
         if not self.images:
             raise ValueError("--images names no file or folder")
-        if self.batch_size < 1:
-            raise ValueError(f"--batch-size must be at least 1, not {self.batch_size}")
+        if self.batch_size not in AT_LEAST_ONE:
+            raise ValueError(f"--batch-size is {self.batch_size}: expected {AT_LEAST_ONE}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
         level = self.refinement.level

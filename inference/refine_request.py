@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from common.paths import DEFAULT_REFINE_CONFIG
 
 Level = Literal["none", "landmarks", "raster", "raytrace"]
-LEVELS: tuple[Level, ...] = ("none", "landmarks", "raster", "raytrace")
+LEVELS: tuple[Level, ...] = get_args(Level)
 """Each level runs the stages of those before it as well."""
 
 PathTrace = Literal["auto", "yes", "no"]
 
-DEFAULT_REFINE_CONFIG = Path(__file__).resolve().parent.parent / "configs" / "refine.yaml"
 
 NETWORK_LANDMARKS = "network"
 DETECTORS = {"mediapipe": "mediapipe", "face-alignment": "face_alignment"}

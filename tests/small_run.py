@@ -15,17 +15,31 @@ from tests.small_world import BACKBONE, IMAGE_SIZE, toy_head, toy_reconstructor
 from training.synthetic_heads import MorphableHeadArtist
 
 
-def make_place(place: Path, train_shards: int = 1, val_shards: int = 1) -> Path:
-    """Write `head.safetensors`, `train/` with 8 faces, `val/` with 4 and `tiny.yaml` into a folder."""
+def make_place(
+    place: Path, train_shards: int = 1, val_shards: int = 1, *, train_faces: int = 8, batch: int = 4, of_person: int = 0
+) -> Path:
+    """Write `head.safetensors`, `train/` and `val/` with 12 faces together and `tiny.yaml` into a folder.
+
+    Args:
+        place: The folder.
+        train_shards: Shards in `train/`.
+        val_shards: Shards in `val/`.
+        train_faces: How many of the faces lie in `train/`.
+        batch: Faces in a batch.
+        of_person: How many faces in a row are said to be one person; 0 where nobody is known.
+    """
     save_head(toy_head(), place / "head.safetensors")
     model = toy_reconstructor().morphable_model
     faces = SyntheticFaces(MorphableHeadArtist(model, Renderer(build_rasterizer())), SyntheticConfig(size=IMAGE_SIZE))
-    samples = [(f"face{index}", encode_sample(stored(faces, index))) for index in range(12)]
-    for folder, part, count in (("train", samples[:8], train_shards), ("val", samples[8:], val_shards)):
+    samples = [(f"face{index}", encode_sample(stored(faces, index, of_person))) for index in range(12)]
+    for folder, part, count in (
+        ("train", samples[:train_faces], train_shards),
+        ("val", samples[train_faces:], val_shards),
+    ):
         (place / folder).mkdir()
         for number in range(count):
             write_shard(place / folder / f"shard-{number:03d}.tar", part[number::count])
-    loader = {"size": IMAGE_SIZE, "batch_size": 4, "workers": 0, "shuffle_buffer": 4}
+    loader = {"size": IMAGE_SIZE, "batch_size": batch, "workers": 0, "shuffle_buffer": 4}
     config = {
         "head": str(place / "head.safetensors"),
         "image_size": IMAGE_SIZE,
@@ -41,7 +55,7 @@ def make_place(place: Path, train_shards: int = 1, val_shards: int = 1) -> Path:
     return place
 
 
-def stored(faces: SyntheticFaces, index: int) -> ShardSample:
+def stored(faces: SyntheticFaces, index: int, of_person: int = 0) -> ShardSample:
     """A drawn face as it lies in a shard."""
     sample = faces.face(index).sample
     return ShardSample(
@@ -53,7 +67,7 @@ def stored(faces: SyntheticFaces, index: int) -> ShardSample:
         landmarks478_weight=1.0,
         yaw_degrees=0.0,
         color=sample["color"],
-        identity=-1,
+        identity=index // of_person if of_person else -1,
         name=sample["name"],
         source="synthetic",
         blendshapes=sample["blendshapes"],

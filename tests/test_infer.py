@@ -17,12 +17,11 @@ import skimage.data
 import trimesh
 from PIL import Image
 
+from common.paths import REPOSITORY
 from tests.small_checkpoint import any_checkpoint
 
 # Every test starts the program.
 pytestmark = pytest.mark.slow
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,17 @@ Lin et al. (CVPR 2020; Zhou et al., "Dense 3D Face Decoding over 2500FPS", CVPR 
 in, coloured mesh out. So does the first column; the second adds what ours looks up in the photograph at each vertex.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jsonargparse import auto_cli
 
-from model.checkpoint import DEFAULT_CHECKPOINT, load_reconstructor
+from common.paths import DEFAULT_CHECKPOINT
+from model.checkpoint import load_reconstructor
 from model.observation import Observation
 from model.reconstructor import Reconstructor
+from tools.timing import median_ms
 
 _REPEATS = 7
 
@@ -54,22 +55,9 @@ def meshes_per_second(reconstructor: Reconstructor, batch: int, device: str) -> 
     parameters = reconstructor.parameter_head(features, camera, reconstructor.image_size)
     mesh = reconstructor.linear_mesh(parameters)
     evidence = decoder.evidence(image, camera, parameters, mesh)
-    alone = _seconds(lambda: decoder.decode(evidence, features), device)
-    together = _seconds(lambda: decoder(image, camera, features, parameters, mesh), device)
-    return batch / alone, batch / together
-
-
-def _seconds(work: Callable[[], object], device: str) -> float:
-    """Median time of a run, after two that warm up."""
-    elapsed = []
-    for repeat in range(_REPEATS + 2):
-        started = time.perf_counter()
-        work()
-        if device != "cpu":
-            torch.cuda.synchronize(device)
-        if repeat >= 2:
-            elapsed.append(time.perf_counter() - started)
-    return sorted(elapsed)[len(elapsed) // 2]
+    alone_ms = median_ms(lambda: decoder.decode(evidence, features), _REPEATS, warm=2, device=device)
+    together_ms = median_ms(lambda: decoder(image, camera, features, parameters, mesh), _REPEATS, warm=2, device=device)
+    return 1000.0 * batch / alone_ms, 1000.0 * batch / together_ms
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 # As infer.py does: before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,13 +25,14 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from common.paths import DEFAULT_CHECKPOINT, DEFAULT_REFINE_CONFIG
 from data.image_io import UnreadableImageError, find_images, read_photograph
 from inference.faces import FaceRequest
 from inference.likeness import Likeness
-from inference.options import RELEASED_CHECKPOINT
+from inference.options import Device
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
-from inference.refine_request import DEFAULT_REFINE_CONFIG, RefineRequest
+from inference.refine_request import RefineRequest
 from inference.refine_setup import build_stages, landmark_finder, load_options
 from inference.refining import FacePhotograph
 from inference.setup import load_likeness
@@ -196,8 +198,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--refine-config", type=Path, default=DEFAULT_REFINE_CONFIG, help="settings of the stages")
     parser.add_argument("--sheet", type=Path, help="where to write a picture with a row for each face")
     parser.add_argument("--count", type=int, help="how many photographs; all if left out")
-    parser.add_argument("--checkpoint", type=Path, default=RELEASED_CHECKPOINT)
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu")
+    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT)
+    parser.add_argument("--device", choices=get_args(Device), default="cpu")
     parser.add_argument("--cache", type=Path, help="folder for traced tables; without it every face is traced")
     chosen = parser.parse_args(arguments)
     missing = [str(path) for path in chosen.photographs if not path.exists()]

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import torch
 
+from common.paths import CONFIG_FOLDER
 from data.loader import build_loader
 from model.observation import Observation
+from tools.timing import in_turns
 from train import build_reconstructor, read_experiment
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 from training.ema import WeightAverage
 from training.module import TrainingModule
 
@@ -51,10 +53,11 @@ class Ratio:
 
 def measure(experiment: Experiment, batch: dict[str, object], rounds: int) -> Ratio:
     """Time both steps in turns, after a round that warms up."""
-    bare, training = _bare_step(experiment, batch), training_step(experiment, batch)
-    times = [(elapsed_ms(bare), elapsed_ms(training)) for _ in range(rounds + 1)][1:]
-    bare_ms, training_ms = (statistics.median(column) for column in zip(*times, strict=True))
-    return Ratio(bare_ms, training_ms, [bare / training for bare, training in times])
+    steps = [_bare_step(experiment, batch), training_step(experiment, batch)]
+    # CPU time, of all threads together.
+    bare_ms, training_ms = in_turns(steps, rounds, time.process_time)
+    ratios = [bare / training for bare, training in zip(bare_ms, training_ms, strict=True)]
+    return Ratio(statistics.median(bare_ms), statistics.median(training_ms), ratios)
 
 
 def batch_for(experiment: Experiment, count: int) -> dict[str, object]:
@@ -106,17 +109,10 @@ def training_step(experiment: Experiment, batch: dict[str, object]) -> Callable[
     return step
 
 
-def elapsed_ms(work: Callable[[], object]) -> float:
-    """CPU time of a call, of all threads together."""
-    started = time.process_time()
-    work()
-    return 1000.0 * (time.process_time() - started)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    defaults = [REPOSITORY / "configs" / f"{name}.yaml" for name in DEFAULT_CONFIGS]
+    defaults = [CONFIG_FOLDER / f"{name}.yaml" for name in DEFAULT_CONFIGS]
     parser.add_argument("configs", type=Path, nargs="*", default=defaults, help="training configs")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)

@@ -25,6 +25,7 @@ from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, pixe
 from model.refine.raytrace.specular import glossy_tables
 from model.refine.raytrace.transport import TransportConfig, build_tables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
+from tools.timing import elapsed_ms
 
 DISTANCE_MM = 800.0
 FACE_WIDTH_MM = 240.0
@@ -92,9 +93,7 @@ def print_times(surface: PixelSurface, rays: EmbreeRays, albedo: Tensor) -> None
 
 def row(name: str, work: Callable[[], object]) -> float:
     """Print and return the processor seconds of a piece of work."""
-    start = time.process_time()
-    work()
-    seconds = time.process_time() - start
+    seconds = elapsed_ms(work, time.process_time) / 1000.0
     print(f"  {name:40s} {seconds:6.2f} s")
     return seconds
 

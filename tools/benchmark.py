@@ -7,7 +7,6 @@ Without a folder of photographs, variants of scikit-image's astronaut are used, 
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,32 +19,20 @@ import numpy as np
 import skimage.data
 import torch
 
+from common.paths import DEFAULT_CHECKPOINT, REPOSITORY
 from data.alignment import crop_image, window_from_detection
 from data.image_io import find_images, read_photograph
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
 from inference.likeness import Likeness
-from inference.options import ALL_FORMATS, RELEASED_CHECKPOINT, Format
+from inference.options import ALL_FORMATS, Format
 from inference.outputs import FaceWriter
 from inference.setup import load_likeness
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-
-
-def milliseconds(work: Callable[[], object], repeats: int = 20) -> float:
-    """Median time of a call after one that warms up."""
-    _elapsed_ms(work)
-    return statistics.median(_elapsed_ms(work) for _ in range(repeats))
-
-
-def _elapsed_ms(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return 1000.0 * (time.perf_counter() - started)
+from tools.timing import median_ms
 
 
 def write_variants(folder: Path, count: int) -> None:
@@ -113,7 +100,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             ("the same in a batch of 16, per face", lambda: likeness.faces.reconstruct([request] * 16)),
         ]
         for title, work in rows:
-            elapsed = milliseconds(work)
+            elapsed = median_ms(work)
             _row(title, elapsed / 16 if "batch of 16" in title else elapsed, "ms")
     reconstruction = likeness.faces.reconstruct([request])[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -121,7 +108,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
         choices: list[tuple[Format, ...]] = [*((one,) for one in ALL_FORMATS), ALL_FORMATS]
         for formats in choices:
             writer = FaceWriter(Path(folder), reconstructor.morphable_model, formats)
-            _row(f"export of {' + '.join(formats)}", milliseconds(lambda w=writer: w.write(job), 5), "ms")
+            _row(f"export of {' + '.join(formats)}", median_ms(lambda w=writer: w.write(job), 5), "ms")
 
 
 def _find(likeness: Likeness, path: Path) -> object:
@@ -148,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, help="folder of photographs instead of the astronaut's variants")
     parser.add_argument("--count", type=int, default=200, help="photographs for infer.py")
-    parser.add_argument("--checkpoint", type=Path, default=RELEASED_CHECKPOINT, help="checkpoint folder")
+    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="checkpoint folder")
     parser.add_argument("--threads", type=int, default=2, help="torch threads for the single steps")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

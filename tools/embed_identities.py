@@ -10,7 +10,6 @@ embedding keeps it, unless `--force` is given.
 import logging
 import sys
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Float32
@@ -29,9 +28,9 @@ from data.shards import (
     read_shard,
     write_shard,
 )
-from inference.options import CommandLineError
+from inference.options import CommandLineError, Device
 from inference.setup import choose_device
-from model.identity import IdentityConfig, IdentityNetwork, align_faces, build_identity_network
+from model.identity import IdentityConfig, IdentityNetwork, NetworkKind, align_faces, build_identity_network
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,9 +100,9 @@ def embed_shard(
 def embed_identities(
     shards: Path,
     weights: Path | None = None,
-    network: Literal["dlib", "facenet", "mobilefacenet"] = "dlib",
+    network: NetworkKind = "dlib",
     batch_size: int = 32,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     force: bool = False,
 ) -> None:
     """Embed the faces of shards.

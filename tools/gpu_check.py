@@ -13,7 +13,6 @@ import importlib.util
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -21,14 +20,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from common.paths import CONFIG_FOLDER, REPOSITORY
 from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
 from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.rasterizer import Rasterizer
 from model.render.renderer import Renderer
 from tools.bench_train import batch_for, without_start
 from tools.render_parity import POSES_DEGREES, SIZES, HeadScene, Parity, compare, draw, head_scene, photometric_loss
+from tools.timing import in_turns
 from train import build_reconstructor
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 from training.module import TrainingModule
 
 GPU_TESTS = ("tests/model/render/test_nvdiffrast_parity.py",)
@@ -91,7 +92,7 @@ def drawing_table(device: torch.device, size: int, batch: int, rounds: int) -> l
             leaf = HeadScene(**{**vars(scene), "vertices_camera_mm": vertices})
             return photometric_loss(draw(rasterizer, leaf), leaf, weights)
 
-        times = in_turns([forward, lambda run=forward: run().backward()], device, rounds)
+        times = _in_turns([forward, lambda run=forward: run().backward()], device, rounds)
         lines.append(f"| {name} | " + " | ".join(f"{statistics.median(column):.1f}" for column in times) + " |")
     return lines
 
@@ -103,7 +104,7 @@ def training_table(experiment: Experiment, device: torch.device, batch: int, rou
     steps = {"bare backbone": bare_step(experiment, samples, device)}
     for name, rasterizer in rasterizers(device).items():
         steps[f"training, {name}"] = training_step(experiment, samples, device, rasterizer)
-    times = in_turns(list(steps.values()), device, rounds)
+    times = _in_turns(list(steps.values()), device, rounds)
     lines = [
         f"| batch {batch}, {experiment.trainer.precision} | images/s | over the bare backbone's |",
         "|---|---|---|",
@@ -152,19 +153,8 @@ def training_step(
     return step
 
 
-def in_turns(steps: list[Callable[[], object]], device: torch.device, rounds: int) -> list[list[float]]:
-    """Milliseconds of each step in each round; a first round warms up. The device is waited for around each."""
-    times: list[list[float]] = [[] for _ in steps]
-    for number in range(rounds + 1):
-        for column, step in zip(times, steps, strict=True):
-            _wait(device)
-            started = time.perf_counter()
-            for _ in range(_STEPS_PER_ROUND):
-                step()
-            _wait(device)
-            if number:
-                column.append(1000.0 * (time.perf_counter() - started) / _STEPS_PER_ROUND)
-    return times
+def _in_turns(steps: list[Callable[[], object]], device: torch.device, rounds: int) -> list[list[float]]:
+    return in_turns(steps, rounds, device=str(device), repeats=_STEPS_PER_ROUND)
 
 
 def run_tests() -> list[str]:
@@ -178,15 +168,10 @@ def _precision(experiment: Experiment, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=experiment.trainer.precision == "bf16-mixed")
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, check, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=REPOSITORY / "configs" / "resnet50_224.yaml")
+    parser.add_argument("--config", type=Path, default=CONFIG_FOLDER / "resnet50_224.yaml")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--device", default="cuda", help="cpu tries the program out")
     parser.add_argument("--rounds", type=int, default=5)

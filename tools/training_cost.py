@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from common.paths import CONFIG_FOLDER
 from data.loader import build_loader
 from model.face.assets import HeadAssets, LandmarkSet, load_head, save_head
 from model.face.hierarchy import HierarchyLevel, load_hierarchy
-from tools.bench_train import batch_for, elapsed_ms, training_step, without_start
-from training.config import REPOSITORY, Experiment
+from tools.bench_train import batch_for, training_step, without_start
+from tools.timing import in_turns
+from training.config import Experiment
 
 _WORKERS = (1, 2, 4)
 _BATCHES = (8, 16, 32, 64)
@@ -45,8 +47,7 @@ def loader_rate(experiment: Experiment, workers: int, seconds: float) -> float:
 def step_rates(cases: list[tuple[Experiment, int]], rounds: int) -> list[float]:
     """Images per second of training steps, in turns; each an experiment and a batch size."""
     steps = [training_step(experiment, batch_for(experiment, count)) for experiment, count in cases]
-    times = [[elapsed_ms(step) for step in steps] for _ in range(rounds + 1)][1:]
-    medians = [statistics.median(column) for column in zip(*times, strict=True)]
+    medians = [statistics.median(column) for column in in_turns(steps, rounds, time.process_time)]
     return [1000.0 * count / median for (_, count), median in zip(cases, medians, strict=True)]
 
 
@@ -88,7 +89,7 @@ def _table(title: str, names: list[str], rates: list[float]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = REPOSITORY / "configs" / "likeness_s_shape.yaml"
+    default = CONFIG_FOLDER / "likeness_s_shape.yaml"
     parser.add_argument("config", type=Path, nargs="?", default=default)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)

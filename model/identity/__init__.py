@@ -4,9 +4,9 @@ from model.identity.alignment import align_faces, embed_faces
 from model.identity.dlib_resnet import DlibResNet
 from model.identity.facenet import FaceNet
 from model.identity.mobilefacenet import MobileFaceNet
-from model.identity.network import IdentityConfig, IdentityNetwork
+from model.identity.network import IdentityConfig, IdentityNetwork, NetworkKind
 
-__all__ = ["IdentityConfig", "IdentityNetwork", "align_faces", "build_identity_network", "embed_faces"]
+__all__ = ["IdentityConfig", "IdentityNetwork", "NetworkKind", "align_faces", "build_identity_network", "embed_faces"]
 
 _LAYOUT = {"dlib": "dlib_resnet.py", "mobilefacenet": "mobilefacenet.py"}
 

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+NetworkKind = Literal["dlib", "facenet", "mobilefacenet"]
+
 
 @dataclass(frozen=True)
 class IdentityConfig:
@@ -20,7 +22,7 @@ class IdentityConfig:
             takes `.safetensors` or `.pt`, and without one lets facenet-pytorch download its own.
     """
 
-    network: Literal["dlib", "facenet", "mobilefacenet"] = "dlib"
+    network: NetworkKind = "dlib"
     weights: Path | None = None
 
 

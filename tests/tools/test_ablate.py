@@ -7,62 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
-from data.alignment import CropWindow
-from data.shards import ShardSample, encode_sample, write_shard
-from data.synthetic import SyntheticConfig, SyntheticFaces
-from model.face.assets import save_head
 from model.losses.config import LossConfig
-from model.render.rasterizer import build_rasterizer
-from model.render.renderer import Renderer
-from tests.small_world import BACKBONE, IMAGE_SIZE, toy_head, toy_reconstructor
+from tests.small_run import make_place
 from tools import ablate
 from tools.ablation_table import format_table
-from training.synthetic_heads import MorphableHeadArtist
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a head, shards of drawn faces, two of each person, and a config."""
-    place = tmp_path_factory.mktemp("ablate")
-    save_head(toy_head(), place / "head.safetensors")
-    model = toy_reconstructor().morphable_model
-    faces = SyntheticFaces(MorphableHeadArtist(model, Renderer(build_rasterizer())), SyntheticConfig(size=IMAGE_SIZE))
-    samples = [(f"face{index}", encode_sample(stored(faces, index))) for index in range(12)]
-    for folder, part in (("train", samples[:6]), ("val", samples[6:])):
-        (place / folder).mkdir()
-        write_shard(place / folder / "shard-000.tar", part)
-    loader = {"size": IMAGE_SIZE, "batch_size": 3, "workers": 0, "shuffle_buffer": 4}
-    config = {
-        "head": str(place / "head.safetensors"),
-        "image_size": IMAGE_SIZE,
-        "encoder": {"backbone": BACKBONE},
-        "train": {"shards": str(place / "train"), **loader},
-        "validation": {"shards": str(place / "val"), "training": False, **loader},
-        "optimizer": {"warmup_steps": 1},
-        "loss": {"photometric": 1.0},
-    }
-    (place / "tiny.yaml").write_text(yaml.safe_dump(config))
-    return place
-
-
-def stored(faces: SyntheticFaces, index: int) -> ShardSample:
-    sample = faces.face(index).sample
-    return ShardSample(
-        patch_srgb=np.rint(255.0 * sample["image_srgb"].transpose(1, 2, 0)).astype(np.uint8),
-        window=CropWindow(0.0, 0.0, float(IMAGE_SIZE)),
-        landmarks68_px=sample["landmarks68_px"],
-        landmarks478_px=sample["landmarks478_px"],
-        landmarks68_weight=1.0,
-        landmarks478_weight=1.0,
-        yaw_degrees=0.0,
-        color=sample["color"],
-        identity=index // 2,
-        name=sample["name"],
-        source="synthetic",
-    )
+    return make_place(tmp_path_factory.mktemp("ablate"), train_faces=6, batch=3, of_person=2)
 
 
 def call(place: Path, output: str, *more: str) -> Path:
