@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from jsonargparse import auto_cli
 
+from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
@@ -38,7 +39,7 @@ from evaluation.scans_data import AnsweredHead, ScanPicture, prediction_path, re
 from evaluation.scans_table import format_scans
 from evaluation.shapes import evaluate_shapes, format_shapes
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor
-from inference.options import RELEASED_CHECKPOINT, CommandLineError
+from inference.options import CommandLineError
 from inference.refine_options import RefineOptions, read_refine_options
 from inference.setup import choose_device, load_likeness, load_model
 from model.face.hierarchy import load_hierarchy
@@ -48,7 +49,6 @@ from model.refine.mitsuba.variant import MitsubaUnavailableError
 from model.refine.raytrace.stage import fit_raytrace
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
-from training.config import DEFAULT_HIERARCHY
 from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig, geometry_weight
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -57,7 +57,7 @@ DEFAULT_FACES = Path("benchmarks") / "inverse_rendering"
 
 
 def aflw2000(
-    data: Path, checkpoint: Path = RELEASED_CHECKPOINT, device: Device = "auto", looks: int = DEFAULT_LOOKS
+    data: Path, checkpoint: Path = DEFAULT_CHECKPOINT, device: Device = "auto", looks: int = DEFAULT_LOOKS
 ) -> None:
     """Print the 68-point table of AFLW2000-3D, with own detection and with true boxes.
 
@@ -78,7 +78,7 @@ def aflw2000(
 def photographs(
     data: Path,
     split: Literal["val", "train"] = "val",
-    checkpoint: Path = RELEASED_CHECKPOINT,
+    checkpoint: Path = DEFAULT_CHECKPOINT,
     device: Device = "auto",
     identity_network: Path | None = None,
     identity_network_kind: Literal["dlib", "facenet", "mobilefacenet"] = "dlib",
@@ -108,7 +108,7 @@ def photographs(
 def population(
     data: Path,
     split: Literal["val", "train"] = "val",
-    checkpoint: Path = RELEASED_CHECKPOINT,
+    checkpoint: Path = DEFAULT_CHECKPOINT,
     device: Device = "auto",
 ) -> None:
     """Print what the answers for many photographs have in common: a biased head, expressions on faces at rest.
@@ -128,7 +128,7 @@ def population(
 
 
 def shapes(
-    count: int = 512, relief: bool = True, checkpoint: Path = RELEASED_CHECKPOINT, device: Device = "auto"
+    count: int = 512, relief: bool = True, checkpoint: Path = DEFAULT_CHECKPOINT, device: Device = "auto"
 ) -> None:
     """Print how well the shapes of drawn heads are found, and whether the model knows how well.
 
@@ -153,7 +153,7 @@ def inverse_rendering(
     count: int = len(PLANS),
     samples: int = 512,
     refine_config: Path | None = None,
-    checkpoint: Path = RELEASED_CHECKPOINT,
+    checkpoint: Path = DEFAULT_CHECKPOINT,
     folder: Path = DEFAULT_FACES,
 ) -> None:
     """Print how well skin and light are told apart by the ray-traced refinement.
@@ -192,7 +192,7 @@ def scans(
     data: Path,
     predictions: Path | None = None,
     write_now: Path | None = None,
-    checkpoint: Path = RELEASED_CHECKPOINT,
+    checkpoint: Path = DEFAULT_CHECKPOINT,
     device: Device = "auto",
     looks: int = DEFAULT_LOOKS,
 ) -> None:

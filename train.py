@@ -18,14 +18,15 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
-from safetensors.torch import load_file
 
 from common.atomic import atomic_path
+from common.paths import REPOSITORY
+from common.tensors import read_tensors
 from model.checkpoint import save_checkpoint
 from model.face.assets import load_head
 from model.face.hierarchy import load_hierarchy
 from model.reconstructor import Reconstructor
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 from training.ema import WeightAverage
 from training.logs import keep_log
 from training.module import TrainingModule
@@ -138,7 +139,7 @@ def build_reconstructor(experiment: Experiment) -> Reconstructor:
     if experiment.starts:
         weights: dict[str, torch.Tensor] = {}
         for folder in experiment.starts:
-            weights |= load_file(folder / "weights.safetensors")
+            weights |= read_tensors(folder / "weights.safetensors")[0]
         state = reconstructor.state_dict()
         for part in experiment.start_fresh:
             if not any(name.startswith(part) for name in state):

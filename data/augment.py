@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from common.ranges import POSITIVE, SHARE, check_settings
 from data.alignment import SIDE_OVER_BOX, CropWindow, compose, transform_points, window_from_landmarks
 from data.shards import ShardSample
 
@@ -69,14 +70,10 @@ class AugmentConfig:
         Raises:
             ValueError: Naming the option.
         """
-        for name in ("mirror", "color", "grey", "blur", "noise", "compression", "occlusion", "border"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} {getattr(self, name)}: a probability in [0, 1] is expected")
-        for name in ("rotation_degrees", "scale", "shift", "principal_shift"):
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f"{name} {getattr(self, name)}: expected at least 0")
-        if not 0.0 < self.near_mm <= self.far_mm:
-            raise ValueError(f"near_mm {self.near_mm}, far_mm {self.far_mm}: expected 0 < near_mm <= far_mm")
+        chances = ("mirror", "color", "grey", "blur", "noise", "compression", "occlusion", "border")
+        check_settings(self, ranges={SHARE: chances, POSITIVE: ("near_mm", "far_mm")})
+        if self.near_mm > self.far_mm:
+            raise ValueError(f"near_mm is {self.near_mm}: expected far_mm, {self.far_mm}, at most")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.ranges import AT_LEAST_ONE, SHARE, Range, check_settings
 from data.augment import AugmentConfig
 
 
@@ -44,14 +45,11 @@ class LoaderConfig:
         Raises:
             ValueError: Naming the option.
         """
-        for name, least in (
-            ("size", 16),
-            ("batch_size", 1),
-            ("workers", 0),
-            ("shuffle_buffer", 1),
-            ("profile_repeats", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} {getattr(self, name)}: expected at least {least}")
-        if not 0.0 <= self.person_pairs <= 1.0:
-            raise ValueError(f"person_pairs {self.person_pairs}: a probability in [0, 1] is expected")
+        check_settings(
+            self,
+            ranges={
+                Range(16): ("size",),
+                AT_LEAST_ONE: ("batch_size", "shuffle_buffer", "profile_repeats"),
+                SHARE: ("person_pairs", "largest_skipped_fraction"),
+            },
+        )

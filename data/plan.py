@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from common.ranges import AT_LEAST_ONE, Range, check_settings
 from data.image_io import find_images
 from data.readers import SourcePhotograph, is_annotated, read_annotated
 
@@ -42,11 +43,15 @@ class PrepareConfig:
         Raises:
             ValueError: Naming the option.
         """
-        if not 0.0 <= self.validation_percent <= 100.0:
-            raise ValueError(f"--validation_percent {self.validation_percent}: expected 0 to 100")
-        for name, least in (("workers", 1), ("photographs_per_shard", 1), ("margin", 1.0), ("largest_side_px", 16)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name} {getattr(self, name)}: expected at least {least}")
+        check_settings(
+            self,
+            "--",
+            {
+                Range(0, 100): ("validation_percent",),
+                AT_LEAST_ONE: ("workers", "photographs_per_shard", "margin"),
+                Range(16): ("largest_side_px",),
+            },
+        )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
+from common.paths import DEFAULT_CHECKPOINT
 from data.detection import Detection
 from data.detector import FaceDetector
 from data.image_io import read_photograph, upright_srgb
@@ -22,7 +23,7 @@ from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, LEVELS, NETWORK_LANDMARKS, Level, PathTrace, RefineRequest
 from inference.refine_setup import build_refiner, load_options
 from inference.transport_cache import TransportCache
-from model.checkpoint import DEFAULT_CHECKPOINT, load_reconstructor
+from model.checkpoint import load_reconstructor
 from model.export.face_files import FaceFiles
 from model.face.morphable_model import MorphableModel
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from common.paths import DEFAULT_CHECKPOINT
+from common.ranges import AT_LEAST_ONE
 from inference.refine_request import RefineRequest
-
-# As `model.checkpoint.DEFAULT_CHECKPOINT`; importing that would load torch before --help can answer.
-RELEASED_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
 
 BATCH_SIZE = 16
 """Faces that the network takes at once, unless another number is asked for."""
@@ -42,7 +41,7 @@ class InferenceOptions:
 
     images: list[Path]
     output: Path = Path("results")
-    checkpoint: Path = RELEASED_CHECKPOINT
+    checkpoint: Path = DEFAULT_CHECKPOINT
     device: Literal["auto", "cpu", "cuda"] = "auto"
     batch_size: int = BATCH_SIZE
     largest_face: bool = False
@@ -58,8 +57,8 @@ class InferenceOptions:
         """
         if not self.images:
             raise ValueError("--images names no file or folder")
-        if self.batch_size < 1:
-            raise ValueError(f"--batch-size must be at least 1, not {self.batch_size}")
+        if self.batch_size not in AT_LEAST_ONE:
+            raise ValueError(f"--batch-size is {self.batch_size}: expected {AT_LEAST_ONE}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
         level = self.refinement.level

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from common.ranges import AT_LEAST_ONE, Range, check_settings
 from model.identity import IdentityConfig
 from model.refine.landmarks.config import LandmarkFitConfig
 from model.refine.raster.fit import RasterFitConfig
@@ -35,9 +36,7 @@ class PictureConfig:
         Raises:
             ValueError: Naming the setting.
         """
-        for name in ("relit_px", "path_traced_px", "path_traced_samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"pictures.{name} is {getattr(self, name)}: expected 1 or more")
+        check_settings(self, "pictures.", {AT_LEAST_ONE: ("relit_px", "path_traced_px", "path_traced_samples")})
 
 
 @dataclass(frozen=True)
@@ -69,10 +68,7 @@ class RefineOptions:
         Raises:
             ValueError: Naming the setting.
         """
-        if not 32 <= self.window_px <= 2048:
-            raise ValueError(f"window_px is {self.window_px}: expected 32 to 2048")
-        if not 0.0 <= self.cache_gb < float("inf"):
-            raise ValueError(f"cache_gb is {self.cache_gb}: expected 0 or more")
+        check_settings(self, ranges={Range(32, 2048): ("window_px",)})
 
 
 def read_refine_options(path: Path) -> RefineOptions:

@@ -5,13 +5,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from common.paths import DEFAULT_REFINE_CONFIG
+
 Level = Literal["none", "landmarks", "raster", "raytrace"]
 LEVELS: tuple[Level, ...] = ("none", "landmarks", "raster", "raytrace")
 """Each level runs the stages of those before it as well."""
 
 PathTrace = Literal["auto", "yes", "no"]
 
-DEFAULT_REFINE_CONFIG = Path(__file__).resolve().parent.parent / "configs" / "refine.yaml"
 
 NETWORK_LANDMARKS = "network"
 DETECTORS = {"mediapipe": "mediapipe", "face-alignment": "face_alignment"}

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from common.atomic import atomic_path
+from common.paths import DEFAULT_CHECKPOINT
+from common.tensors import read_tensors, save_tensors
 from common.version import VERSION
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
@@ -28,7 +28,6 @@ from model.face.hierarchy import MeshHierarchy, load_hierarchy
 from model.reconstructor import Reconstructor
 
 CHECKPOINT_FORMAT = "likeness-checkpoint-1"
-DEFAULT_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-s"
 _WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
 
 
@@ -63,8 +62,7 @@ def save_checkpoint(
         for name, value in reconstructor.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    with atomic_path(folder / _WEIGHTS) as temporary:
-        save_file(weights, temporary, metadata={"format": CHECKPOINT_FORMAT})
+    save_tensors(weights, folder / _WEIGHTS, {"format": CHECKPOINT_FORMAT})
     config: dict[str, Any] = {
         "format": CHECKPOINT_FORMAT,
         # For people: what can be read is told by the format and the fields. Older checkpoints do not have it.
@@ -109,14 +107,11 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     encoder = EncoderConfig(config["encoder"]["backbone"], place_channels=config["encoder"].get("place_channels", 0))
     reconstructor = Reconstructor(encoder, config["image_size"], head, *_decoder(config, folder))
     weights_path = folder / _WEIGHTS
-    if not weights_path.is_file():
-        raise FileNotFoundError(f"{weights_path}: missing; the checkpoint folder is incomplete")
-    try:
-        weights = load_file(weights_path)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{weights_path}: not a safetensors file ({error}); copy or train the checkpoint again"
-        ) from error
+    weights, _ = read_tensors(
+        weights_path,
+        missing="missing; the checkpoint folder is incomplete",
+        remedy="copy or train the checkpoint again",
+    )
     state = reconstructor.state_dict()
     counters = {name: value for name, value in state.items() if name.endswith("num_batches_tracked")}
     try:

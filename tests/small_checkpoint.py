@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from inference.options import RELEASED_CHECKPOINT
+from common.paths import DEFAULT_CHECKPOINT
 from model.checkpoint import save_checkpoint
 from model.face.assets import save_head
 from tests.small_world import toy_head, toy_reconstructor
@@ -18,4 +18,4 @@ def toy_checkpoint(folder: Path) -> Path:
 
 def any_checkpoint(folder: Path) -> Path:
     """The released checkpoint if the repository holds it, else a toy one in `folder`."""
-    return RELEASED_CHECKPOINT if (RELEASED_CHECKPOINT / "config.json").is_file() else toy_checkpoint(folder)
+    return DEFAULT_CHECKPOINT if (DEFAULT_CHECKPOINT / "config.json").is_file() else toy_checkpoint(folder)

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 import train
+from common.paths import CONFIG_FOLDER
 from model.encoder.backbone import Backbone
 from model.face.assets import load_head
 from model.reconstructor import Reconstructor
 from tests.small_world import toy_head
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 
-CONFIGS = sorted(path for path in (REPOSITORY / "configs").glob("*.yaml") if not path.name.startswith("refine"))
+CONFIGS = sorted(path for path in CONFIG_FOLDER.glob("*.yaml") if not path.name.startswith("refine"))
 
 
 def experiment_of(path: Path, *more: str) -> Experiment:
@@ -43,7 +44,7 @@ def test_a_config_builds_its_model(path: Path) -> None:
 
 
 def test_the_resnet_config_takes_a_step() -> None:
-    experiment = experiment_of(REPOSITORY / "configs" / "resnet50_224.yaml", "--encoder.pretrained", "none")
+    experiment = experiment_of(CONFIG_FOLDER / "resnet50_224.yaml", "--encoder.pretrained", "none")
     reconstructor = Reconstructor(experiment.encoder, experiment.image_size, toy_head())
     size = experiment.image_size
     focal_px = 4.0 * size
@@ -60,6 +61,6 @@ def test_the_released_head_exists_for_them() -> None:
 
 
 def test_what_a_bank_of_drawn_heads_does_not_hold_is_not_asked_of_it() -> None:
-    path = REPOSITORY / "configs" / "likeness_s_shape.yaml"
+    path = CONFIG_FOLDER / "likeness_s_shape.yaml"
     with pytest.raises(ValueError, match=r"loss\.loop_back .* synthetic\.bank"):
         experiment_of(path, "--loss.loop_back", "0.1")

@@ -17,9 +17,8 @@ import skimage.data
 import trimesh
 from PIL import Image
 
+from common.paths import REPOSITORY
 from tests.small_checkpoint import any_checkpoint
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")

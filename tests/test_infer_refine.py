@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 import infer
-from inference.options import RELEASED_CHECKPOINT
+from common.paths import DEFAULT_CHECKPOINT
 from inference.transport_cache import CACHE_FOLDER
 from model.checkpoint import load_reconstructor
 
 pytestmark = pytest.mark.skipif(
-    not (RELEASED_CHECKPOINT / "config.json").is_file(), reason="the released checkpoint is not in this checkout"
+    not (DEFAULT_CHECKPOINT / "config.json").is_file(), reason="the released checkpoint is not in this checkout"
 )
 
 
@@ -91,7 +91,7 @@ def test_the_head_goes_to_the_landmarks_and_the_files_say_so(
     # The arrays still fit one another, in the photograph's px.
     camera = after["vertices"] @ after["rotation"].T + after["translation"]
     np.testing.assert_allclose(camera, after["vertices_camera"], atol=0.01)
-    head = load_reconstructor(RELEASED_CHECKPOINT).morphable_model
+    head = load_reconstructor(DEFAULT_CHECKPOINT).morphable_model
     at_rest = torch.zeros(1, head.expression_count)
     neutral_mm = head.vertices_mm(torch.from_numpy(after["identity"])[None], at_rest)[0].numpy()
     np.testing.assert_allclose(after["vertices_neutral"], neutral_mm, atol=1e-3)

@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from model.checkpoint import DEFAULT_CHECKPOINT
+from common.paths import DEFAULT_CHECKPOINT
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 DOCS = README.parent / "docs"

@@ -10,6 +10,7 @@ import torch
 import yaml
 
 import train
+from common.paths import REPOSITORY
 from data.loader_config import LoaderConfig
 from model import load_reconstructor
 from model.checkpoint import file_sha256, save_checkpoint
@@ -24,7 +25,7 @@ from tests.small_world import (
     toy_hierarchy,
     toy_reconstructor,
 )
-from training.config import REPOSITORY, Experiment, ScheduleConfig, TrainerConfig
+from training.config import Experiment, ScheduleConfig, TrainerConfig
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from jsonargparse import auto_cli
 
-from model.checkpoint import DEFAULT_CHECKPOINT, load_reconstructor
+from common.paths import DEFAULT_CHECKPOINT
+from model.checkpoint import load_reconstructor
 from model.observation import Observation
 from model.reconstructor import Reconstructor
 

@@ -18,13 +18,14 @@ from jaxtyping import Float
 from jsonargparse import auto_cli
 from torch import Tensor
 
+from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY
 from data.detector import FaceDetector
 from data.image_io import UnreadableImageError, find_images
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from inference.face_crop import Landmarks, cut_face
 from inference.faces import FaceReconstructor
 from inference.likeness import Likeness
-from model.checkpoint import DEFAULT_CHECKPOINT, load_reconstructor
+from model.checkpoint import load_reconstructor
 from model.face.hierarchy import load_hierarchy
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import crop_intrinsics, project
@@ -42,8 +43,6 @@ from model.render.renderer import Renderer
 from training.relief import Relief
 from training.synthetic_geometry import HELD_OUT_SEED, geometry_weight
 from training.synthetic_heads import MorphableHeadArtist, scene_parameters
-
-DEFAULT_HIERARCHY = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-head" / "hierarchy.safetensors"
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from common.paths import DEFAULT_CHECKPOINT, DEFAULT_REFINE_CONFIG
 from data.image_io import UnreadableImageError, find_images, read_photograph
 from inference.faces import FaceRequest
 from inference.likeness import Likeness
-from inference.options import RELEASED_CHECKPOINT
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
-from inference.refine_request import DEFAULT_REFINE_CONFIG, RefineRequest
+from inference.refine_request import RefineRequest
 from inference.refine_setup import build_stages, landmark_finder, load_options
 from inference.refining import FacePhotograph
 from inference.setup import load_likeness
@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--refine-config", type=Path, default=DEFAULT_REFINE_CONFIG, help="settings of the stages")
     parser.add_argument("--sheet", type=Path, help="where to write a picture with a row for each face")
     parser.add_argument("--count", type=int, help="how many photographs; all if left out")
-    parser.add_argument("--checkpoint", type=Path, default=RELEASED_CHECKPOINT)
+    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="cpu")
     parser.add_argument("--cache", type=Path, help="folder for traced tables; without it every face is traced")
     chosen = parser.parse_args(arguments)

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import torch
 
+from common.paths import CONFIG_FOLDER
 from data.loader import build_loader
 from model.observation import Observation
 from train import build_reconstructor, read_experiment
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 from training.ema import WeightAverage
 from training.module import TrainingModule
 
@@ -116,7 +117,7 @@ def elapsed_ms(work: Callable[[], object]) -> float:
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    defaults = [REPOSITORY / "configs" / f"{name}.yaml" for name in DEFAULT_CONFIGS]
+    defaults = [CONFIG_FOLDER / f"{name}.yaml" for name in DEFAULT_CONFIGS]
     parser.add_argument("configs", type=Path, nargs="*", default=defaults, help="training configs")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)

@@ -20,20 +20,19 @@ import numpy as np
 import skimage.data
 import torch
 
+from common.paths import DEFAULT_CHECKPOINT, REPOSITORY
 from data.alignment import crop_image, window_from_detection
 from data.image_io import find_images, read_photograph
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
 from inference.likeness import Likeness
-from inference.options import ALL_FORMATS, RELEASED_CHECKPOINT, Format
+from inference.options import ALL_FORMATS, Format
 from inference.outputs import FaceWriter
 from inference.setup import load_likeness
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def milliseconds(work: Callable[[], object], repeats: int = 20) -> float:
@@ -148,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, help="folder of photographs instead of the astronaut's variants")
     parser.add_argument("--count", type=int, default=200, help="photographs for infer.py")
-    parser.add_argument("--checkpoint", type=Path, default=RELEASED_CHECKPOINT, help="checkpoint folder")
+    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="checkpoint folder")
     parser.add_argument("--threads", type=int, default=2, help="torch threads for the single steps")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -15,11 +15,11 @@ from jsonargparse import auto_cli
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from common.paths import DEFAULT_HEAD
 from model.checkpoint import file_sha256
 from model.face.assets import load_head
 from model.face.hierarchy import PARENTS, HierarchyLevel, MeshHierarchy, save_hierarchy
 
-DEFAULT_HEAD = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-head" / "head.safetensors"
 HIERARCHY_NAME = "hierarchy.safetensors"
 
 

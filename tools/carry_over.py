@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jsonargparse import auto_cli
-from safetensors.torch import load_file, save_file
 
-from common.atomic import atomic_path
+from common.paths import DEFAULT_HEAD
+from common.tensors import read_tensors, save_tensors
 from model.checkpoint import CHECKPOINT_FORMAT
 from model.face.assets import HeadAssets, load_head
-from training.config import REPOSITORY
 
 _LAYER = "parameter_head.albedo"
 _RIDGE = 1e-3
@@ -56,7 +55,7 @@ def carry_over(
     checkpoint: Path,
     old_head: Path,
     output: Path,
-    head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors",
+    head: Path = DEFAULT_HEAD,
 ) -> None:
     """Write the carried weights.
 
@@ -66,15 +65,16 @@ def carry_over(
         output: Folder to write to, made if missing.
         head: The new head file.
     """
-    weights = {name: value.float() for name, value in load_file(checkpoint / "weights.safetensors").items()}
+    stored, _ = read_tensors(checkpoint / "weights.safetensors")
+    weights = {name: value.float() for name, value in stored.items()}
     if f"{_LAYER}.weight" not in weights:
         raise ValueError(f"{checkpoint}: has no {_LAYER}: not a checkpoint of this model")
     layer = (weights[f"{_LAYER}.weight"], weights[f"{_LAYER}.bias"])
     layer = carried_albedo(*layer, load_head(old_head), load_head(head))
     weights[f"{_LAYER}.weight"], weights[f"{_LAYER}.bias"] = layer
     output.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output / "weights.safetensors") as temporary:
-        save_file({n: w.contiguous() for n, w in weights.items()}, temporary, metadata={"format": CHECKPOINT_FORMAT})
+    written = {name: value.contiguous() for name, value in weights.items()}
+    save_tensors(written, output / "weights.safetensors", {"format": CHECKPOINT_FORMAT})
 
 
 def main(arguments: list[str] | None = None) -> None:

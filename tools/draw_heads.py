@@ -17,6 +17,7 @@ from jsonargparse import auto_cli
 from rich.console import Console
 from rich.progress import track
 
+from common.paths import DEFAULT_HEAD, DEFAULT_HIERARCHY
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.checkpoint import file_sha256
 from model.face.assets import load_head
@@ -25,7 +26,6 @@ from model.face.morphable_model import MorphableModel
 from model.face.skins import load_skins
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
-from training.config import DEFAULT_HIERARCHY, REPOSITORY
 from training.drawn_bank import check_bank_file, write_bank_file
 from training.relief import Relief
 from training.synthetic_heads import MorphableHeadArtist
@@ -59,7 +59,7 @@ def _draw_file(
 def draw_heads(
     output: Path,
     count: int = 40_000,
-    head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors",
+    head: Path = DEFAULT_HEAD,
     hierarchy: Path = DEFAULT_HIERARCHY,
     skins: Path | None = None,
     size: int = 112,

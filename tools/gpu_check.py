@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from common.paths import CONFIG_FOLDER, REPOSITORY
 from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
 from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.rasterizer import Rasterizer
@@ -28,7 +29,7 @@ from model.render.renderer import Renderer
 from tools.bench_train import batch_for, without_start
 from tools.render_parity import POSES_DEGREES, SIZES, HeadScene, Parity, compare, draw, head_scene, photometric_loss
 from train import build_reconstructor
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 from training.module import TrainingModule
 
 GPU_TESTS = ("tests/model/render/test_nvdiffrast_parity.py",)
@@ -186,7 +187,7 @@ def _wait(device: torch.device) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line, check, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=REPOSITORY / "configs" / "resnet50_224.yaml")
+    parser.add_argument("--config", type=Path, default=CONFIG_FOLDER / "resnet50_224.yaml")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--device", default="cuda", help="cpu tries the program out")
     parser.add_argument("--rounds", type=int, default=5)

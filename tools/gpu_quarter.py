@@ -32,16 +32,17 @@ import torch
 import yaml
 from jsonargparse import auto_cli
 from lightning.pytorch import Callback, LightningModule, Trainer
-from safetensors import safe_open
 
 from common.atomic import atomic_path
+from common.paths import CONFIG_FOLDER, REPOSITORY
+from common.tensors import open_tensors
 from data.shards import list_shards
 from model.checkpoint import file_sha256, save_checkpoint
 from model.reconstructor import Reconstructor
 from tools.join_pieces import pack_release
 from tools.pack_for_gpu import BACKBONE_NAME, PACK_NAME, SKINS_NAME, START_NAME, unpack_shard
 from train import build_reconstructor, read_experiment
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 from training.ema import WeightAverage
 from training.module import TrainingModule
 from training.photographs import Photographs
@@ -165,7 +166,7 @@ def gpu_quarter(
     data: Path,
     output: Path,
     minutes: float = 9.0,
-    experiment: Path = REPOSITORY / "configs" / "likeness_l.yaml",
+    experiment: Path = CONFIG_FOLDER / "likeness_l.yaml",
     work: Path = REPOSITORY / "runs" / "gpu-quarter",
     device: str = "cuda",
     checks_seconds: float = 100.0,
@@ -362,8 +363,8 @@ def _carried_bank(folder: Path, experiment: Experiment, report: Report) -> Path 
     paths = sorted(folder.glob("heads-*.safetensors"))
     if not paths:
         return None
-    with safe_open(paths[0], framework="numpy") as file:
-        size, head = file.get_slice("image").get_shape()[-1], (file.metadata() or {}).get("head_sha256")
+    file, metadata = open_tensors(paths[0])
+    size, head = file.get_slice("image").get_shape()[-1], metadata.get("head_sha256")
     if size != experiment.image_size or head != file_sha256(experiment.head):
         report.add(f"{folder}: drawn heads of {size} px do not fit this run ({experiment.image_size} px) or its head")
         return None
@@ -383,8 +384,7 @@ def _drawn_bank(folder: Path, report: Report) -> Path | None:
     """What was drawn in time; files appear when they are whole."""
     count = 0
     for path in folder.glob("heads-*.safetensors"):
-        with safe_open(path, framework="numpy") as file:
-            count += file.get_slice("color").get_shape()[0]
+        count += open_tensors(path)[0].get_slice("color").get_shape()[0]
     report.add(f"{count} heads drawn" if count else "no heads were drawn in time (draw.log): training goes without")
     return folder if count else None
 

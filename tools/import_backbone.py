@@ -13,9 +13,8 @@ from pathlib import Path
 import timm
 import torch
 from jsonargparse import auto_cli
-from safetensors.torch import save_file
 
-from common.atomic import atomic_path
+from common.tensors import save_tensors
 
 
 def import_backbone(output: Path, variant: int = 0) -> None:
@@ -38,8 +37,7 @@ def import_backbone(output: Path, variant: int = 0) -> None:
     if [value.shape for value in values] != shapes:
         raise ValueError(f"{source.name}: its tensors are not those of timm's tf_efficientnet_lite{variant}")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output) as temporary:
-        save_file({name: value.contiguous() for name, value in zip(names, values, strict=True)}, temporary)
+    save_tensors({name: value.contiguous() for name, value in zip(names, values, strict=True)}, output)
 
 
 if __name__ == "__main__":

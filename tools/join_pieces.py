@@ -17,8 +17,8 @@ from pathlib import Path
 from jsonargparse import auto_cli
 
 from common.atomic import atomic_path
+from common.paths import DEFAULT_HEAD
 from model.checkpoint import file_sha256
-from training.config import REPOSITORY
 
 SUMS_NAME = "SHA256SUMS"
 PIECE_BYTES = 15 * 2**20
@@ -94,9 +94,7 @@ def join_pieces(folder: Path) -> bytes:
     return b"".join(content)
 
 
-def unpack_release(
-    pieces: Path, output: Path, head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors"
-) -> None:
+def unpack_release(pieces: Path, output: Path, head: Path = DEFAULT_HEAD) -> None:
     """Join pieces and unpack the checkpoint, ready for `infer.py --checkpoint` and `evaluate.py --checkpoint`.
 
     Args:

@@ -20,11 +20,12 @@ from jaxtyping import Float, Float32
 from rich.console import Console
 from rich.progress import track
 
+from common.paths import DEFAULT_CHECKPOINT
 from data.alignment import window_from_landmarks
 from data.landmarks import yaw_from_landmarks
 from data.shards import ShardSample, decode_sample, encode_sample, list_shards, write_shard
 from inference.faces import FaceReconstructor, FaceRequest
-from inference.options import RELEASED_CHECKPOINT, CommandLineError
+from inference.options import CommandLineError
 from inference.setup import choose_device, load_model
 from model.geometry.camera import project
 
@@ -102,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line and label."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shards", type=Path, help="what `data.prepare` wrote: train/ and val/, or one of them")
-    parser.add_argument("--checkpoint", type=Path, default=RELEASED_CHECKPOINT, help="checkpoint folder")
+    parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="checkpoint folder")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     options = parser.parse_args(arguments)
     try:

@@ -23,7 +23,7 @@ from model.face.assets import HeadAssets, load_head, save_head
 from model.render.rasterizer import build_rasterizer
 from tools.statistics.albedo_areas import believed_area, landmark_points, symmetric_sides
 from tools.statistics.albedo_fill import extend_skin, paint_inner_parts
-from tools.statistics.albedo_learning import AlbedoConfig, AlbedoLearner
+from tools.statistics.albedo_learning import RANKS, AlbedoLearner
 from tools.statistics.albedo_picture import components_picture
 from tools.statistics.fitting import FitConfig, PointFit, fit_points, normalized_mean_error, point_model
 from tools.statistics.photograph_colors import sample_colors
@@ -92,14 +92,13 @@ def _inner_mesh_points(head: HeadAssets) -> Int[np.ndarray, " inner"]:
 
 
 def learn_albedo(
-    head: HeadAssets, folder: Path, config: AlbedoConfig, per_source: int, skins: int = 0
+    head: HeadAssets, folder: Path, per_source: int, skins: int = 0
 ) -> tuple[HeadAssets, Float[np.ndarray, "skin vertex 3"]]:
     """The head with its albedo replaced by the learned one.
 
     Args:
         head: With landmarks `ibug68` and its regions.
         folder: Photographs.
-        config: Priors and rounds.
         per_source: Photographs taken of each source, at most.
         skins: How many photographs' own skins are wanted.
 
@@ -113,8 +112,8 @@ def learn_albedo(
     samples = sample_colors(head, fits, names, folder, domain, build_rasterizer("cpu"))
     print(f"{len(rows)} photographs, {len(domain)} vertices sampled", flush=True)
     sides, half = symmetric_sides(head, domain)
-    learner = AlbedoLearner(samples, sides, config)
-    for index, rank in enumerate(config.ranks):
+    learner = AlbedoLearner(samples, sides)
+    for index, rank in enumerate(RANKS):
         learner.round(rank, index)
         mean = learner.model.mean[sides.core].mean(0).tolist()
         print(
@@ -163,7 +162,6 @@ def main() -> None:
     head, skins = learn_albedo(
         load_head(arguments.head),
         arguments.photographs,
-        AlbedoConfig(),
         arguments.per_source,
         0 if arguments.skins is None else arguments.skin_count,
     )

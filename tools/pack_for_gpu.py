@@ -23,10 +23,9 @@ import cv2
 import numpy as np
 import torch
 from jsonargparse import auto_cli
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 
 from common.atomic import atomic_path
+from common.tensors import open_tensors, read_tensors, save_tensors
 from data.alignment import CropWindow
 from data.shards import (
     ShardSample,
@@ -37,6 +36,7 @@ from data.shards import (
     read_shard,
     write_shard,
 )
+from model.face.skins import SKINS_FORMAT
 
 PACK_NAME = "pack.json"
 SKINS_NAME = "skins.safetensors"
@@ -359,15 +359,9 @@ def _pack_start(start: Path, folder: Path) -> int:
 
 
 def _pack_weights(source: Path, path: Path, without: str | None = None) -> int:
-    if not source.is_file():
-        raise FileNotFoundError(f"{source}: no such weights file")
-    try:
-        weights = load_file(source)
-    except SafetensorError as error:
-        raise ValueError(f"{source}: not a safetensors file ({error})") from error
+    weights, _ = read_tensors(source, missing="no such weights file")
     kept = {name: _half(value) for name, value in weights.items() if without is None or not name.startswith(without)}
-    with atomic_path(path) as temporary:
-        save_file(kept, temporary)
+    save_tensors(kept, path)
     return path.stat().st_size
 
 
@@ -381,16 +375,11 @@ def _half(value: torch.Tensor) -> torch.Tensor:
 
 def _pack_skins(source: Path, path: Path, count: int) -> int:
     """Some of the skins, evenly; the file stays what `model.face.skins.load_skins` reads."""
-    if not source.is_file():
-        raise FileNotFoundError(f"{source}: no such file of skins; make it with python -m tools.learn_albedo --skins")
-    try:
-        with safe_open(source, framework="pt") as file:
-            metadata, skins = file.metadata(), file.get_tensor("skins_sqrt")
-    except SafetensorError as error:
-        raise ValueError(f"{source}: not a file of skins ({error})") from error
+    missing = "no such file of skins; make it with python -m tools.learn_albedo --skins"
+    file, metadata = open_tensors(source, SKINS_FORMAT, needed=("skins_sqrt",), missing=missing)
+    skins = file.get_tensor("skins_sqrt")
     rows = np.unique(np.linspace(0, len(skins) - 1, min(count, len(skins))).round().astype(int))
-    with atomic_path(path) as temporary:
-        save_file({"skins_sqrt": skins[torch.from_numpy(rows)].contiguous()}, temporary, metadata=metadata)
+    save_tensors({"skins_sqrt": skins[torch.from_numpy(rows)].contiguous()}, path, metadata)
     return len(rows)
 
 
@@ -402,8 +391,7 @@ def _pack_bank(drawn: Path, folder: Path, heads: int) -> tuple[int, int]:
     folder.mkdir()
     taken = size = 0
     for name, rows, content, metadata in _bank_files(sources, heads):
-        with atomic_path(folder / name) as temporary:
-            save_file(content, temporary, metadata=metadata)
+        save_tensors(content, folder / name, metadata)
         taken += rows
         size += (folder / name).stat().st_size
     return taken, size
@@ -413,13 +401,9 @@ def _bank_files(
     sources: Sequence[Path], heads: int
 ) -> Iterator[tuple[str, int, dict[str, torch.Tensor], dict[str, str]]]:
     for source in sources:
-        try:
-            with safe_open(source, framework="pt") as file:
-                rows = min(heads, file.get_slice("color").get_shape()[0])
-                content = {name: file.get_slice(name)[:rows].contiguous() for name in file.keys()}  # noqa: SIM118 - no dict
-                metadata = file.metadata()
-        except SafetensorError as error:
-            raise ValueError(f"{source}: not a file of drawn heads ({error}); draw it again") from error
+        file, metadata = open_tensors(source, needed=("color",), remedy="draw it again")
+        rows = min(heads, file.get_slice("color").get_shape()[0])
+        content = {name: file.get_slice(name)[:rows].contiguous() for name in file.keys()}  # noqa: SIM118 - no dict
         yield source.name, rows, content, metadata
         heads -= rows
         if heads <= 0:

@@ -13,8 +13,8 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 from common.atomic import atomic_path
+from common.paths import DEFAULT_CHECKPOINT, REPOSITORY
 from inference.likeness import Likeness
-from model.checkpoint import DEFAULT_CHECKPOINT
 from model.geometry.mesh import Mesh
 from model.geometry.rotation import rotation_from_euler
 from model.render.color import linear_to_srgb
@@ -22,7 +22,7 @@ from model.render.lighting import directional_lighting, neutral_lighting
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "astronaut.png"
+EXAMPLE = REPOSITORY / "examples" / "astronaut.png"
 _TILE_PX, _BACKGROUND, _CLAY = 320, 0.85, 0.5
 
 

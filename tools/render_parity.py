@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
+from common.paths import DEFAULT_HEAD
 from model.face.assets import load_head
 from model.geometry.camera import default_intrinsics, project
 from model.geometry.rotation import rotation_from_euler
@@ -23,9 +24,7 @@ from model.render.cpu.rasterizer import CpuRasterizer
 from model.render.lighting import neutral_lighting
 from model.render.rasterizer import Rasterizer
 from model.render.renderer import Renderer, Rendering
-from training.config import REPOSITORY
 
-HEAD = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors"
 SIZES = ((112, 112), (224, 224), (225, 160))
 POSES_DEGREES = ((0.0, 0.0, 0.0), (40.0, -10.0, 5.0), (-75.0, 12.0, -8.0))
 """Yaw, pitch, roll."""
@@ -86,7 +85,7 @@ class Parity:
     by_identity_anywhere: float
 
 
-def head_scene(height: int, width: int, pose_degrees: Sequence[float], head: Path = HEAD) -> HeadScene:
+def head_scene(height: int, width: int, pose_degrees: Sequence[float], head: Path = DEFAULT_HEAD) -> HeadScene:
     """The released head, filling the picture as it fills a training crop."""
     assets = load_head(head)
     rotation = rotation_from_euler(torch.tensor([math.radians(angle) for angle in pose_degrees]))
@@ -108,7 +107,7 @@ def head_scene(height: int, width: int, pose_degrees: Sequence[float], head: Pat
     )
 
 
-def compare(rasterizer: Rasterizer, device: torch.device | str, scene: HeadScene, head: Path = HEAD) -> Parity:
+def compare(rasterizer: Rasterizer, device: torch.device | str, scene: HeadScene, head: Path = DEFAULT_HEAD) -> Parity:
     """Draw a scene with a rasterizer on a device and with the CPU's, and compare."""
     there = scene.to(device)
     reference = CpuRasterizer()

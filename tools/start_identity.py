@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from jsonargparse import auto_cli
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from common.atomic import atomic_path
+from common.paths import DEFAULT_HEAD
+from common.tensors import read_tensors, save_tensors
 from data.augment import AugmentConfig
 from data.loader import build_loader
 from data.loader_config import LoaderConfig
@@ -31,7 +31,6 @@ from model.face.assets import HeadAssets, load_head
 from model.reconstructor import Reconstructor
 from tools.statistics.fitting import FitConfig, fit_points, point_model
 from tools.statistics.surface import SurfacePoints
-from training.config import REPOSITORY
 from training.drawn_bank import DrawnBank
 
 _BATCH = 50
@@ -135,7 +134,7 @@ def start_identity(
     drawn: Path,
     shards: Path,
     output: Path,
-    head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors",
+    head: Path = DEFAULT_HEAD,
     backbone: str = "tf_efficientnet_lite0",
     image_size: int = 112,
     count: int = 8000,
@@ -153,7 +152,8 @@ def start_identity(
         count: How many drawn heads and how many photographs to look at.
     """
     assets = load_head(head)
-    weights = {name: value.float() for name, value in load_file(checkpoint / "weights.safetensors").items()}
+    stored, _ = read_tensors(checkpoint / "weights.safetensors")
+    weights = {name: value.float() for name, value in stored.items()}
     reconstructor = Reconstructor(EncoderConfig(backbone), image_size, assets).eval()
     state = reconstructor.state_dict()
     reconstructor.load_state_dict({**state, **{n: w for n, w in weights.items() if n in state}})
@@ -161,8 +161,8 @@ def start_identity(
     weight, bias, line = fit_layer(*pairs, reconstructor.morphable_model.identity_center)
     weights["parameter_head.identity.weight"], weights["parameter_head.identity.bias"] = weight, bias
     output.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output / "weights.safetensors") as temporary:
-        save_file({n: w.contiguous() for n, w in weights.items()}, temporary, metadata={"format": CHECKPOINT_FORMAT})
+    written = {name: value.contiguous() for name, value in weights.items()}
+    save_tensors(written, output / "weights.safetensors", {"format": CHECKPOINT_FORMAT})
     print(line)
 
 

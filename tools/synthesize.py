@@ -16,6 +16,7 @@ from jsonargparse import auto_cli
 from rich.progress import track
 
 from common.atomic import atomic_path
+from common.paths import DEFAULT_HEAD
 from data.sample import FaceSample
 from data.synthetic import HeadScene, SyntheticConfig, SyntheticFaces
 from model.face.assets import load_head
@@ -24,7 +25,6 @@ from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from training.synthetic_heads import MorphableHeadArtist
 
-DEFAULT_HEAD = Path(__file__).resolve().parent.parent / "checkpoints" / "likeness-head" / "head.safetensors"
 _COLUMNS, _TILE_PX = 8, 224
 
 

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from common.paths import CONFIG_FOLDER
 from data.loader import build_loader
 from model.face.assets import HeadAssets, LandmarkSet, load_head, save_head
 from model.face.hierarchy import HierarchyLevel, load_hierarchy
 from tools.bench_train import batch_for, elapsed_ms, training_step, without_start
-from training.config import REPOSITORY, Experiment
+from training.config import Experiment
 
 _WORKERS = (1, 2, 4)
 _BATCHES = (8, 16, 32, 64)
@@ -88,7 +89,7 @@ def _table(title: str, names: list[str], rates: list[float]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = REPOSITORY / "configs" / "likeness_s_shape.yaml"
+    default = CONFIG_FOLDER / "likeness_s_shape.yaml"
     parser.add_argument("config", type=Path, nargs="?", default=default)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)

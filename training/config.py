@@ -4,15 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from common.paths import DEFAULT_HEAD, DEFAULT_HIERARCHY
+from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, check_settings
 from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
 from model.identity import IdentityConfig
 from model.losses.objective import LossConfig
 from training.synthetic_geometry import SyntheticGeometryConfig
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_HIERARCHY = REPOSITORY / "checkpoints" / "likeness-head" / "hierarchy.safetensors"
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,14 @@ class OptimizerConfig:
     warmup_steps: int = 200
     gradient_clip: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        check_settings(self, "optimizer.", {POSITIVE: ("learning_rate",)})
+
 
 @dataclass(frozen=True)
 class ScheduleConfig:
@@ -51,6 +58,15 @@ class ScheduleConfig:
     checkpoint_every_steps: int | None = None
     log_every_steps: int = 20
     average_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        steps = ("max_steps", "validate_every_steps", "checkpoint_every_steps", "log_every_steps")
+        check_settings(self, "schedule.", {AT_LEAST_ONE: steps, SHARE: ("average_decay",)})
 
 
 @dataclass(frozen=True)
@@ -84,9 +100,7 @@ class TrainerConfig:
         Raises:
             ValueError: Naming the option.
         """
-        for name in ("devices", "num_nodes", "accumulate_batches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"trainer.{name} {getattr(self, name)}: expected at least 1")
+        check_settings(self, "trainer.", {AT_LEAST_ONE: ("devices", "num_nodes", "accumulate_batches")})
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,14 @@ class LoggingConfig:
     project: str = "likeness"
     sheet_every_steps: int = 500
     sheet_faces: int = 6
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        check_settings(self, "logging.", {AT_LEAST_ONE: ("sheet_faces",)})
 
 
 @dataclass(frozen=True)
@@ -155,7 +177,7 @@ class Experiment:
     output: Path
     train: LoaderConfig
     validation: LoaderConfig
-    head: Path = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors"
+    head: Path = DEFAULT_HEAD
     image_size: int = 112
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     refinement: RefinementConfig | None = None
@@ -184,9 +206,7 @@ class Experiment:
             size = getattr(self, name).size
             if size != self.image_size:
                 raise ValueError(f"{name}.size is {size}, image_size is {self.image_size}: they must be the same")
-        for name in ("rendered_photographs", "frozen_stages"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} {getattr(self, name)}: expected 0 or more")
+        check_settings(self)
         if self.start_fresh and not self.starts:
             raise ValueError("start_fresh leaves out parts of `start_from`, which names nothing")
         if self.synthetic.bank is not None and self.loss.loop_back > 0.0:

@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from common.atomic import atomic_path
+from common.tensors import open_tensors, save_tensors
 from data.augment import AugmentConfig, PixelAugmentation
 from data.blendshapes import BLENDSHAPE_MIRROR
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
@@ -53,8 +51,7 @@ def write_bank_file(path: Path, faces: Sequence[SyntheticFace], head_sha256: str
         "relief": np.stack([face.scene.relief for face in faces]).astype(np.float16),
     }
     metadata = {"format": BANK_FORMAT, "head_sha256": head_sha256, "settings": settings}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    save_tensors(tensors, path, metadata)
 
 
 class DrawnBank:
@@ -176,15 +173,8 @@ def check_bank_file(path: Path, head_sha256: str, settings: str) -> None:
 
 
 def _open(path: Path, head_sha256: str) -> Any:
-    try:
-        file = safe_open(path, framework="numpy")
-        metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a file of drawn heads ({error}); draw it again") from error
-    if metadata.get("format") != BANK_FORMAT:
-        raise ValueError(f"{path}: format is {metadata.get('format')!r}, expected {BANK_FORMAT!r}")
-    if missing := sorted(_TENSORS - set(file.keys())):
-        raise ValueError(f"{path}: lacks {', '.join(missing)}; draw it again")
+    missing, remedy = "no such file of drawn heads", "no file of drawn heads: draw it again"
+    file, metadata = open_tensors(path, BANK_FORMAT, framework="numpy", needed=_TENSORS, missing=missing, remedy=remedy)
     if metadata.get("head_sha256") != head_sha256:
         raise ValueError(f"{path}: was drawn with another head model; draw the bank again (python -m tools.draw_heads)")
     return file

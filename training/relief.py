@@ -9,14 +9,13 @@ from model.encoder.mesh_convolution import upsampling
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import local_frames
+from model.face.regions import NO_SKIN, any_region
 
 _LEVELS_MM = {3: 1.1, 2: 0.5}
 """Standard deviation of the bumps at the nodes of each level: of about 35 and 15 mm between crests on the face."""
 
 _SHARE_OF_BOTH_SIDES = 0.8
 """How much of the variance the two sides of a face have in common."""
-
-_WITHOUT = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue")
 
 
 class Relief:
@@ -35,10 +34,7 @@ class Relief:
         self._ups = [upsampling(level) for level in hierarchy.levels]
         self._counts = {number: len(hierarchy.levels[number - 1].vertices) for number in _LEVELS_MM}
         self._mirror = model.mirror.long()
-        moved = torch.ones(len(model.mean_mm), dtype=torch.bool)
-        for name in _WITHOUT:
-            if name in model.region_names:
-                moved = moved & ~model.region(name)
+        moved = ~any_region(model, *NO_SKIN)
         self._normals = local_frames(model.mean_mm, model.faces)[:, 2] * moved[:, None]
 
     @property

@@ -10,11 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from common.ranges import check_settings
 from data.augment import AugmentConfig
 from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
+from model.face.regions import NO_SKIN, any_region
 from model.parameters import FaceParameters
 from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
@@ -59,9 +61,7 @@ class SyntheticGeometryConfig:
         """
         if self.bank is not None and not self.relief:
             raise ValueError("synthetic.relief is false, but heads of a bank have relief: their truth would be wrong")
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"synthetic.{name} {getattr(self, name)}: expected 0 or more")
+        check_settings(self, "synthetic.")
 
 
 class SyntheticGeometry(IterableDataset[dict[str, Any]]):
@@ -143,7 +143,4 @@ def geometry_weight(model: MorphableModel) -> Float[Tensor, " vertex"]:
         weight = 0.2 * model.region("skin").float()
     if "face" in model.region_names:
         weight = torch.where(model.region("face"), torch.ones_like(weight), weight)
-    for name in ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue"):
-        if name in model.region_names:
-            weight = weight * (~model.region(name)).float()
-    return weight
+    return weight * (~any_region(model, *NO_SKIN)).float()

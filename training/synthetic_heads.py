@@ -7,6 +7,7 @@ from torch import Tensor
 
 from data.synthetic import Drawing, HeadScene
 from model.face.morphable_model import MorphableModel
+from model.face.regions import facial_skin, triangles_of
 from model.geometry.camera import project
 from model.geometry.rotation import rotation_from_euler
 from model.parameters import FaceParameters
@@ -139,10 +140,4 @@ def scene_parameters(scene: HeadScene) -> FaceParameters:
 
 def _skin_faces(model: MorphableModel) -> Bool[Tensor, " face"]:
     """Triangles of the face's front skin: all three corners in it, none on an eyeball."""
-    if "face" not in model.region_names:
-        return torch.ones(len(model.faces), dtype=torch.bool)
-    skin = model.region("face")
-    for name in ("eyes", "mouth_inner", "teeth", "tongue"):
-        if name in model.region_names:
-            skin = skin & ~model.region(name)
-    return skin[model.faces.long()].all(dim=1)
+    return triangles_of(model, facial_skin(model))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
+from common.ranges import AT_LEAST_ONE, Range, check_settings
 from data.alignment import CropWindow, crop_intrinsics, window_from_landmarks
 from data.blendshapes import BLENDSHAPE_NAMES
 from data.sample import IDENTITY_EMBEDDING, FaceSample
@@ -24,6 +25,8 @@ from data.synthetic.scene import (
 )
 
 _PHOTOGRAPH_FOCAL_PX = 1000.0
+_COEFFICIENT_LIMIT = 2.5
+"""Standard deviations that identity and albedo are clipped to: beyond, heads are caricatures."""
 _GREY_CHANCE = 0.15
 _SKIN_CHANCE = 0.85
 """How many heads wear a photographed skin, where there are any."""
@@ -38,7 +41,6 @@ class SyntheticConfig:
         size: Side of the crops in px.
         seed: Of everything; sample i is the same for the same seed, alone or in a row.
         pictures_per_person: How many samples share an identity and an albedo; where it is 1, persons get no number.
-        coefficient_limit: Identity and albedo are clipped to this many standard deviations.
         scale_jitter: Standard deviation of the logarithm of the crop's side.
         shift_jitter: Standard deviation of the crop's place over its side.
     """
@@ -46,9 +48,16 @@ class SyntheticConfig:
     size: int = 112
     seed: int = 0
     pictures_per_person: int = 1
-    coefficient_limit: float = 2.5
     scale_jitter: float = 0.08
     shift_jitter: float = 0.04
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        check_settings(self, ranges={Range(16): ("size",), AT_LEAST_ONE: ("pictures_per_person",)})
 
 
 @dataclass(frozen=True)
@@ -63,16 +72,7 @@ class SyntheticFaces:
     """An endless collection of synthetic faces."""
 
     def __init__(self, artist: HeadArtist, config: SyntheticConfig) -> None:
-        """Take the artist who draws the heads.
-
-        Raises:
-            ValueError: If a number of the config makes no sense.
-        """
-        if config.size < 16 or config.pictures_per_person < 1:
-            raise ValueError(
-                f"synthetic faces of {config.size} px, {config.pictures_per_person} of each person: "
-                "size must be at least 16 and pictures_per_person at least 1"
-            )
+        """Take the artist who draws the heads."""
         self._artist = artist
         self._config = config
 
@@ -117,7 +117,7 @@ class SyntheticFaces:
         return SyntheticFace(sample=sample, scene=scene)
 
     def _scene(self, generator: np.random.Generator, person: int) -> HeadScene:
-        artist, limit = self._artist, self._config.coefficient_limit
+        artist, limit = self._artist, _COEFFICIENT_LIMIT
         # A stream of its own, so that all pictures of a person have the same face.
         of_person = np.random.default_rng([self._config.seed, person, 1])
         ambient, lamps = draw_light(generator)

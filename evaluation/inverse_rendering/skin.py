@@ -12,6 +12,7 @@ from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
 from model.face.morphable_model import MorphableModel
+from model.face.regions import NO_SKIN, any_region
 from model.look.atlas import Atlas
 
 _MELANIN = np.array([0.55, 0.85, 1.10], np.float32)
@@ -74,7 +75,7 @@ def paint_skin(
     hairs = np.clip(np.maximum(hairs, scalp * (0.85 + 0.15 * painter.grain(1.5))), 0.0, 1.0)[..., None]
     skin = np.clip(np.exp(log_albedo), 0.01, 0.95)
     # Eyes and the inside of the mouth stay what they are.
-    inner = painter.region("eyes", "mouth_inner", "teeth", "tongue", "eye_sockets")[..., None]
+    inner = painter.region(*NO_SKIN)[..., None]
     diffuse = inner * painter.spread(np.clip(albedo_linear, 0.01, 1.0)) + (1.0 - inner) * (
         (1.0 - hairs) * skin + hairs * hair_linear
     )
@@ -95,11 +96,7 @@ class _Painter:
 
     def region(self, *names: str) -> Float[np.ndarray, "texture texture"]:
         """1 within any of the regions."""
-        found = np.zeros((len(self._model.mean_mm), 1), np.float32)
-        for name in names:
-            if name in self._model.region_names:
-                found[self._model.region(name).numpy()] = 1.0
-        return self.spread(found)[..., 0]
+        return self.spread(any_region(self._model, *names).float()[:, None].numpy())[..., 0]
 
     def grain(self, size: float) -> Float[np.ndarray, "texture texture"]:
         """Smooth noise of standard deviation 1."""

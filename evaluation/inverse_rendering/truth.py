@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from model.face.morphable_model import MorphableModel
+from model.face.regions import facial_skin, triangles_of
 from model.geometry.mesh import vertex_normals
 from model.look.appearance import Appearance
 from model.look.atlas import build_atlas
@@ -25,7 +26,6 @@ TEXEL_GRID = 256
 
 LEAST_COSINE = 0.35
 _ENVIRONMENT_DIRECTIONS, _DISC_POINTS = 512, 32
-_NOT_SKIN = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue")
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,7 @@ def on_texel_grid(values: Float[np.ndarray, "texture texture channel"]) -> Float
 
 def face_triangles(model: MorphableModel) -> Bool[Tensor, " face"]:
     """Triangles of the face's skin, lips and lids included."""
-    skin = model.region("face")
-    for name in _NOT_SKIN:
-        if name in model.region_names:
-            skin = skin & ~model.region(name)
-    return skin[model.faces.long()].all(dim=1)
+    return triangles_of(model, facial_skin(model))
 
 
 def _seen(

@@ -7,10 +7,11 @@ from pathlib import Path
 import timm
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
+
+from common.ranges import check_settings
+from common.tensors import read_tensors
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class EncoderConfig:
         Raises:
             ValueError: Naming the option.
         """
-        if self.place_channels < 0:
-            raise ValueError(f"encoder.place_channels {self.place_channels}: expected 0 or more")
+        check_settings(self, "encoder.")
 
 
 class Backbone(nn.Module):
@@ -158,12 +158,7 @@ def load_local_weights(network: nn.Module, path: Path) -> None:
         FileNotFoundError: If the file is missing.
         ValueError: If it is no safetensors file, or its tensors are not the network's.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file (encoder.pretrained)")
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+    tensors, _ = read_tensors(path, missing="no such weights file (encoder.pretrained)")
     wanted = network.state_dict()
     missing = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
     wrong = [name for name in wanted if name in tensors and tensors[name].shape != wanted[name].shape]

@@ -15,13 +15,16 @@ high-fidelity 3D face reconstruction from in-the-wild images using graph convolu
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from common.photograph import GREY_DIFFERENCE
+from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
 from model.encoder.mesh_convolution import ChebyshevConvolution, adjacency, downsampling, upsampling
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement, local_frames
+from model.face.regions import NO_SKIN, any_region
 from model.geometry.camera import project
 from model.geometry.mesh import Mesh, vertex_normals
 from model.geometry.vertex_sampling import sample_at_vertices, vertex_visibility
@@ -34,10 +37,6 @@ SIGMA_START_MM = 2.0
 
 _DARKEST_SHADING = 0.08
 """Where less light falls the photograph says nothing of the albedo."""
-_GREY_DIFFERENCE = 0.012
-"""A picture whose channels differ less than this, on the mean in sRGB, has no colour to give."""
-_STILL_REGIONS = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue")
-"""They are hidden or turn by themselves, and are not moved."""
 # photograph 3, rendering 3, residual and mirrored residual 3 each, visibility and the mirrored one, normal 3, shading,
 # place on the mean head 3
 _INPUTS = 21
@@ -69,11 +68,10 @@ class RefinementConfig:
         Raises:
             ValueError: Naming the option.
         """
-        if len(self.channels) < 2 or min(self.channels) < 1:
-            raise ValueError(f"refinement.channels {self.channels}: two positive numbers at least")
-        for name in ("largest_normal_mm", "largest_tangent_mm", "largest_albedo"):
-            if not getattr(self, name) > 0.0:
-                raise ValueError(f"refinement.{name} {getattr(self, name)}: expected more than 0")
+        bounds = ("largest_normal_mm", "largest_tangent_mm", "largest_albedo")
+        check_settings(self, "refinement.", {AT_LEAST_ONE: ("channels", "order"), POSITIVE: bounds})
+        if len(self.channels) < 2:
+            raise ValueError(f"refinement.channels is {self.channels}: expected two numbers or more")
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ class RefinementHead(nn.Module):
             ("faces", model.faces.clone()),
             ("frames", local_frames(mean, model.faces)),
             ("place", (mean - mean.mean(0)) / mean.std()),
-            ("movable", (~_still(model)).float()),
+            ("movable", (~any_region(model, *NO_SKIN)).float()),
         ):
             self.register_buffer(name, table, persistent=False)
 
@@ -260,14 +258,6 @@ def _albedo_residual(
     wanted = srgb_to_linear(photograph_srgb.clamp(0.0, 1.0)) / shading.clamp(min=_DARKEST_SHADING)
     level = luminance(wanted) / luminance(albedo_linear).clamp(min=0.02)
     grey_wanted = albedo_linear * level[..., None]
-    grey = (image_srgb.amax(1) - image_srgb.amin(1)).mean((1, 2)) < _GREY_DIFFERENCE
+    grey = (image_srgb.amax(1) - image_srgb.amin(1)).mean((1, 2)) < GREY_DIFFERENCE / 255.0
     wanted = torch.where(grey[:, None, None], grey_wanted, wanted)
     return wanted.clamp(0.0, 1.2) - albedo_linear
-
-
-def _still(model: MorphableModel) -> Bool[Tensor, " vertex"]:
-    still = torch.zeros(len(model.mean_mm), dtype=torch.bool)
-    for name in _STILL_REGIONS:
-        if name in model.region_names:
-            still = still | model.region(name)
-    return still

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from common.atomic import atomic_path
+from common.tensors import read_tensors, save_tensors
 
 HEAD_FORMAT = "likeness-head-1"
 
@@ -140,8 +138,7 @@ def save_head(assets: HeadAssets, path: Path, *, half: bool = True) -> None:
     if assets.identity_center is not None:
         tensors["identity_center"] = assets.identity_center.astype(np.float32)
     metadata = {"format": HEAD_FORMAT, "expression_names": json.dumps(list(assets.expression_names))}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    save_tensors(tensors, path, metadata)
 
 
 def load_head(path: Path) -> HeadAssets:
@@ -157,17 +154,13 @@ def load_head(path: Path) -> HeadAssets:
         FileNotFoundError: If the file is missing.
         ValueError: If it is not such a file or its arrays disagree; the message names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such head file; the default one ships in checkpoints/likeness-head/")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error}); convert it with model.face.readers") from error
-    if metadata.get("format") != HEAD_FORMAT:
-        raise ValueError(f"{path}: format is {metadata.get('format')!r}, expected {HEAD_FORMAT!r}")
+    tensors, metadata = read_tensors(
+        path,
+        HEAD_FORMAT,
+        framework="numpy",
+        missing="no such head file; the default one ships in checkpoints/likeness-head/",
+        remedy="convert it with model.face.readers",
+    )
     try:
         return _assets_from_tensors(tensors, metadata)
     except (KeyError, ValueError) as error:

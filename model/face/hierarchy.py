@@ -11,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from common.atomic import atomic_path
+from common.tensors import read_tensors, save_tensors
 
 HIERARCHY_FORMAT = "likeness-hierarchy-1"
 PARENTS = 3
@@ -88,8 +86,7 @@ def save_hierarchy(hierarchy: MeshHierarchy, path: Path) -> None:
         "levels": json.dumps(len(hierarchy.levels)),
         "head_sha256": hierarchy.head_sha256,
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    save_tensors(tensors, path, metadata)
 
 
 def load_hierarchy(path: Path) -> MeshHierarchy:
@@ -99,16 +96,8 @@ def load_hierarchy(path: Path) -> MeshHierarchy:
         FileNotFoundError: If the file is missing.
         ValueError: If it is not such a file; the message names it.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such hierarchy; make it with python -m tools.build_hierarchy")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from error
-    if metadata.get("format") != HIERARCHY_FORMAT:
-        raise ValueError(f"{path}: format is {metadata.get('format')!r}, expected {HIERARCHY_FORMAT!r}")
+    missing = "no such hierarchy; make it with python -m tools.build_hierarchy"
+    tensors, metadata = read_tensors(path, HIERARCHY_FORMAT, framework="numpy", missing=missing)
     try:
         levels = tuple(
             HierarchyLevel(*(tensors[f"level{n}.{name}"] for name in ("vertices", "edges", "parents", "weights")))

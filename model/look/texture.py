@@ -10,6 +10,7 @@ from torch import Tensor
 
 from common.photograph import has_color
 from model.face.morphable_model import MorphableModel
+from model.face.regions import any_region
 from model.geometry.mesh import vertex_normals
 from model.look.atlas import Atlas
 from model.look.completion import continue_difference, spread
@@ -59,14 +60,14 @@ def unwrap(
         # A black-and-white photograph's head must not be coloured beyond it.
         model = np.repeat(luminance(torch.from_numpy(model)).numpy()[:, None], 3, axis=1)
     photograph = _sample(photograph_srgb, result.vertices_image[:, :2])
-    mouth = _region(morphable_model, "mouth_inner") | _region(morphable_model, "teeth")
-    behind = _region(morphable_model, "eyes") | mouth
+    mouth = any_region(morphable_model, "mouth_inner", "teeth").cpu().numpy()
+    behind = any_region(morphable_model, "eyes").cpu().numpy() | mouth
     here = visibility(result, normals[0].numpy(), photograph_srgb.shape[:2], behind)
-    tongue = _region(morphable_model, "tongue")
+    tongue = any_region(morphable_model, "tongue").cpu().numpy()
     # Too little of it is ever seen to tell its colour; what is, is lips or teeth by a fit that is not exact.
     here[tongue] = 0.0
     tone = _tone(photograph, model, here)
-    ears = _region(morphable_model, "ears")
+    ears = any_region(morphable_model, "ears").cpu().numpy()
     here *= _plausible(photograph, tone * model, ears)
     there = (1.0 - here) * here[mirror]
     # One factor for all channels: the estimated colour of the light differs between the sides by more than it should.
@@ -95,12 +96,6 @@ def _shaded(result: FaceResult, normals: Float[Tensor, "1 vertex 3"]) -> Float[n
     """The head of the components alone, sRGB: where the photograph is to be continued the residual is a guess too."""
     shading = shade(normals, torch.from_numpy(result.lighting)[None])[0].clamp(min=0.05).numpy()
     return linear_to_srgb(torch.from_numpy(np.clip(result.albedo_components_linear * shading, 0, 1))).numpy()
-
-
-def _region(morphable_model: MorphableModel, name: str) -> Bool[np.ndarray, " vertex"]:
-    if name not in morphable_model.region_names:
-        return np.zeros(len(morphable_model.mirror), bool)
-    return morphable_model.region(name).cpu().numpy()
 
 
 def _tone(

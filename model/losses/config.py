@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from common.ranges import SHARE, Range, check_settings
+
 SETTINGS = ("landmark_weights", "hidden_landmarks", "pyramid_levels", "occlusion_smoothing")
 """The fields that are no weights."""
 
@@ -104,17 +106,11 @@ class LossConfig:
         Raises:
             ValueError: Naming the option.
         """
-        for name, weight in self.weights().items():
-            if not 0.0 <= weight < float("inf"):
-                raise ValueError(f"loss.{name} is {weight}: a weight is a finite number from 0 on")
-        if self.landmark_weights not in ("uniform", "deep3d", "deca"):
-            raise ValueError(f"loss.landmark_weights is {self.landmark_weights!r}: expected uniform, deep3d or deca")
-        if not 0.0 <= self.hidden_landmarks <= 1.0:
-            raise ValueError(f"loss.hidden_landmarks is {self.hidden_landmarks}: expected 0 to 1")
-        if not 1 <= self.pyramid_levels <= 8:
-            raise ValueError(f"loss.pyramid_levels is {self.pyramid_levels}: expected 1 to 8")
-        if not 0.0 <= self.occlusion_smoothing <= 0.25:
-            raise ValueError(f"loss.occlusion_smoothing is {self.occlusion_smoothing}: expected 0 to 0.25")
+        check_settings(
+            self,
+            "loss.",
+            {SHARE: ("hidden_landmarks",), Range(1, 8): ("pyramid_levels",), Range(0, 0.25): ("occlusion_smoothing",)},
+        )
 
     @property
     def renders(self) -> bool:

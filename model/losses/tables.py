@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from common.blendshapes import BLENDSHAPES
 from model.face.morphable_model import MorphableModel
+from model.face.regions import facial_skin
 from model.geometry.mesh import uniform_laplacian, vertex_normals
 
-_NO_SKIN = ("eyes", "lips", "mouth_inner", "teeth", "tongue")
 # Half steps to the neighbours' mean: they even out the folds of lids and lips, whose normals say nothing of a turn.
 _SMOOTHING_STEPS = 20
 
@@ -74,15 +74,8 @@ def _alphabetical(model: MorphableModel) -> Int[Tensor, " blendshape"]:
 
 
 def _skin(model: MorphableModel) -> Bool[Tensor, " vertex"]:
-    names = model.region_names
-    skin = torch.ones(len(model.mean_mm), dtype=torch.bool, device=model.mean_mm.device)
-    for name in ("face", "skin"):
-        if name in names:
-            skin = skin & model.region(name)
-    for name in _NO_SKIN:
-        if name in names:
-            skin = skin & ~model.region(name)
-    return skin
+    skin = facial_skin(model, "lips")
+    return skin & model.region("skin") if "skin" in model.region_names else skin
 
 
 def _unit(normals: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:

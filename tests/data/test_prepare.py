@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+from common.paths import REPOSITORY
 from data.alignment import CropWindow
 from data.image_io import decode_photograph
 from data.loader import LoaderConfig, build_loader
@@ -23,8 +24,6 @@ from data.readers import Labels, SourcePhotograph, read_annotated
 from data.shards import decode_sample, encode_sample
 from tests.data.annotated import jpeg, make_annotated
 from tests.data.data_scenes import dot_picture, dot_position, face_points, smooth_picture
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def config(tmp_path: Path, **options: Any) -> PrepareConfig:

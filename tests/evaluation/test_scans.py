@@ -8,6 +8,7 @@ import skimage.data
 import torch
 from scipy.spatial.transform import Rotation
 
+from common.paths import DEFAULT_HEAD
 from data.detection import Detection
 from data.detector import FaceDetector
 from evaluation.scan_alignment import Similarity, scan_to_mesh
@@ -17,14 +18,12 @@ from evaluation.scans_table import format_scans
 from evaluation.surface_distance import Surface
 from inference.faces import FaceReconstructor
 from inference.likeness import Likeness
-from model.checkpoint import DEFAULT_CHECKPOINT
 from model.face.assets import load_head
 from model.face.morphable_model import MorphableModel
 from tests.evaluation.small_scans import NOSE, relief_answer, relief_scan, write_scans
 from tests.small_world import toy_reconstructor
 
 ANSWER, SCAN = relief_answer(), relief_scan()
-DEFAULT_HEAD = DEFAULT_CHECKPOINT.parent / "likeness-head" / "head.safetensors"
 SCANS = Path(__file__).resolve().parents[3] / "shared" / "data" / "scans"
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from common.paths import CONFIG_FOLDER
 from inference.refine_options import RefineOptions, read_refine_options
 
-CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("refine*.yaml"))
+CONFIGS = sorted(CONFIG_FOLDER.glob("refine*.yaml"))
 
 
 def read(tmp_path: Path, text: str) -> RefineOptions:

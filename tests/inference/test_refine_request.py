@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
+from common.paths import REPOSITORY
 from inference.options import InferenceOptions
 from inference.refine_request import RefineRequest
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_nothing_is_refined_unless_asked() -> None:

@@ -2,13 +2,14 @@ from pathlib import Path
 
 import numpy as np
 
+from common.paths import DEFAULT_HEAD
 from model.checkpoint import file_sha256
 from model.face.assets import save_head
 from model.face.hierarchy import load_hierarchy
 from tests.small_world import toy_head, toy_hierarchy
 from tools.build_hierarchy import build, coarser, unique_edges
 
-RELEASED = Path(__file__).resolve().parents[2] / "checkpoints" / "likeness-head"
+RELEASED = DEFAULT_HEAD.parent
 
 
 def test_levels_are_mirror_symmetric_and_cover_the_surface() -> None:

@@ -1,24 +1,23 @@
 """What the statistics tools promise of the released head: symmetric landmarks and a plausible, symmetric albedo."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from common.paths import DEFAULT_HEAD
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from model.face.assets import HeadAssets, load_head
 from tools.statistics.surface import SurfacePoints
 
-HEAD = Path(__file__).parents[2] / "checkpoints" / "likeness-head" / "head.safetensors"
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
-pytestmark = pytest.mark.skipif(not HEAD.is_file(), reason="the released head is not in this checkout")
+pytestmark = pytest.mark.skipif(not DEFAULT_HEAD.is_file(), reason="the released head is not in this checkout")
 
 
 @cache
 def released() -> HeadAssets:
-    return load_head(HEAD)
+    return load_head(DEFAULT_HEAD)
 
 
 def points(name: str) -> np.ndarray:

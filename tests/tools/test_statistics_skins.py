@@ -6,7 +6,7 @@ import torch
 from model.face.skins import load_skins
 from model.render.lighting import spherical_harmonics
 from tests.small_world import toy_head
-from tools.statistics.albedo_learning import AlbedoConfig, AlbedoLearner, Sides
+from tools.statistics.albedo_learning import AlbedoLearner, Sides
 from tools.statistics.light import Separation
 from tools.statistics.photograph_colors import ColorSamples
 from tools.statistics.skins import save_skins, seen_skins
@@ -53,7 +53,7 @@ def learner_of(colours: np.ndarray, trust: np.ndarray) -> tuple[AlbedoLearner, n
     core = torch.from_numpy(head.regions["face"][half])
     places, size = torch.arange(len(half)).repeat(2, 1), (len(half), len(half))
     unmoved = torch.sparse_coo_tensor(places, torch.ones(len(half)), size, check_invariants=True).coalesce()
-    learner = AlbedoLearner(samples, Sides(first, second, core, torch.zeros_like(core), unmoved), AlbedoConfig())
+    learner = AlbedoLearner(samples, Sides(first, second, core, torch.zeros_like(core), unmoved))
     learner.model = LinearModel(torch.from_numpy(head.albedo_mean[half]), torch.zeros(1, len(half), 3))
     count = len(trust)
     learner.state = Separation(LIGHTING.repeat(count, 1, 1), torch.zeros(count, 1), torch.zeros(count, 1, 1))

@@ -161,7 +161,7 @@ def test_only_so_many_of_a_batch_are_rendered(
 
 
 def test_a_negative_number_of_renderings_is_refused() -> None:
-    with pytest.raises(ValueError, match="rendered_photographs -1"):
+    with pytest.raises(ValueError, match="rendered_photographs is -1"):
         experiment(rendered_photographs=-1)
 
 

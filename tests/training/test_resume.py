@@ -16,11 +16,11 @@ import pytest
 import torch
 
 import train
+from common.paths import REPOSITORY
 from data.loader_config import LoaderConfig
 from data.stream import Position
 from tests.small_run import arguments, make_place
 from tests.training.processes import PATIENCE_S, finish, start
-from training.config import REPOSITORY
 from training.module import TrainingModule
 from training.photographs import Photographs
 from training.resume import AtomicCheckpointIO, remove_half_written

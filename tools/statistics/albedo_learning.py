@@ -16,44 +16,34 @@ _LOWEST_SHADING = 0.15
 _LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])
 
 
-@dataclass(frozen=True)
-class AlbedoConfig:
-    """How the albedo is learned.
-
-    Attributes:
-        ranks: Number of components at each round; the last is the model's.
-        prior: Spread of the light.
-        noise: Relative noise of a point's colour. Neighbouring points err together, so it stands above their scatter.
-        points: Points per photograph used for light and coefficients.
-        prior_photographs: Weight of the smooth fallback at an entry, in photographs.
-        outlier: Bounds of the relative residual at which a colour counts a quarter (hair, glasses, hands).
-        strict_outlier: The same on bare skin (forehead, temples), where what differs is hair.
-        mean_luminance: Luminance of the mean skin. A photograph shows albedo times light, so the scale is a convention.
-        tone_sd: Spread of the skin's colour beside its mean, per channel: the scale of the first component. A
-            photograph cannot tell dark skin from little light, nor brown skin from warm light, so this is set, not
-            learned: melanin takes blue before red, and two deviations reach from about a quarter of the mean (the
-            darkest skins) to one and three quarters (the lightest). How it differs over the face is learned, within
-            `tone_pattern` of proportional.
-        tone_pattern: Bounds of the first component beside one proportional to the mean.
-        cast_sd: Largest relative spread of the whole face's colour, a channel, beside the tone: undertone, flush.
-        shape_rounds: Rounds in which the mean light is re-estimated.
-        tone_balance: Largest weight of a photograph of a rare skin tone.
-    """
-
-    ranks: tuple[int, ...] = (1, 1, 1, 6, 6, 6, 20, 20, 20, 48, 48, 48, 48, 48)
-    prior: LightPrior = LightPrior()
-    noise: float = 0.2
-    points: int = 700
-    prior_photographs: float = 8.0
-    outlier: tuple[float, float] = (0.15, 0.40)
-    strict_outlier: tuple[float, float] = (0.12, 0.16)
-    mean_luminance: float = 0.30
-    tone_sd: tuple[float, float, float] = (0.36, 0.40, 0.42)
-    tone_pattern: tuple[float, float] = (0.92, 1.15)
-    cast_sd: float = 0.05
-    shape_rounds: int = 6
-    tone_balance: float = 6.0
-    batch: int = 100
+RANKS = (1, 1, 1, 6, 6, 6, 20, 20, 20, 48, 48, 48, 48, 48)
+"""Number of components at each round; the last is the model's."""
+_PRIOR = LightPrior()
+_NOISE = 0.2
+"""Relative noise of a point's colour. Neighbouring points err together, so it stands above their scatter."""
+_POINTS = 700
+"""Points per photograph used for light and coefficients."""
+_PRIOR_PHOTOGRAPHS = 8.0
+"""Weight of the smooth fallback at an entry, in photographs."""
+_OUTLIER, _STRICT_OUTLIER = (0.15, 0.40), (0.12, 0.16)
+"""Bounds of the relative residual at which a colour counts a quarter (hair, glasses, hands); and on bare skin
+(forehead, temples), where what differs is hair."""
+_MEAN_LUMINANCE = 0.30
+"""Luminance of the mean skin. A photograph shows albedo times light, so the scale is a convention."""
+_TONE_SD = (0.36, 0.40, 0.42)
+"""Spread of the skin's colour beside its mean, per channel: the scale of the first component. A photograph cannot tell
+dark skin from little light, nor brown skin from warm light, so this is set, not learned: melanin takes blue before red,
+and two deviations reach from about a quarter of the mean (the darkest skins) to one and three quarters (the lightest).
+How it differs over the face is learned, within `_TONE_PATTERN` of proportional."""
+_TONE_PATTERN = (0.92, 1.15)
+"""Bounds of the first component beside one proportional to the mean."""
+_CAST_SD = 0.05
+"""Largest relative spread of the whole face's colour, a channel, beside the tone: undertone, flush."""
+_SHAPE_ROUNDS = 6
+"""Rounds in which the mean light is re-estimated."""
+_TONE_BALANCE = 6.0
+"""Largest weight of a photograph of a rare skin tone."""
+_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -78,9 +68,9 @@ class Sides:
 class AlbedoLearner:
     """State of the alternation."""
 
-    def __init__(self, samples: ColorSamples, sides: Sides, config: AlbedoConfig) -> None:
+    def __init__(self, samples: ColorSamples, sides: Sides) -> None:
         """Start from a skin that varies from dark to light in one component."""
-        self._samples, self._sides, self._config = samples, sides, config
+        self._samples, self._sides = samples, sides
         count, entries = len(samples.row), len(sides.first)
         mean = torch.tensor([0.36, 0.23, 0.17]).expand(entries, 3).clone()
         tone = torch.tensor([0.15, 0.12, 0.10]).expand(1, entries, 3).clone()
@@ -89,10 +79,10 @@ class AlbedoLearner:
         self.shape[0] = 1.0
         white = torch.from_numpy(samples.white_level).clamp(0.15, 1.0)
         relative = white.log() - white.log().mean()
-        self.level = (config.prior.exposure_power * relative).exp()
+        self.level = (_PRIOR.exposure_power * relative).exp()
         self.state = Separation(self.level[:, None, None] * self.shape, torch.zeros(count, 1), torch.zeros(count, 1, 1))
         self.photograph_weight = torch.ones(count)
-        self.scale = torch.full((entries,), config.outlier[1])
+        self.scale = torch.full((entries,), _OUTLIER[1])
         self.seen = torch.zeros(entries)
         self.residual = 0.0
         self._rounds = 0
@@ -111,8 +101,8 @@ class AlbedoLearner:
         both = torch.cat([self._sides.first, self._sides.second]).numpy()
         single = (self._sides.first == self._sides.second).float()
         share = torch.cat([1.0 - 0.5 * single] * 2)
-        for start in range(0, len(self._samples.row), self._config.batch):
-            part = slice(start, start + self._config.batch)
+        for start in range(0, len(self._samples.row), _BATCH):
+            part = slice(start, start + _BATCH)
             color = torch.from_numpy(self._samples.color_linear[part][:, both]).float()
             trust = torch.from_numpy(self._samples.trust[part][:, both]).float() * share
             normals = torch.from_numpy(self._samples.normals[part][:, both]).float()
@@ -120,7 +110,7 @@ class AlbedoLearner:
 
     def round(self, rank: int, seed: int) -> None:
         """One alternation with `rank` components."""
-        config, entries = self._config, len(self._sides.first)
+        entries = len(self._sides.first)
         self._rounds += 1
         core = torch.cat([self._sides.core, self._sides.core]).nonzero()[:, 0]
         generator = torch.Generator().manual_seed(seed)
@@ -134,7 +124,7 @@ class AlbedoLearner:
         absolute: list[Tensor] = []
         self.seen = torch.zeros(entries)
         for part, color, trust, harmonics in self.photographs():
-            chosen = core[torch.randperm(len(core), generator=generator)[: config.points]]
+            chosen = core[torch.randperm(len(core), generator=generator)[:_POINTS]]
             start = Separation(self.state.lighting[part], self.state.means[part], self.state.covariances[part])
             trusted = trust[:, chosen] * self._inliers(start, color, harmonics, chosen)
             found = separate(
@@ -145,8 +135,8 @@ class AlbedoLearner:
                 harmonics[:, chosen],
                 self.level[part],
                 self.shape,
-                config.prior,
-                config.noise,
+                _PRIOR,
+                _NOISE,
             )
             parts.append(found)
             every = torch.arange(2 * entries)
@@ -196,11 +186,10 @@ class AlbedoLearner:
         rank: int,
         seed: int,
     ) -> None:
-        config = self._config
         state = Separation(*(torch.cat([getattr(p, n) for p in parts]) for n in Separation.__dataclass_fields__))
         smoothed = _smooth(self.model, self._sides.neighbours)
         model = fit_components(
-            data_sum, gram, smoothed, config.prior_photographs * float(gram[:, 0, 0].median()) / len(absolute)
+            data_sum, gram, smoothed, _PRIOR_PHOTOGRAPHS * float(gram[:, 0, 0].median()) / len(absolute)
         )
         share = self.photograph_weight / self.photograph_weight.sum()
         tone_mean = float(share @ state.means[:, 0])
@@ -219,17 +208,17 @@ class AlbedoLearner:
         else:
             means = tone
         typical = torch.nanmedian(absolute, dim=0).values
-        scale = 2.5 * torch.nan_to_num(typical, nan=config.outlier[1])
-        strict = scale.clamp(*config.strict_outlier)
-        self.scale = torch.where(self._sides.strict, strict, scale.clamp(*config.outlier))
+        scale = 2.5 * torch.nan_to_num(typical, nan=_OUTLIER[1])
+        strict = scale.clamp(*_STRICT_OUTLIER)
+        self.scale = torch.where(self._sides.strict, strict, scale.clamp(*_OUTLIER))
         self.residual = float(torch.nanmedian(absolute[:, self._sides.core]))
         relative = state.lighting / self.level[:, None, None]
-        if self._rounds <= config.shape_rounds:
+        if self._rounds <= _SHAPE_ROUNDS:
             self.shape = _mirrored_mean(relative, self.photograph_weight)
         # The overall scale belongs to the convention: the typical light shades a face seen from the front with 1.
         front = spherical_harmonics(torch.tensor([[0.0, 0.0, 1.0]]))[0]
         self.shape = self.shape / (front @ self.shape).mean()
-        gain = self._config.mean_luminance / float(model.mean[self._sides.core].mean(0) @ _LUMINANCE)
+        gain = _MEAN_LUMINANCE / float(model.mean[self._sides.core].mean(0) @ _LUMINANCE)
         model = LinearModel(model.mean * gain, model.basis * gain)
         lighting = state.lighting / gain
         shading = torch.einsum("k,nkc->nc", front, lighting).mean(1) / self.level
@@ -244,21 +233,21 @@ class AlbedoLearner:
 
     def _pin_tone(self, model: LinearModel) -> LinearModel:
         """Give the first component the spread stated and take its direction out of the others."""
-        config, core = self._config, self._sides.core
-        spread = torch.tensor(config.tone_sd)
+        core = self._sides.core
+        spread = torch.tensor(_TONE_SD)
         proportional = model.mean.clamp(min=0.0) * spread
         # One factor for the three channels: a colour pattern would leave the darkest skins with stained brows.
         pattern = (model.basis[0] @ _LUMINANCE / (proportional @ _LUMINANCE).clamp(min=1e-3)).clamp(0.0, 2.0)[:, None]
         for _ in range(3):
             pattern = self._sides.neighbours @ pattern
-        pattern = (pattern / pattern[core].mean()).clamp(*config.tone_pattern)
+        pattern = (pattern / pattern[core].mean()).clamp(*_TONE_PATTERN)
         tone = proportional * pattern
         rest = model.basis[1:]
         share = torch.einsum("kvc,vc->k", rest[:, core], tone[core]) / tone[core].square().sum()
         rest = rest - share[:, None, None] * tone
         # Hue of the whole face: nearly all of its spread over photographs is their white balance.
         cast = rest[:, core].mean(1) / model.mean[core].mean(0)
-        excess = 1.0 - (config.cast_sd / cast.square().sum(0).mean().sqrt().clamp(min=1e-6)).clamp(max=1.0)
+        excess = 1.0 - (_CAST_SD / cast.square().sum(0).mean().sqrt().clamp(min=1e-6)).clamp(max=1.0)
         rest = rest - excess * cast[:, None] * model.mean
         return LinearModel(model.mean, torch.cat([tone[None], rest]))
 
@@ -271,7 +260,7 @@ class AlbedoLearner:
         low, high = tone.quantile(0.005), tone.quantile(0.995)
         bins = ((tone - low) / (high - low) * 10).long().clamp(0, 9)
         counts = torch.bincount(bins, minlength=10).float()
-        weight = (counts.max() / counts.clamp(min=1.0)).sqrt().clamp(max=self._config.tone_balance)[bins]
+        weight = (counts.max() / counts.clamp(min=1.0)).sqrt().clamp(max=_TONE_BALANCE)[bins]
         return weight / weight.mean()
 
 

@@ -12,8 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
 from model.face.assets import HeadAssets
 from tools.statistics.surface import SurfacePoints
+
+_TANGENTIAL = 0.05
+"""Weight of the distance along the surface beside that along the normal: small, so that points slide, and not zero, so
+that the whole does not."""
+_OUTLIER_MM = 4.0
+"""Distance at which a point counts half."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +31,20 @@ class RegistrationConfig:
         iterations: Rounds of closest points and least squares.
         noise_mm: Standard deviation of a point's distance to the surface. Neighbours err together (a network drew
             them), so it stands far above their scatter.
-        tangential: Weight of the distance along the surface beside that along the normal: small, so that points slide,
-            and not zero, so that the whole does not.
         expression_sd: Standard deviation of the expression weights around 0.
-        outlier_mm: Distance at which a point counts half.
     """
 
     iterations: int = 40
     noise_mm: float = 3.0
-    tangential: float = 0.05
     expression_sd: float = 0.15
-    outlier_mm: float = 4.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        check_settings(self, ranges={AT_LEAST_ONE: ("iterations",), POSITIVE: ("noise_mm", "expression_sd")})
 
 
 @dataclass(frozen=True)
@@ -93,9 +103,9 @@ def register_points(
         hit = under.evaluate(shape, head.faces).astype(np.float64)
         normal = _normals(shape, head.faces, under)
         distance = np.linalg.norm(placed - hit, axis=1)
-        trust = 1.0 / (1.0 + (distance / config.outlier_mm) ** 2)
+        trust = 1.0 / (1.0 + (distance / _OUTLIER_MM) ** 2)
         along = np.einsum("px,py->pxy", normal, normal)
-        metric = trust[:, None, None] * (along + config.tangential * (np.eye(3) - along)) / config.noise_mm**2
+        metric = trust[:, None, None] * (along + _TANGENTIAL * (np.eye(3) - along)) / config.noise_mm**2
         # Coefficients with the pose held, then the pose with the shape held.
         at_points = under.evaluate(basis, head.faces).astype(np.float64)
         mean = under.evaluate(head.vertices_mm, head.faces).astype(np.float64)

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from safetensors.numpy import save_file
 
-from common.atomic import atomic_path
+from common.tensors import save_tensors
 from model.face.assets import HeadAssets
 from model.face.skins import SKINS_FORMAT
 from tools.statistics.albedo_learning import AlbedoLearner
@@ -75,5 +74,4 @@ def seen_skins(
 def save_skins(path: Path, skins: Float[np.ndarray, "skin vertex 3"]) -> None:
     """Write skins, 8 bits a channel of their square roots, which is about what eyes tell apart."""
     coded = np.rint(255.0 * np.sqrt(skins.clip(0.0, 1.0))).astype(np.uint8)
-    with atomic_path(path) as temporary:
-        save_file({"skins_sqrt": coded}, temporary, metadata={"format": SKINS_FORMAT})
+    save_tensors({"skins_sqrt": coded}, path, {"format": SKINS_FORMAT})

@@ -1,9 +1,9 @@
 """`LandmarkFitConfig`: the settings of stage 0."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
+from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, check_settings
 from model.refine.landmarks.solver import Robust
 
 
@@ -13,15 +13,14 @@ class LandmarkFitConfig:
 
     Attributes:
         noise: Standard deviation of a landmark's coordinate over the size of the face (square root of the box's area).
-        robust: How residuals beyond `robust_limit` count: hardly (geman_mcclure), linearly (huber) or fully (none).
-        robust_limit: Residual, in standard deviations, from which a landmark is doubted.
+        robust: How residuals beyond four of these count: hardly (geman_mcclure), linearly (huber) or fully (none).
         hidden_weight: Weight of points on the far side of the head, over that of the others; [0, 1].
         jaw: `true` where the points of the hidden jaw are those of the skull (iBUG in 3D, the network, AFLW2000-3D),
             `contour` where they slide along the visible outline (2D detectors).
         identity_sd: Standard deviation of the identity about the start's, in sd of the head's statistics; from the
             mean head it is 1.
-        expression_sd: Standard deviation of an expression weight about the start's.
-        expression_sd_alone: The same about 0, from the mean head.
+        expression_sd: Standard deviation of an expression weight about the start's; about 0, from the mean head, it
+            is 0.25.
         focal: `fixed` keeps the crop's camera; `estimate` lets the focal length go. A near head of small features
             and a far one of large features look nearly alike: an estimate rests on `focal_log_sd` more than on the
             picture.
@@ -31,12 +30,10 @@ class LandmarkFitConfig:
 
     noise: float = 0.02
     robust: Robust = "geman_mcclure"
-    robust_limit: float = 4.0
     hidden_weight: float = 0.3
     jaw: Literal["true", "contour"] = "true"
     identity_sd: float = 0.5
     expression_sd: float = 0.15
-    expression_sd_alone: float = 0.25
     focal: Literal["fixed", "estimate"] = "fixed"
     focal_log_sd: float = 0.2
     iterations: int = 40
@@ -47,17 +44,6 @@ class LandmarkFitConfig:
         Raises:
             ValueError: Naming the option.
         """
-        for name in ("noise", "robust_limit", "identity_sd", "expression_sd", "expression_sd_alone", "focal_log_sd"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise ValueError(f"landmarks.{name} is {getattr(self, name)}: expected a finite number above 0")
-        if not 0.0 <= self.hidden_weight <= 1.0:
-            raise ValueError(f"landmarks.hidden_weight is {self.hidden_weight}: expected 0 to 1")
-        if self.iterations < 1:
-            raise ValueError(f"landmarks.iterations is {self.iterations}: expected 1 or more")
-        for name, known in (
-            ("robust", ("geman_mcclure", "huber", "none")),
-            ("jaw", ("true", "contour")),
-            ("focal", ("fixed", "estimate")),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"landmarks.{name} is {getattr(self, name)!r}: expected {', '.join(known)}")
+        deviations = ("noise", "identity_sd", "expression_sd", "focal_log_sd")
+        ranges = {POSITIVE: deviations, SHARE: ("hidden_weight",), AT_LEAST_ONE: ("iterations",)}
+        check_settings(self, "landmarks.", ranges)

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from model.face.morphable_model import MorphableModel
+from model.face.regions import whole_face
 from model.refine.landmarks.points import HeadState, PointHead, project_points
 
 JAW_COUNT = 17
@@ -28,8 +29,7 @@ def contour_candidates(model: MorphableModel) -> Int[Tensor, "jaw step"]:
         KeyError: If the head has no landmarks `ibug68`.
     """
     jaw_mm = model.landmarks(model.mean_mm[None])[0, :JAW_COUNT]
-    allowed = model.region("face") if "face" in model.region_names else torch.ones_like(model.mean_mm[:, 0]) > 0
-    vertex = allowed.nonzero()[:, 0]
+    vertex = whole_face(model).nonzero()[:, 0]
     skin_mm = model.mean_mm[vertex]
     share = torch.linspace(0.0, _FURTHEST, _STEPS, device=jaw_mm.device)
     wanted_x = jaw_mm[:, 0, None] * (1.0 - share)

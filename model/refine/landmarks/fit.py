@@ -17,7 +17,7 @@ from model.refine.landmarks.config import LandmarkFitConfig
 from model.refine.landmarks.contour import ContourJaw, contour_candidates
 from model.refine.landmarks.points import POSE_COUNT, HeadState, PointHead, project_points
 from model.refine.landmarks.pose import weak_perspective_state
-from model.refine.landmarks.solver import PointProblem, Robust, solve
+from model.refine.landmarks.solver import ROBUST_LIMIT, PointProblem, Robust, solve
 
 _NAME = "landmarks"
 _LEAST_POINTS = 8
@@ -25,6 +25,8 @@ _NO_FACE = 0.15
 """Mean residual over the size of the face from which on the points are no face's."""
 
 _LARGEST_COEFFICIENT_SD = 6.0
+_EXPRESSION_SD_ALONE = 0.25
+"""Standard deviation of an expression weight about 0, where there is no start that tells one."""
 
 
 @torch.no_grad()
@@ -125,9 +127,7 @@ class _Fit:
         config, alone = self._config, self._start is None
         prior = self.first_state() if not alone else _mean_state(state, self._identity_center)
         identity = torch.full_like(state.identity, (1.0 if alone else config.identity_sd) ** -2)
-        expression = torch.full_like(
-            state.expression, (config.expression_sd_alone if alone else config.expression_sd) ** -2
-        )
+        expression = torch.full_like(state.expression, (_EXPRESSION_SD_ALONE if alone else config.expression_sd) ** -2)
         pose = state.identity.new_zeros(POSE_COUNT)
         focal = state.identity.new_full((1,), config.focal_log_sd**-2)
         free = torch.ones(POSE_COUNT + len(identity) + len(expression) + 1, dtype=torch.bool)
@@ -145,7 +145,6 @@ class _Fit:
             prior_precision=torch.cat((pose, identity, expression, focal)),
             free=free,
             robust=robust,
-            robust_limit=config.robust_limit,
         )
 
     def _weights(self, state: HeadState) -> Float[Tensor, "68"]:
@@ -159,7 +158,7 @@ class _Fit:
         projected, _ = project_points(self._head.rows(self._choose(state)), state, self._intrinsics_px)
         distance = (projected - self._target_px).norm(dim=-1) / self._box_px
         if doubt and self._config.robust != "none":
-            distance = distance.clamp(max=self._config.robust_limit * self._config.noise)
+            distance = distance.clamp(max=ROBUST_LIMIT * self._config.noise)
         return float((self._weight * distance).sum() / self._weight.sum())
 
     def face(self, state: HeadState) -> FittedFace:

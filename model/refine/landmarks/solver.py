@@ -12,6 +12,9 @@ from model.refine.landmarks.points import POSE_COUNT, HeadState, PointHead, proj
 
 Robust = Literal["geman_mcclure", "huber", "none"]
 
+ROBUST_LIMIT = 4.0
+"""Residual, in standard deviations, from which a target is doubted: chance alone gets there once in some thousand."""
+
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-9, 1e7
 _CONVERGED = 1e-7
 _BOUND_PASSES = 4
@@ -32,7 +35,6 @@ class PointProblem:
         prior_precision: Inverse variance of every unknown's prior.
         free: Unknowns that may move.
         robust: How large residuals count.
-        robust_limit: Residual, in standard deviations, from which a target is doubted.
     """
 
     head: PointHead
@@ -45,7 +47,6 @@ class PointProblem:
     prior_precision: Float[Tensor, " unknown"]
     free: Bool[Tensor, " unknown"]
     robust: Robust
-    robust_limit: float
 
 
 def solve(problem: PointProblem, state: HeadState, iterations: int) -> tuple[HeadState, list[float]]:
@@ -122,7 +123,7 @@ def _bounded_step(
 def _cost(problem: PointProblem, chosen: Tensor, state: HeadState) -> float:
     projected, _ = project_points(problem.head.rows(chosen), state, problem.intrinsics_px)
     squared = ((projected - problem.target_px) / problem.noise_px).square().sum(-1)
-    limit = problem.robust_limit**2
+    limit = ROBUST_LIMIT**2
     if problem.robust == "geman_mcclure":
         squared = squared / (1.0 + squared / limit)
     elif problem.robust == "huber":
@@ -132,7 +133,7 @@ def _cost(problem: PointProblem, chosen: Tensor, state: HeadState) -> float:
 
 
 def _robust_weight(problem: PointProblem, residual: Float[Tensor, "target 2"]) -> Float[Tensor, " target"]:
-    squared = residual.square().sum(-1) / problem.robust_limit**2
+    squared = residual.square().sum(-1) / ROBUST_LIMIT**2
     if problem.robust == "geman_mcclure":
         return (1.0 + squared).square().reciprocal()
     if problem.robust == "huber":

@@ -20,6 +20,12 @@ from model.render.rasterizer import Rasterizer
 
 _LARGEST_COEFFICIENT_SD = 6.0
 _LARGEST_OFFSET_MM = 12.0
+_MOST_LOSS_DB = 3.0
+"""Masked PSNR that the fit may lose against its start with the free albedo of both, where its statistical head is
+nearer: a free albedo explains any picture, with the wrong head too."""
+_LANDMARK_NOISE = 0.03
+"""Residual of landmarks, over the size of the face, that is as good as none: a fit beyond it is refused if
+its start was nearer."""
 _JUDGED_SIZE_PX = 256
 _UNSURE, _SURE = 0.4, 0.8
 
@@ -121,7 +127,6 @@ class _Eye:
             level or self._level,
             face.parameters.lighting,
             color=self._crop.color,
-            smoothing=self._config.occlusion_smoothing,
         )
 
     def full_mask(self, face: FittedFace) -> Float[Tensor, "size size"]:
@@ -174,13 +179,13 @@ def _implausible(face: FittedFace) -> str:
 
 def _why_worse(figures: dict[str, float], config: RasterFitConfig) -> str:
     # The start's free albedo has the photograph's shadows in it, and hair: being a little nearer by them is no merit.
-    allowed = (("psnr_statistical", "the statistical head", 0.0), ("psnr", "the picture", config.most_loss_db))
+    allowed = (("psnr_statistical", "the statistical head", 0.0), ("psnr", "the picture", _MOST_LOSS_DB))
     for kind, what, loss_db in allowed:
         before, after = figures[f"{kind}_before_db"], figures[f"{kind}_after_db"]
         if not math.isfinite(after) or after < before - loss_db:
             return f"{what} would be {after:.1f} dB near the photograph, before it was {before:.1f} dB"
     before, after = figures["landmarks_before_percent"], figures["landmarks_after_percent"]
-    if after > max(1.05 * before, 100.0 * config.landmark_noise):
+    if after > max(1.05 * before, 100.0 * _LANDMARK_NOISE):
         return f"landmarks would be {after:.2f} % of the face's size off instead of {before:.2f} %"
     return ""
 

@@ -1,30 +1,9 @@
 """`RasterFitConfig`: the settings of stage 1."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-_POSITIVE = (
-    "identity_sd",
-    "expression_sd",
-    "albedo_sd",
-    "focal_log_sd",
-    "landmark_noise",
-    "offset_sd_mm",
-    "albedo_residual_sd",
-)
-_NOT_NEGATIVE = (
-    "photometric",
-    "landmarks",
-    "prior",
-    "white_light",
-    "albedo_smoothness",
-    "albedo_symmetry",
-    "tone",
-    "most_loss_db",
-    "identity_feature",
-    "offset_stiffness",
-)
+from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, Range, check_settings
 
 
 @dataclass(frozen=True)
@@ -47,22 +26,13 @@ class RasterFitConfig:
         offsets: Per-vertex displacements along the normals: keep the start's, drop them, or refine them.
         offset_sd_mm: Standard deviation of a refined displacement about the start's, at the scale of a vertex's
             neighbourhood.
-        offset_stiffness: The lambda of "large steps" preconditioning; how far neighbours move together.
         albedo_residual: Per-vertex albedo beyond the components: drop the start's (it holds shadows), keep it, or learn
             it anew, smooth and small.
         albedo_residual_sd: Standard deviation of a learned residual, linear RGB.
-        albedo_residual_noise: Standard deviation of what a pixel of a picture of 256 px says of it, sRGB units.
-        albedo_smoothness: Weight of its Laplacian over that of itself.
         focal: `estimate` lets the focal length go, see `LandmarkFitConfig`.
         focal_log_sd: Standard deviation of the logarithm of the focal length.
         white_light: Cost of the light's deviation from white light, over that of the compared pixels.
-        albedo_symmetry: Weight of its difference to its mirror image over that of itself.
         identity_feature: Weight of one minus the likeness that a recognition network sees (GANFit); 0 leaves it out.
-        occlusion_smoothing: Reach of the occlusion estimate over the side of the picture.
-        landmark_noise: Residual of landmarks, over the size of the face, that is as good as none: a fit beyond it is
-            refused if its start was nearer.
-        most_loss_db: Masked PSNR that the fit may lose against its start with the free albedo of both, where its
-            statistical head is nearer.
     """
 
     sizes_px: tuple[int, ...] = (64, 128, 256)
@@ -77,19 +47,12 @@ class RasterFitConfig:
     tone: float = 0.3
     offsets: Literal["keep", "drop", "refine"] = "refine"
     offset_sd_mm: float = 0.5
-    offset_stiffness: float = 30.0
     albedo_residual: Literal["keep", "drop", "learn"] = "learn"
     albedo_residual_sd: float = 0.1
-    albedo_residual_noise: float = 0.05
-    albedo_smoothness: float = 1.0
     focal: Literal["fixed", "estimate"] = "fixed"
     focal_log_sd: float = 0.1
     white_light: float = 0.02
-    albedo_symmetry: float = 0.2
     identity_feature: float = 0.0
-    occlusion_smoothing: float = 0.02
-    landmark_noise: float = 0.03
-    most_loss_db: float = 3.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
@@ -97,26 +60,13 @@ class RasterFitConfig:
         Raises:
             ValueError: Naming the option.
         """
+        deviations = ("identity_sd", "expression_sd", "albedo_sd", "focal_log_sd", "offset_sd_mm", "albedo_residual_sd")
+        check_settings(
+            self,
+            "raster.",
+            {Range(16): ("sizes_px",), AT_LEAST_ONE: ("steps",), POSITIVE: deviations, SHARE: ("hidden_landmarks",)},
+        )
         if not self.sizes_px or len(self.sizes_px) != len(self.steps):
             raise ValueError(f"raster.sizes_px {self.sizes_px} and raster.steps {self.steps}: expected as many of each")
-        if min(self.sizes_px) < 16 or list(self.sizes_px) != sorted(self.sizes_px):
-            raise ValueError(f"raster.sizes_px {self.sizes_px}: expected ascending sizes of 16 px or more")
-        if min(self.steps) < 1:
-            raise ValueError(f"raster.steps {self.steps}: expected 1 or more at each size")
-        for name in _POSITIVE:
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise ValueError(f"raster.{name} is {getattr(self, name)}: expected a finite number above 0")
-        for name in _NOT_NEGATIVE:
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"raster.{name} is {getattr(self, name)}: expected a finite number from 0 on")
-        if not 0.0 <= self.hidden_landmarks <= 1.0:
-            raise ValueError(f"raster.hidden_landmarks is {self.hidden_landmarks}: expected 0 to 1")
-        if not 0.0 <= self.occlusion_smoothing <= 0.25:
-            raise ValueError(f"raster.occlusion_smoothing is {self.occlusion_smoothing}: expected 0 to 0.25")
-        for name, known in (
-            ("offsets", ("keep", "drop", "refine")),
-            ("albedo_residual", ("keep", "drop", "learn")),
-            ("focal", ("fixed", "estimate")),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"raster.{name} is {getattr(self, name)!r}: expected {', '.join(known)}")
+        if list(self.sizes_px) != sorted(self.sizes_px):
+            raise ValueError(f"raster.sizes_px is {self.sizes_px}: expected ascending sizes")

@@ -155,9 +155,9 @@ class RasterFit:
         return True
 
     def _renew(self, view: View, level: Level) -> Float[Tensor, "1 size size"]:
-        config, color = self._config, self._crop.color
-        self._lighting = solve_light(view, level, color=color, white=config.white_light)
-        return fit_weight(view, level, self._lighting, color=color, smoothing=config.occlusion_smoothing)
+        color = self._crop.color
+        self._lighting = solve_light(view, level, color=color, white=self._config.white_light)
+        return fit_weight(view, level, self._lighting, color=color)
 
     def _view(self, face: FittedFace, level: Level) -> View:
         mesh = face.mesh(self._model)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.face.morphable_model import MorphableModel
+from model.face.regions import INSIDE, any_region, whole_face
 from model.geometry.camera import crop_intrinsics, project
 from model.geometry.mesh import vertex_normals
 from model.refine.face import FaceCrop
@@ -14,7 +15,6 @@ from model.render.color import linear_to_srgb, srgb_to_linear
 from model.render.lighting import spherical_harmonics
 from model.render.rasterizer import Fragments, Rasterizer
 
-_NOT_COMPARED = ("eye_sockets", "mouth_inner", "teeth", "tongue")
 _EYE_WEIGHT = 0.5
 _BROWS, _EYE_CORNERS = slice(17, 27), (36, 45)
 _CORE_WIDTH = 1.15
@@ -133,19 +133,11 @@ def compared_vertices(model: MorphableModel) -> Float[Tensor, "vertex 2"]:
     Compared are the face's skin, half as much the eyes, not the mouth. The core lies below the brows and between the
     outer corners of the eyes and a little beyond: what is seen there is the face's own, hands and glasses apart.
     """
-    names = model.region_names
-    weight = torch.ones_like(model.mean_mm[:, 0])
-    if "face" in names:
-        weight = model.region("face").to(weight)
-    if "eyes" in names:
-        weight = torch.where(model.region("eyes"), _EYE_WEIGHT * torch.ones_like(weight), weight)
-    for name in _NOT_COMPARED:
-        if name in names:
-            weight = weight * (~model.region(name)).to(weight)
+    weight, eyes = whole_face(model).to(model.mean_mm), any_region(model, "eyes")
+    weight = torch.where(eyes, _EYE_WEIGHT * torch.ones_like(weight), weight)
+    weight = weight * (~any_region(model, *INSIDE)).to(weight)
     points_mm = model.landmarks(model.mean_mm[None])[0]
     half_mm = _CORE_WIDTH * points_mm[_EYE_CORNERS, 0].abs().mean()
     inner = (model.mean_mm[:, 0].abs() < half_mm) & (model.mean_mm[:, 1] < points_mm[_BROWS, 1].mean())
-    core = weight * inner.to(weight)
-    if "eyes" in names:
-        core = core * (~model.region("eyes")).to(weight)
+    core = weight * (inner & ~eyes).to(weight)
     return torch.stack((weight, core), dim=-1)

@@ -15,21 +15,21 @@ _OVER_STOPS = 0.15
 """sRGB units that a stop beyond these counts."""
 
 _FLOOR = 0.02
+_SMOOTHING = 0.02
+"""Reach of the estimate over the side of the picture."""
 
 
 @torch.no_grad()
 def fit_weight(
-    view: View, level: Level, lighting: Float[Tensor, "1 9 3"], *, color: bool, smoothing: float
+    view: View, level: Level, lighting: Float[Tensor, "1 9 3"], *, color: bool
 ) -> Float[Tensor, "1 size size"]:
     """Weight of each pixel in the fit: low where the photograph differs much for whatever reason, shadow included."""
     distance = _distance(view, level, lighting, color=color)
-    return view.weight * unoccluded(distance, view.weight, smoothing)
+    return view.weight * unoccluded(distance, view.weight, _SMOOTHING)
 
 
 @torch.no_grad()
-def face_mask(
-    view: View, level: Level, lighting: Float[Tensor, "1 9 3"], *, color: bool, smoothing: float
-) -> Float[Tensor, "size size"]:
+def face_mask(view: View, level: Level, lighting: Float[Tensor, "1 9 3"], *, color: bool) -> Float[Tensor, "size size"]:
     """How far the window shows the head's face and no occluder: `FittedFace.unoccluded`.
 
     Unlike the fit's weights it forgives what a shadow or a highlight does: the rendering's brightness may be off by a
@@ -47,7 +47,7 @@ def face_mask(
         chroma = (linear_to_srgb(matched) - linear_to_srgb(photograph)).norm(dim=-1)
     covered = (view.albedo_linear.sum(-1) > 0.0).to(stops) * level.inside
     distance = 2.0 * chroma + _OVER_STOPS * excess
-    return (unoccluded(distance, view.weight, smoothing) * covered)[0]
+    return (unoccluded(distance, view.weight, _SMOOTHING) * covered)[0]
 
 
 def _distance(

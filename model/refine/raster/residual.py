@@ -15,6 +15,10 @@ from model.refine.raster.unknowns import moved_vertices
 from model.render.color import luminance, srgb_to_linear
 
 _DARKEST = 0.005
+_NOISE_SRGB = 0.05
+"""Standard deviation of what a pixel of a picture of 256 px says of the residual."""
+_SMOOTHNESS, _SYMMETRY = 1.0, 0.2
+"""Weight of the residual's Laplacian and of its difference to its mirror image, over that of itself."""
 
 
 @torch.no_grad()
@@ -58,11 +62,11 @@ def solve_residual(
     swap = coo_matrix((np.ones(count), (np.arange(count), mirror)), shape=(count, count)).tocsr()
     asymmetry = diags(np.ones(count)) - swap
     # A pixel counts as one observation of that standard deviation, whatever the picture's size.
-    noise = config.albedo_residual_noise * level.size_px / 256.0
+    noise = _NOISE_SRGB * level.size_px / 256.0
     prior = (
         diags(np.full(count, config.albedo_residual_sd**-2))
-        + config.albedo_smoothness / config.albedo_residual_sd**2 * smooth.T @ smooth
-        + config.albedo_symmetry / config.albedo_residual_sd**2 * asymmetry.T @ asymmetry
+        + _SMOOTHNESS / config.albedo_residual_sd**2 * smooth.T @ smooth
+        + _SYMMETRY / config.albedo_residual_sd**2 * asymmetry.T @ asymmetry
     ).tocsr()
     solved = np.zeros((count, 3))
     channels = [None] if not color else [0, 1, 2]

@@ -9,6 +9,7 @@ from torch import Tensor
 from model.encoder.parameter_head import to_unit_interval
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
+from model.face.regions import facial_skin
 from model.geometry.mesh import vertex_normals
 from model.parameters import FaceParameters
 from model.refine.face import FittedFace
@@ -27,7 +28,10 @@ _RATES = {
 }
 """Step of each group at its first size: about a thirtieth of what it may have to move."""
 
-_NOT_MOVED = ("eyes", "eye_sockets", "mouth_inner", "teeth", "tongue", "scalp", "neck", "ears")
+_OFFSET_STIFFNESS = 30.0
+"""The lambda of "large steps" preconditioning; how far neighbours move together."""
+
+_NOT_MOVED = ("scalp", "neck", "ears")
 
 
 class Unknowns:
@@ -50,7 +54,7 @@ class Unknowns:
         self.start = _prepared(model, start, config)
         parameters, like = start.parameters, start.parameters.identity
         self.alone = not bool((parameters.albedo != 0.0).any())
-        self._smooth = LargeSteps(model, moved_vertices(model), config.offset_stiffness)
+        self._smooth = LargeSteps(model, moved_vertices(model), _OFFSET_STIFFNESS)
         shapes = {
             "identity": parameters.identity.shape,
             "expression": parameters.expression.shape,
@@ -119,12 +123,7 @@ class Unknowns:
 
 def moved_vertices(model: MorphableModel) -> Bool[Tensor, " vertex"]:
     """Vertices that may move by themselves: the face's skin."""
-    names = model.region_names
-    moved = model.region("face") if "face" in names else torch.ones_like(model.mean_mm[:, 0], dtype=torch.bool)
-    for name in _NOT_MOVED:
-        if name in names:
-            moved = moved & ~model.region(name)
-    return moved
+    return facial_skin(model, *_NOT_MOVED)
 
 
 def _prepared(model: MorphableModel, start: FittedFace, config: RasterFitConfig) -> FittedFace:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.refine.raytrace.light_basis import fibonacci_directions
-from model.refine.raytrace.pixel_surface import OFFSET_MM, HeadGeometry, ShadingPoints, offset_origins
+from model.refine.raytrace.pixel_surface import HeadGeometry, ShadingPoints, offset_origins
 from model.refine.raytrace.ray_queries import RayQueries
 
 _PAIRS_PER_BLOCK = 1 << 21
@@ -23,7 +23,6 @@ def seen_vertices(
     geometry: HeadGeometry,
     rays: RayQueries,
     direction_count: int,
-    offset_mm: float = OFFSET_MM,
 ) -> Tensor:
     """The sparse CSR matrix W (sample, vertex): shares of the cosine-weighted hemisphere in which vertices are seen.
 
@@ -34,10 +33,9 @@ def seen_vertices(
         geometry: The head.
         rays: The same head.
         direction_count: Directions of the sphere that are looked into.
-        offset_mm: How far above the surface rays start.
     """
     directions = fibonacci_directions(direction_count)
-    origins_mm, faces = offset_origins(points, offset_mm), geometry.faces.cpu().numpy()
+    origins_mm, faces = offset_origins(points), geometry.faces.cpu().numpy()
     outward = _outward(geometry)
     samples, vertices, weights = [], [], []
     step = max(1, _PAIRS_PER_BLOCK // direction_count)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from common.ranges import AT_LEAST_ONE, Range, check_settings
 from model.refine.raytrace.sclera import ScleraConfig
 
 
@@ -37,15 +38,16 @@ class LightConfig:
         Raises:
             ValueError: Naming the setting.
         """
-        if not 1 <= self.bands <= 9:
-            raise ValueError(f"light.bands must be 1 to 9, not {self.bands}")
-        if self.lamps < 20:
-            raise ValueError(f"light.lamps must be at least 20, not {self.lamps}")
-        for name in ("gaussians", "wide_gaussians"):
-            if getattr(self, name) < 6:
-                raise ValueError(f"light.{name} must be at least 6, not {getattr(self, name)}")
-        if self.directions < 64:
-            raise ValueError(f"light.directions must be at least 64, not {self.directions}")
+        check_settings(
+            self,
+            "light.",
+            {
+                Range(1, 9): ("bands",),
+                Range(6): ("gaussians", "wide_gaussians"),
+                Range(20): ("lamps",),
+                Range(64): ("directions",),
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,14 @@ class RaytraceWeights:
     prior: float = 0.02
     consistency: float = 0.003
     regions: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        check_settings(self, "weights.")
 
 
 @dataclass(frozen=True)
@@ -139,11 +149,13 @@ class RaytraceConfig:
         Raises:
             ValueError: Naming the setting.
         """
-        if self.texture_px < 16 or self.texture_px & (self.texture_px - 1):
-            raise ValueError(f"texture_px must be a power of two from 16 on, not {self.texture_px}")
-        if min(self.rounds, self.solver_rounds, self.light_samples) < 1:
-            raise ValueError("rounds, solver_rounds and light_samples must be at least 1")
-        if min(self.light_steps, self.texture_steps, self.material_steps) < 0:
-            raise ValueError("light_steps, texture_steps and material_steps must not be negative")
-        if not 0.0 <= self.least_cosine < 1.0:
-            raise ValueError(f"least_cosine must be in [0, 1), not {self.least_cosine}")
+        check_settings(
+            self,
+            ranges={
+                Range(16): ("texture_px",),
+                AT_LEAST_ONE: ("rounds", "solver_rounds", "light_samples"),
+                Range(0, 1, below=True): ("least_cosine",),
+            },
+        )
+        if self.texture_px & (self.texture_px - 1):
+            raise ValueError(f"texture_px is {self.texture_px}: expected a power of two")

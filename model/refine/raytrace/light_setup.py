@@ -102,7 +102,7 @@ class LightSetup:
             if config.kind == "harmonics":
                 return build_tables(surface, rays, self._basis, transport, bouncing)
             shadowing = rays if config.visibility else None
-            visibility = trace_visibility(surface.points, shadowing, config.directions, transport.offset_mm)
+            visibility = trace_visibility(surface.points, shadowing, config.directions)
             wide = GaussianLight(config.wide_gaussians)
             tables = build_tables(surface, rays, wide, transport, bouncing, visibility)
             narrow = diffuse_table(surface.points, visibility, self._basis)
@@ -118,18 +118,6 @@ class LightSetup:
         distant = light if self._stage is None else light[self._stage.count :]
         picture = environment(self._basis, distant.cpu(), ENVIRONMENT_ROWS, 2 * ENVIRONMENT_ROWS)
         return picture.clamp(min=0.0)
-
-    def radiance(
-        self, directions: Float[Tensor, "direction 3"], light: Float[Tensor, "light 3"]
-    ) -> Float[Tensor, "direction 3"]:
-        """The light from all around.
-
-        Raises:
-            ValueError: If it has lamps, whose direction is another at every place.
-        """
-        if self._stage is not None:
-            raise ValueError("light.kind is stage: only harmonics and gaussians come from far away")
-        return self._basis.radiance(directions) @ light.to(directions)
 
     def lamps(self, light: Float[Tensor, "light 3"]) -> tuple[Lamp, ...]:
         """The area lights; none where there is no stage."""

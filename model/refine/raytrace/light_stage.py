@@ -105,7 +105,6 @@ def stage_tables(
     stage: LightStage,
     view: Float[Tensor, "sample 3"] | None = None,
     roughness_levels: tuple[float, ...] = (),
-    offset_mm: float = OFFSET_MM,
 ) -> tuple[Float[Tensor, "sample light"], GlossyTables]:
     """Send shadow rays from each point to each lamp.
 
@@ -118,7 +117,6 @@ def stage_tables(
         stage: The lamps.
         view: Unit vectors towards the camera; the glossy tables stay zero without.
         roughness_levels: Perceptual roughness.
-        offset_mm: How far above the surface rays start.
 
     Returns:
         The diffuse table and the glossy ones, as in `TransportTables`.
@@ -137,7 +135,7 @@ def stage_tables(
         part = points.part(block)
         directions, distance_mm, weight = _arriving(part, stage, targets_mm)
         # Short of the disc by the offset, which the ray has gained already.
-        weight = weight * unblocked(part, directions, rays, offset_mm, distance_mm - offset_mm)
+        weight = weight * unblocked(part, directions, rays, distance_mm - OFFSET_MM)
         diffuse[block] = per_lamp(weight) / math.pi
         if view is None:
             continue

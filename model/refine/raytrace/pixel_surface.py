@@ -180,9 +180,9 @@ def points_at_vertices(geometry: HeadGeometry) -> ShadingPoints:
     return ShadingPoints(vertices_mm, normals, normals)
 
 
-def offset_origins(points: ShadingPoints, offset_mm: float = OFFSET_MM) -> Float[np.ndarray, "sample 3"]:
+def offset_origins(points: ShadingPoints) -> Float[np.ndarray, "sample 3"]:
     """Where rays that leave the points start: a little above the triangle."""
-    return (points.position_mm + offset_mm * points.geometric_normal).numpy()
+    return (points.position_mm + OFFSET_MM * points.geometric_normal).numpy()
 
 
 def _camera_rays(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from common.ranges import AT_LEAST_ONE, check_settings
 from model.look.appearance import Lamp
 from model.refine.raytrace.bounce import seen_vertices
 from model.refine.raytrace.light_basis import latlong_directions
@@ -30,13 +31,19 @@ class RelightConfig:
         directions: Shadow rays per sample of the surface towards the environment, most of them where it is bright.
         lamp_samples: Shadow rays per sample towards each lamp.
         bounce_directions: Directions in which light from other places of the head is looked for; 0 for none.
-        offset_mm: How far above the surface rays start.
     """
 
     directions: int = 384
     lamp_samples: int = 24
     bounce_directions: int = 64
-    offset_mm: float = OFFSET_MM
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        check_settings(self, ranges={AT_LEAST_ONE: ("directions", "lamp_samples")})
 
 
 @dataclass(frozen=True)
@@ -100,10 +107,10 @@ def relight(
     """
     config = RelightConfig() if config is None else config
     emitters = _emitters(surface, environment_linear, lamps, config)
-    colour = _direct(surface.points, rays, emitters, config.offset_mm, surface.view, reflectance)
+    colour = _direct(surface.points, rays, emitters, surface.view, reflectance)
     if vertex_albedo is not None and config.bounce_directions and emitters:
-        seen = seen_vertices(surface.points, surface.geometry, rays, config.bounce_directions, config.offset_mm)
-        arriving = _direct(points_at_vertices(surface.geometry), rays, emitters, config.offset_mm)
+        seen = seen_vertices(surface.points, surface.geometry, rays, config.bounce_directions)
+        arriving = _direct(points_at_vertices(surface.geometry), rays, emitters)
         colour = colour + reflectance.albedo_linear * (seen @ (vertex_albedo.clamp(0.0, 1.0) * arriving))
     return surface.pixel_mean(colour)
 
@@ -167,7 +174,6 @@ def _direct(
     points: ShadingPoints,
     rays: RayQueries,
     emitters: list[_Emitters],
-    offset_mm: float,
     view: Float[Tensor, "sample 3"] | None = None,
     reflectance: SurfaceReflectance | None = None,
 ) -> Float[Tensor, "sample 3"]:
@@ -178,8 +184,8 @@ def _direct(
         for start in range(0, len(points), step):
             block = slice(start, min(start + step, len(points)))
             part = points.part(block)
-            directions, weight, ends_mm, patch = _arriving(part, light, offset_mm)
-            weight = weight * unblocked(part, directions, rays, offset_mm, ends_mm)
+            directions, weight, ends_mm, patch = _arriving(part, light)
+            weight = weight * unblocked(part, directions, rays, ends_mm)
             arriving = weight @ light.power / math.pi
             if reflectance is None or view is None:
                 colour[block] += arriving
@@ -190,7 +196,7 @@ def _direct(
 
 
 def _arriving(
-    points: ShadingPoints, light: _Emitters, offset_mm: float
+    points: ShadingPoints, light: _Emitters
 ) -> tuple[Tensor, Float[Tensor, "sample ray"], Float[Tensor, "sample ray"] | None, Tensor]:
     """Directions, what a unit of power gives in irradiance, where the rays end, and the patches' angular radius."""
     if light.axis is None:
@@ -200,7 +206,7 @@ def _arriving(
     directions = towards / distance_mm[..., None]
     leaving = (directions * light.axis).sum(-1).clamp(min=0.0)
     cosine = cosines(points.normal, directions).clamp(min=0.0)
-    return directions, cosine * leaving / distance_mm**2, distance_mm - offset_mm, light.patch / distance_mm
+    return directions, cosine * leaving / distance_mm**2, distance_mm - OFFSET_MM, light.patch / distance_mm
 
 
 def _glossy(

@@ -13,7 +13,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from common.ranges import check_settings
 from model.face.morphable_model import MorphableModel
+from model.face.regions import any_region, triangles_of
 from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.tables import glossy, irradiance
 from model.render.color import luminance
@@ -26,6 +28,11 @@ but a highlight."""
 _WET = (0.025, 0.3)
 """F0 and roughness of what covers the eye, a little rougher than tears: the light is known in wide lobes only."""
 _FEWEST_SAMPLES = 12
+_WHOLE_LOOK_SAMPLES = 40.0
+"""Pixels of sclera that count as one whole look."""
+_TONE_SD, _SCLERA_SD = 0.35, 0.3
+"""Standard deviation of the log of the skin's brightness as the start has it, and of the sclera's, on a head that fits
+as well as heads do."""
 _FARTHEST = 1.2
 """Log beyond which what is seen is no sclera: closed eyes, sunglasses."""
 
@@ -35,26 +42,25 @@ class ScleraConfig:
     """How far the white of the eyes is believed.
 
     Attributes:
-        tone_sd: Standard deviation of the log of the skin's brightness as the start has it.
-        sclera_sd: Of the log of the sclera's, on a head that fits as well as heads do.
         most_lighter: Greatest shift towards lighter skin. Lashes, lids and a fringe darken the eyes, which the head has
             not; nothing makes them lighter than they are.
-        samples: Pixels of sclera that count as one whole look.
     """
 
-    tone_sd: float = 0.35
-    sclera_sd: float = 0.3
     most_lighter: float = 0.15
-    samples: float = 40.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the setting.
+        """
+        check_settings(self, "sclera.")
 
 
 def sclera_faces(morphable_model: MorphableModel) -> Bool[Tensor, " face"]:
     """Triangles of the white of the eyes; none where the head has no eyes."""
-    faces = morphable_model.faces.long()
-    if "eyes" not in morphable_model.region_names:
-        return torch.zeros(len(faces), dtype=torch.bool)
-    white = morphable_model.region("eyes") & (luminance(morphable_model.albedo_mean) > _WHITE)
-    return white[faces].all(1).cpu()
+    white = any_region(morphable_model, "eyes") & (luminance(morphable_model.albedo_mean) > _WHITE)
+    return triangles_of(morphable_model, white).cpu()
 
 
 def skin_shift(eyes: SkinProblem, light: Float[Tensor, "light 3"], config: ScleraConfig) -> float:
@@ -65,7 +71,7 @@ def skin_shift(eyes: SkinProblem, light: Float[Tensor, "light 3"], config: Scler
     Args:
         eyes: Samples of sclera.
         light: What was found with the start's skin.
-        config: Standard deviations.
+        config: How far it may go.
 
     Returns:
         The shift; 0 where too little of the eyes is seen, or what is seen is no sclera.
@@ -79,8 +85,8 @@ def skin_shift(eyes: SkinProblem, light: Float[Tensor, "light 3"], config: Scler
     level = float(torch.quantile(brightness, _QUANTILE))
     if not abs(level) < _FARTHEST:
         return 0.0
-    trust = min(1.0, float(sure.sum()) / config.samples)
-    shift = -level * trust * config.tone_sd**2 / (config.tone_sd**2 + config.sclera_sd**2)
+    trust = min(1.0, float(sure.sum()) / _WHOLE_LOOK_SAMPLES)
+    shift = -level * trust * _TONE_SD**2 / (_TONE_SD**2 + _SCLERA_SD**2)
     return min(shift, config.most_lighter)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from model.face.morphable_model import MorphableModel
+from model.face.regions import facial_skin, triangles_of
 from model.losses.occlusion import unoccluded
 from model.refine.face import FaceCrop
 from model.refine.raytrace.materials import region_shares
@@ -49,11 +50,7 @@ def build_problem(
 
 def skin_faces(morphable_model: MorphableModel) -> Bool[Tensor, " face"]:
     """Triangles of bare facial skin: neither eyes nor the inside of the mouth, nor where hair grows."""
-    inside = morphable_model.region("face").clone()
-    for name in ("eyes", "mouth_inner", "teeth", "tongue", "eye_sockets"):
-        if name in morphable_model.region_names:
-            inside &= ~morphable_model.region(name)
-    return inside[morphable_model.faces.long()].all(1).cpu()
+    return triangles_of(morphable_model, facial_skin(morphable_model)).cpu()
 
 
 def sample_weight(surface: PixelSurface, crop: FaceCrop, least_cosine: float) -> Float[Tensor, " sample"]:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
 from model.refine.raytrace.light_basis import LightBasis
-from model.refine.raytrace.pixel_surface import OFFSET_MM, PixelSurface, ShadingPoints, offset_origins
+from model.refine.raytrace.pixel_surface import PixelSurface, ShadingPoints, offset_origins
 from model.refine.raytrace.ray_queries import RayQueries
 
 _RAYS_PER_BLOCK = 1 << 18
@@ -42,7 +42,6 @@ def glossy_tables(
     basis: LightBasis,
     roughness_levels: tuple[float, ...],
     sample_count: int,
-    offset_mm: float = OFFSET_MM,
 ) -> GlossyTables:
     """Trace reflected directions, drawn as the GGX lobe sees them from the camera.
 
@@ -55,7 +54,6 @@ def glossy_tables(
         basis: The light.
         roughness_levels: Perceptual roughness of the levels.
         sample_count: Directions per sample and level; 0 for tables of zeros.
-        offset_mm: How far above the surface rays start.
     """
     shape = (len(surface), len(roughness_levels), basis.count)
     tables = GlossyTables(torch.zeros(shape), torch.zeros(shape))
@@ -70,7 +68,7 @@ def glossy_tables(
         points, view = surface.points.part(block), surface.view[block]
         for level, roughness in enumerate(roughness_levels):
             directions, weight, fresnel = reflected(points.normal, view, roughness**2, pattern)
-            weight = weight * unblocked(points, directions, rays, offset_mm) / sample_count
+            weight = weight * unblocked(points, directions, rays) / sample_count
             cells = octahedral_cell(directions, _GRID_SIDE)
             for table, part in ((tables.specular, 1.0 - fresnel), (tables.grazing, fresnel)):
                 table[block, level] = embedding_bag(cells, radiance, mode="sum", per_sample_weights=weight * part)
@@ -140,7 +138,6 @@ def unblocked(
     points: ShadingPoints,
     directions: Float[Tensor, "*sample ray 3"],
     rays: RayQueries | None,
-    offset_mm: float,
     max_distance_mm: Float[Tensor, "sample ray"] | None = None,
 ) -> Float[Tensor, "sample ray"]:
     """1 where a direction leaves the surface on the outer side of both normals and nothing lies in it, else 0.
@@ -149,7 +146,6 @@ def unblocked(
         points: Where the rays start.
         directions: Each point's own, or shared ones (ray, 3).
         rays: The head; None if nothing is in the way.
-        offset_mm: How far above the surface rays start.
         max_distance_mm: Where the rays end; never if None.
     """
     free = ((cosines(points.geometric_normal, directions) > 0.0) & (cosines(points.normal, directions) > 0.0)).numpy()
@@ -158,7 +154,7 @@ def unblocked(
         ends_mm = None if max_distance_mm is None else max_distance_mm.numpy()[sample, ray]
         towards = directions.numpy()
         towards = towards[ray] if directions.ndim == 2 else towards[sample, ray]
-        free[sample, ray] = ~rays.occluded(offset_origins(points, offset_mm)[sample], towards, ends_mm)
+        free[sample, ray] = ~rays.occluded(offset_origins(points)[sample], towards, ends_mm)
     return torch.from_numpy(free).float()
 
 

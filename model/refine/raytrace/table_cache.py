@@ -8,11 +8,9 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from common.atomic import atomic_path
+from common.tensors import read_tensors, save_tensors
 from model.refine.raytrace.light_basis import LightBasis, fibonacci_directions
 from model.refine.raytrace.light_stage import LightStage
 from model.refine.raytrace.pixel_surface import PixelSurface
@@ -82,8 +80,7 @@ def save_tables(tables: TransportTables, path: Path, half: bool = True) -> None:
         name: tensor.detach().cpu().to(torch.float32 if name == "roughness_levels" else stored).contiguous()
         for name, tensor in kept.items()
     }
-    with atomic_path(path) as temporary:
-        save_file(arrays, temporary, metadata={"format": TABLES_FORMAT})
+    save_tensors(arrays, path, {"format": TABLES_FORMAT})
 
 
 def load_tables(path: Path) -> TransportTables:
@@ -93,20 +90,14 @@ def load_tables(path: Path) -> TransportTables:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged or something else; the message names the file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of transport tables")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{path}: damaged transport tables ({error}); delete the file") from error
-    if metadata.get("format") != TABLES_FORMAT:
-        raise ValueError(f"{path}: format is {metadata.get('format')!r}, expected {TABLES_FORMAT!r}; delete the file")
-    missing = {"diffuse", "specular", "grazing", "roughness_levels"} - set(tensors)
-    if missing:
-        raise ValueError(f"{path}: holds no {', '.join(sorted(missing))}; delete the file")
+    stored, _ = read_tensors(
+        path,
+        TABLES_FORMAT,
+        needed=("diffuse", "specular", "grazing", "roughness_levels"),
+        missing="no such file of transport tables",
+        remedy="damaged transport tables: delete the file",
+    )
+    tensors = {name: tensor.float() for name, tensor in stored.items()}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(f"{path}: {name} holds values that are not finite; delete the file")

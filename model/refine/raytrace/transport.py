@@ -6,14 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from common.ranges import Range, check_settings
 from model.refine.raytrace.bounce import bounce_table, seen_vertices
 from model.refine.raytrace.light_basis import LightBasis
 from model.refine.raytrace.light_stage import LightStage, stage_tables
-from model.refine.raytrace.pixel_surface import OFFSET_MM, PixelSurface, ShadingPoints, points_at_vertices
+from model.refine.raytrace.pixel_surface import PixelSurface, ShadingPoints, points_at_vertices
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import glossy_tables
 from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
+
+_ROUGHNESS = Range(0, 1, above=True)
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,6 @@ class TransportConfig:
         glossy_samples: Reflected directions traced per sample and level; 0 leaves the glossy tables at zero. A light
             stage needs none: its lamps are looked at.
         bounce_directions: Directions in which other places of the head are looked for at each sample.
-        offset_mm: How far above the surface rays start.
     """
 
     directions: int = 512
@@ -36,7 +38,6 @@ class TransportConfig:
     roughness_levels: tuple[float, ...] = (0.2, 0.32, 0.45, 0.6, 0.8)
     glossy_samples: int = 32
     bounce_directions: int = 128
-    offset_mm: float = OFFSET_MM
 
     def __post_init__(self) -> None:
         """Refuse settings that make no tables.
@@ -44,13 +45,10 @@ class TransportConfig:
         Raises:
             ValueError: Naming the setting.
         """
-        if self.directions < 16 or self.bounce_directions < 16:
-            raise ValueError("directions and bounce_directions must be 16 or more")
         levels = self.roughness_levels
-        if len(levels) < 2 or list(levels) != sorted(set(levels)) or not 0.0 < levels[0] <= levels[-1] <= 1.0:
-            raise ValueError(f"roughness_levels must be two or more ascending numbers in (0, 1], not {levels}")
-        if self.glossy_samples < 0 or self.offset_mm <= 0.0:
-            raise ValueError("glossy_samples must not be negative, and offset_mm must be positive")
+        check_settings(self, ranges={Range(16): ("directions", "bounce_directions"), _ROUGHNESS: ("roughness_levels",)})
+        if len(levels) < 2 or list(levels) != sorted(set(levels)):
+            raise ValueError(f"roughness_levels is {levels}: expected two or more ascending numbers")
 
 
 def build_tables(
@@ -79,14 +77,10 @@ def build_tables(
     shadowing = rays if config.visibility else None
     if isinstance(light, LightStage):
         view = surface.view if config.glossy_samples else None
-        diffuse, glossy = stage_tables(
-            surface.points, shadowing, light, view, config.roughness_levels, config.offset_mm
-        )
+        diffuse, glossy = stage_tables(surface.points, shadowing, light, view, config.roughness_levels)
     else:
         diffuse = _distant(surface.points, shadowing, light, config, visibility)
-        glossy = glossy_tables(
-            surface, shadowing, light, config.roughness_levels, config.glossy_samples, config.offset_mm
-        )
+        glossy = glossy_tables(surface, shadowing, light, config.roughness_levels, config.glossy_samples)
     bounce = None if bounce_albedo is None else _bounce(surface, rays, light, config, bounce_albedo)
     return TransportTables(diffuse, bounce, *glossy, torch.tensor(config.roughness_levels))
 
@@ -99,7 +93,7 @@ def _distant(
     visibility: Visibility | None,
 ) -> Float[Tensor, "sample light"]:
     if visibility is None:
-        visibility = trace_visibility(points, rays, config.directions, config.offset_mm)
+        visibility = trace_visibility(points, rays, config.directions)
     return diffuse_table(points, visibility, light)
 
 
@@ -111,10 +105,10 @@ def _bounce(
     albedo_linear: Float[Tensor, "vertex 3"],
 ) -> Float[Tensor, "sample light 3"]:
     """One reflection at the vertices, whose own light is traced with the bounce's directions."""
-    seen = seen_vertices(surface.points, surface.geometry, rays, config.bounce_directions, config.offset_mm)
+    seen = seen_vertices(surface.points, surface.geometry, rays, config.bounce_directions)
     vertices, shadowing = points_at_vertices(surface.geometry), rays if config.visibility else None
     if isinstance(light, LightStage):
-        arriving, _ = stage_tables(vertices, shadowing, light, offset_mm=config.offset_mm)
+        arriving, _ = stage_tables(vertices, shadowing, light)
     else:
         arriving = _distant(vertices, shadowing, light, replace(config, directions=config.bounce_directions), None)
     return bounce_table(seen, albedo_linear, arriving)

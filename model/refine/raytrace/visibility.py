@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from model.refine.raytrace.light_basis import LightBasis, fibonacci_directions
-from model.refine.raytrace.pixel_surface import OFFSET_MM, ShadingPoints, offset_origins
+from model.refine.raytrace.pixel_surface import ShadingPoints, offset_origins
 from model.refine.raytrace.ray_queries import RayQueries
 
 _PAIRS_PER_BLOCK = 1 << 22
@@ -44,22 +44,19 @@ class Visibility:
             yield block, (cosines * torch.from_numpy(seen)).T
 
 
-def trace_visibility(
-    points: ShadingPoints, rays: RayQueries | None, direction_count: int, offset_mm: float = OFFSET_MM
-) -> Visibility:
+def trace_visibility(points: ShadingPoints, rays: RayQueries | None, direction_count: int) -> Visibility:
     """Send a ray from each point into each direction before it.
 
     Args:
         points: The points.
         rays: The head; None for the ablation in which nothing throws a shadow.
         direction_count: D.
-        offset_mm: How far above the surface rays start.
 
     Returns:
         The bits.
     """
     directions = fibonacci_directions(direction_count)
-    origins_mm, toward = offset_origins(points, offset_mm), directions.numpy()
+    origins_mm, toward = offset_origins(points), directions.numpy()
     bits = np.zeros((direction_count, -(-len(points) // 8)), np.uint8)
     step = max(1, _PAIRS_PER_BLOCK // max(1, len(points)))
     for start in range(0, direction_count, step):

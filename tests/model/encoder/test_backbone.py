@@ -77,7 +77,7 @@ def test_places_stand_row_by_row(*, channels_last: bool) -> None:
 
 
 def test_a_negative_number_of_place_channels_is_refused() -> None:
-    with pytest.raises(ValueError, match="encoder.place_channels -1"):
+    with pytest.raises(ValueError, match="encoder.place_channels is -1"):
         EncoderConfig(RESNET, place_channels=-1)
 
 

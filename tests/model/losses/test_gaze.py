@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from common.paths import DEFAULT_HEAD
 from model.face.assets import load_head
 from model.face.morphable_model import MorphableModel
 from model.losses.gaze import CORNERS_478, IRISES_478, LIDS_478, gaze
-from training.config import REPOSITORY
 
 BOX = torch.tensor([100.0, 50.0], dtype=torch.float64)
 ONES = torch.ones(2, dtype=torch.float64)
@@ -75,7 +75,7 @@ def test_gradients() -> None:
 
 @pytest.mark.parametrize("looking", [("eyeLookInLeft", "eyeLookOutRight"), ("eyeLookUpLeft", "eyeLookUpRight")])
 def test_the_released_head_turns_its_eyeballs_to_look_where_the_label_does(looking: tuple[str, str]) -> None:
-    model = MorphableModel(load_head(REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors"))
+    model = MorphableModel(load_head(DEFAULT_HEAD))
     identity = torch.zeros(1, model.identity_count)
     chosen = [model.expression_names.index(name) for name in looking]
     truth = torch.zeros(1, model.expression_count)

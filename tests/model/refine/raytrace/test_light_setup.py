@@ -8,7 +8,7 @@ pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
 from model.refine.raytrace import light_setup
 from model.refine.raytrace.config import LightConfig
-from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight, fibonacci_directions
+from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight
 from model.refine.raytrace.light_setup import LightSetup, spread
 from model.refine.raytrace.pixel_surface import pixel_surface
 from model.refine.raytrace.tables import TransportTables, shade
@@ -195,11 +195,3 @@ def test_a_stages_lamps_are_not_part_of_its_environment():
     found = setup.environment_linear(light)
     torch.testing.assert_close(found, light[-1].expand_as(found))
     assert LightSetup(config("gaussians"), MIDDLE_MM).lamps(torch.ones(96, 3)) == ()
-
-
-def test_radiance_from_all_around_is_that_of_the_basis():
-    directions = fibonacci_directions(40)
-    found = LightSetup(config("gaussians"), MIDDLE_MM).radiance(directions, torch.ones(96, 3))
-    torch.testing.assert_close(found, torch.ones(40, 3), atol=0.2, rtol=0)
-    with pytest.raises(ValueError, match="light.kind is stage"):
-        LightSetup(config("stage"), MIDDLE_MM).radiance(directions, torch.ones(25, 3))

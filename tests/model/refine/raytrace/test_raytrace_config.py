@@ -17,7 +17,7 @@ from model.refine.raytrace.config import LightConfig, RaytraceConfig
     ],
 )
 def test_light_that_cannot_be_is_refused_by_name_and_value(settings: dict[str, Any], name: str):
-    with pytest.raises(ValueError, match=rf"{name}.*not {next(iter(settings.values()))}"):
+    with pytest.raises(ValueError, match=rf"{name} is {next(iter(settings.values()))}"):
         LightConfig(**settings)
 
 

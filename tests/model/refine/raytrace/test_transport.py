@@ -208,7 +208,6 @@ def test_tables_move_to_another_device():
         {"roughness_levels": (0.5,)},
         {"roughness_levels": (0.0, 0.5)},
         {"glossy_samples": -1},
-        {"offset_mm": 0.0},
     ],
 )
 def test_settings_that_make_no_tables_are_refused(wrong: dict):

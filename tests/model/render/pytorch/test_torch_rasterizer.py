@@ -1,12 +1,11 @@
 """What the PyTorch rasterizer has of its own; its behaviour is tested with the CPU rasterizer's in the other files."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from common.paths import DEFAULT_HEAD
 from model.face.assets import load_head
 from model.geometry.camera import default_intrinsics, project
 from model.geometry.rotation import rotation_from_euler
@@ -16,13 +15,12 @@ from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.rasterizer import Rasterizer
 from tests.model.render.render_scenes import random_triangles, square, turned_sphere
 
-HEAD = Path(__file__).resolve().parents[4] / "checkpoints" / "likeness-head" / "head.safetensors"
 HEIGHT, WIDTH = 49, 40
 
 
 def head_in_image() -> tuple[Float[Tensor, "2 vertex 3"], Int[Tensor, "face 3"], Float[Tensor, "2 vertex 3"]]:
     """The released head from two sides, its triangles smaller than pixels, and its colours."""
-    head = load_head(HEAD)
+    head = load_head(DEFAULT_HEAD)
     rotation = rotation_from_euler(torch.tensor([[0.1, 0.0, 0.0], [-0.9, 0.2, 0.1]]))
     vertices_mm, albedo_linear = (torch.from_numpy(array).float() for array in (head.vertices_mm, head.albedo_mean))
     camera = vertices_mm @ rotation.mT + torch.tensor([0.0, 0.0, -900.0])
