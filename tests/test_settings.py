@@ -11,13 +11,13 @@ from data.augment import AugmentConfig
 from data.loader_config import LoaderConfig
 from data.plan import PrepareConfig
 from data.synthetic import SyntheticConfig
-from evaluation.inverse_rendering_faces import RenderSettings
+from evaluation.inverse_rendering.faces import RenderSettings
 from inference.refine_options import PictureConfig, RefineOptions
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
 from model.losses.config import LossConfig
-from model.refine.landmark_config import LandmarkFitConfig
-from model.refine.raster_config import RasterFitConfig
+from model.refine.landmarks.config import LandmarkFitConfig
+from model.refine.raster.config import RasterFitConfig
 from model.refine.raytrace.config import LightConfig, RaytraceConfig, RaytraceWeights
 from model.refine.raytrace.relight import RelightConfig
 from model.refine.raytrace.sclera import ScleraConfig
