@@ -17,7 +17,8 @@ import sys
 import likeness
 assert "torch" not in sys.modules, "before it is used"
 likeness.Likeness, likeness.Head, likeness.load_reconstructor
-trainers = {"lightning", "webdataset", "albumentations", "wandb", "mitsuba", "training"} & set(sys.modules)
+# Not wandb: timm imports it where it is installed.
+trainers = {"lightning", "webdataset", "albumentations", "mitsuba", "training"} & set(sys.modules)
 assert "torch" in sys.modules and not trainers, trainers
 """
 
