@@ -12,6 +12,8 @@ from likeness.command import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+RUN = ["--output", "runs/none", "--train.shards", "none", "--validation.shards", "none"]
+
 LOADED = """
 import sys
 import likeness
@@ -57,7 +59,7 @@ def test_a_wrong_word_is_an_error(words: list[str], capsys: pytest.CaptureFixtur
     ("words", "code", "said"),
     [
         (["infer", "--images", "nowhere.jpg"], 2, "likeness infer: nowhere.jpg: no such file"),
-        (["train", "--resume"], 1, "likeness train: runs/"),
+        (["train", "--resume", *RUN], 1, "likeness train: runs/none/last.ckpt: nothing to resume"),
         (["evaluate", "aflw2000", "--data", "nowhere"], 2, "likeness evaluate: nowhere"),
     ],
 )
