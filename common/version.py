@@ -1,7 +1,7 @@
 """`VERSION`: which Likeness this is, for reports and checkpoints; pyproject.toml is the only place that says it."""
 
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
@@ -10,7 +10,11 @@ def _version() -> str:
     project = Path(__file__).resolve().parent.parent / "pyproject.toml"
     if project.is_file():
         return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
-    return version("likeness")
+    try:
+        return version("likeness")
+    except PackageNotFoundError:
+        # Parts of a clone that were copied without it, as into a container, still work.
+        return "unknown"
 
 
 VERSION = _version()

@@ -192,6 +192,7 @@ def as_photograph(photograph: Photograph) -> tuple[UInt8[np.ndarray, "height wid
         return read_photograph(Path(photograph)), Path(photograph)
     if isinstance(photograph, Image.Image):
         # Pillow's pictures know their file, if they come from one.
+        photograph.load()
         return upright_srgb(photograph), Path(getattr(photograph, "filename", "") or "photograph")
     if not isinstance(photograph, np.ndarray):
         raise TypeError(f"a photograph is a path, a picture of Pillow's or an array, not {type(photograph).__name__}")

@@ -18,6 +18,7 @@ import trimesh
 from PIL import Image
 
 from common.paths import REPOSITORY
+from common.version import VERSION
 from tests.small_checkpoint import any_checkpoint
 
 # Every test starts the program.
@@ -130,6 +131,7 @@ def test_the_report_says_with_what_it_was_made(awful_run: tuple[Path, str]) -> N
     report = json.loads((awful_run[0] / "results" / "report.json").read_text(encoding="utf-8"))
     assert report["format"] == "likeness-report-1"
     assert {"python", "torch", "checkpoint_sha256"} <= set(report["versions"])
+    assert report["versions"]["likeness"] == VERSION
     assert report["counts"]["ok"] >= 4
     assert report["seconds"] > 0.0
     assert report["images_per_second"] > 0.0

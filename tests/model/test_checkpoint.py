@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from common.version import VERSION
 from model.checkpoint import file_sha256, load_reconstructor, save_checkpoint
 from model.encoder.backbone import EncoderConfig
 from model.face.assets import save_head
@@ -54,6 +55,12 @@ def test_the_loaded_model_answers_like_the_saved_one(folder: Path, half: bool) -
     torch.testing.assert_close(answer, expected, atol=0.3 if half else 0.02, rtol=0.0)
     assert (expected - untrained).abs().max() > 1.0
     assert not loaded.training
+
+
+def test_the_version_that_saved_it_is_told_and_not_needed(folder: Path) -> None:
+    assert json.loads((folder / "config.json").read_text())["likeness_version"] == VERSION
+    rewrite_config(folder, lambda config: config.pop("likeness_version"))
+    assert load_reconstructor(folder).image_size == IMAGE_SIZE
 
 
 def test_weights_come_back_to_the_bit_in_full_precision(folder: Path) -> None:
