@@ -14,7 +14,7 @@ _SQUARED_UP_TO = 0.2
 """Difference of weights from which on a label counts by its distance, not by its square: it may be wrong."""
 
 _TRUST = {
-    "eyeBlink": 3.0,
+    "eyeBlink": 8.0,
     "jawOpen": 2.0,
     "browInnerUp": 2.0,
     "eyeLook": 0.5,
