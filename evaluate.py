@@ -46,7 +46,7 @@ from model.face.morphable_model import MorphableModel
 from model.identity import IdentityConfig, build_identity_network
 from model.refine.mitsuba_variant import MitsubaUnavailableError
 from model.refine.raytrace.stage import fit_raytrace
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from training.config import DEFAULT_HIERARCHY
 from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig, geometry_weight

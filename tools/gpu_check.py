@@ -15,18 +15,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from common.tensor_groups import map_tensors
 from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
 from model.render.rasterizer import Rasterizer
 from model.render.renderer import Renderer
 from model.render.torch_rasterizer import TorchRasterizer
 from tools.bench_train import batch_for, without_start
-from tools.render_parity import POSES_DEGREES, SIZES, HeadScene, Parity, compare, draw, head_scene, photometric_loss
+from tools.render_parity import POSES_DEGREES, SIZES, Parity, compare, draw, head_scene, photometric_loss
 from train import build_reconstructor
 from training.config import REPOSITORY, Experiment
 from training.module import TrainingModule
@@ -79,16 +80,15 @@ def drawing_table(device: torch.device, size: int, batch: int, rounds: int) -> l
     """Milliseconds to draw a batch of heads, and to carry a loss back to their vertices."""
     lines = [f"| {batch} heads at {size} px | forward, ms | forward and backward, ms |", "|---|---|---|"]
     one = head_scene(size, size, POSES_DEGREES[1])
-    many = {
-        name: value if value.ndim == 2 else value.expand(batch, *value.shape[1:]) for name, value in vars(one).items()
-    }
-    scene = HeadScene(**many).to(device)
+    # Triangles and rotation have no axis for the batch.
+    many = map_tensors(one, lambda values: values if values.ndim == 2 else values.expand(batch, *values.shape[1:]))
+    scene = many.to(device)
     weights = torch.ones(batch, size, size, device=device)
     for name, rasterizer in rasterizers(device).items():
 
         def forward(rasterizer: Rasterizer = rasterizer) -> Tensor:
             vertices = scene.vertices_camera_mm.detach().clone().requires_grad_()
-            leaf = HeadScene(**{**vars(scene), "vertices_camera_mm": vertices})
+            leaf = replace(scene, vertices_camera_mm=vertices)
             return photometric_loss(draw(rasterizer, leaf), leaf, weights)
 
         times = in_turns([forward, lambda run=forward: run().backward()], device, rounds)

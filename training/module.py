@@ -37,7 +37,7 @@ from model.losses.swapped_identity import swap_within_person
 from model.observation import Observation
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer, Rendering
 from training.config import Experiment
 from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY
@@ -268,16 +268,9 @@ class TrainingModule(LightningModule):
         return cast(FaceBatch, moved)
 
     def _render(self, reconstruction: Reconstruction, intrinsics_px: Float[Tensor, "batch 3 3"]) -> Rendering:
+        faces, lighting = self.reconstructor.morphable_model.faces, reconstruction.parameters.lighting
         size = self.experiment.image_size
-        return self.renderer.render(
-            reconstruction.mesh.vertices_camera_mm,
-            reconstruction.mesh.albedo_linear,
-            reconstruction.parameters.lighting,
-            self.reconstructor.morphable_model.faces,
-            intrinsics_px,
-            size,
-            size,
-        )
+        return self.renderer.render_mesh(reconstruction.mesh, lighting, faces, intrinsics_px, size)
 
 
 @torch.no_grad()

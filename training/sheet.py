@@ -40,15 +40,8 @@ def draw_sheet(
     finally:
         reconstructor.train(was_training)
     size = observation.image_srgb.shape[-1]
-    rendering = renderer.render(
-        reconstruction.mesh.vertices_camera_mm,
-        reconstruction.mesh.albedo_linear,
-        reconstruction.parameters.lighting,
-        reconstructor.morphable_model.faces,
-        observation.intrinsics_px,
-        size,
-        size,
-    )
+    faces, lighting = reconstructor.morphable_model.faces, reconstruction.parameters.lighting
+    rendering = renderer.render_mesh(reconstruction.mesh, lighting, faces, observation.intrinsics_px, size)
     photograph = observation.image_srgb.permute(0, 2, 3, 1)
     covered = rendering.mask[..., None]
     light = rendering.normals.new_tensor(_HEADLIGHT)
@@ -59,7 +52,7 @@ def draw_sheet(
         linear_to_srgb(rendering.image_linear.clamp(min=0.0)) * covered + photograph * (1.0 - covered),
         grey * seen,
         linear_to_srgb(rendering.albedo_linear.clamp(min=0.0)) * seen,
-        _balls(reconstruction.parameters.lighting, size),
+        _balls(lighting, size),
     ]
     rows = torch.cat([column.float().clamp(0.0, 1.0) for column in columns], dim=2).flatten(0, 1)
     pixels = np.rint(255.0 * rows.cpu().numpy()).astype(np.uint8)

@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from common.tensor_groups import merge_tensors
 from data.augment import AugmentConfig
 from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
-from model.parameters import FaceParameters
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from training.drawn_bank import DrawnBank
 from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY, Truth, true_vertices_mm
@@ -117,8 +117,7 @@ class SyntheticGeometry(IterableDataset[dict[str, Any]]):
         batch: dict[str, Any] = dict(collate([face.sample for face in faces]))
         truths = [Truth(face.scene.identity, face.scene.expression, face.scene.relief) for face in faces]
         batch[VERTICES_KEY], batch[NEUTRAL_KEY] = true_vertices_mm(self._model, self._relief, truths)
-        scenes = [vars(scene_parameters(face.scene)) for face in faces]
-        batch[PARAMETERS_KEY] = FaceParameters(**{name: torch.cat([s[name] for s in scenes]) for name in scenes[0]})
+        batch[PARAMETERS_KEY] = merge_tensors([scene_parameters(face.scene) for face in faces], torch.cat)
         return batch
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.encoder.backbone import EncoderConfig
 from model.losses.objective import LossConfig
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import IMAGE_SIZE, toy_reconstructor
 from training.config import Experiment, OptimizerConfig, ScheduleConfig

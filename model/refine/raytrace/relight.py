@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from common.tensor_groups import map_tensors
 from model.export.appearance import Lamp
 from model.refine.raytrace.bounce import seen_vertices
 from model.refine.raytrace.light_basis import latlong_directions
@@ -55,7 +56,7 @@ class SurfaceReflectance:
 
     def part(self, which: slice) -> "SurfaceReflectance":
         """Some of the samples."""
-        return SurfaceReflectance(self.albedo_linear[which], self.f0[which], self.roughness[which])
+        return map_tensors(self, lambda values: values[which])
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from model.losses.swapped_identity import swap_within_person
 from model.observation import Observation
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
 from tests.small_world import IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from model.render import torch_fragments
-from model.render.rasterizer import Fragments, Rasterizer, build_rasterizer
+from model.render.backends import build_rasterizer
+from model.render.rasterizer import Fragments, Rasterizer
 from model.render.torch_rasterizer import TorchRasterizer
 from model.render.torch_zbuffer import nearest_faces
 from tools.render_parity import POSES_DEGREES, SIZES, Parity, compare, head_scene

@@ -3,8 +3,9 @@ import pytest
 import torch
 from scipy.spatial import Delaunay
 
+from model.render.backends import build_rasterizer
 from model.render.cpu_rasterizer import CpuRasterizer
-from model.render.rasterizer import Rasterizer, build_rasterizer
+from model.render.rasterizer import Rasterizer
 from model.render.torch_rasterizer import TorchRasterizer
 from tests.model.render.reference_rasterizer import rasterize as reference_rasterize
 from tests.model.render.render_scenes import random_triangles, sphere, square
