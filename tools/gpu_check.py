@@ -135,7 +135,7 @@ def training_step(
 ) -> Callable[[], object]:
     """Forward, rendering, losses, backward, gradient clipping and optimiser."""
     module = TrainingModule(experiment, build_reconstructor(experiment)).train().to(device)
-    module.renderer = Renderer(rasterizer)
+    module.objective.renderer = Renderer(rasterizer)
     # There is no trainer to log to.
     module.log = module.log_dict = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
     optimizer = module.configure_optimizers()["optimizer"]

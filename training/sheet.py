@@ -15,6 +15,7 @@ from torch import Tensor
 from common.atomic import atomic_path
 from data.loader import build_loader
 from data.loader_config import LoaderConfig
+from model.losses.objective import Objective
 from model.observation import Observation
 from model.reconstructor import Reconstructor
 from model.render.color import linear_to_srgb
@@ -99,10 +100,10 @@ class Sheets(Callback):
         if self._faces is None:
             batch = next(iter(build_loader(self._config)))
             self._faces = Observation.from_dict(pl_module.transfer_batch_to_device(dict(batch), pl_module.device, 0))
-        reconstructor, renderer = pl_module.reconstructor, pl_module.renderer
+        reconstructor, objective = pl_module.reconstructor, pl_module.objective
         assert isinstance(reconstructor, Reconstructor)
-        assert isinstance(renderer, Renderer)
-        sheet = draw_sheet(reconstructor, renderer, self._faces)
+        assert isinstance(objective, Objective)
+        sheet = draw_sheet(reconstructor, objective.renderer, self._faces)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"step-{step:06d}.png"
         with atomic_path(path) as temporary:

@@ -1,6 +1,6 @@
 """Drawn heads whose shape is known, as batches beside the photographs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from common.tensor_groups import merge_tensors
+from common.tensor_groups import map_tensors, merge_tensors
 from data.augment import AugmentConfig
 from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
+from model.losses.inputs import KnownHeads
 from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from training.drawn_bank import DrawnBank
@@ -133,6 +134,12 @@ class SyntheticGeometry(IterableDataset[dict[str, Any]]):
 def synthetic_loader(dataset: SyntheticGeometry, workers: int) -> DataLoader[dict[str, Any]]:
     """A loader of ready batches, in order."""
     return DataLoader(dataset, batch_size=None, num_workers=workers)
+
+
+def known_heads(drawn: Mapping[str, Any], vertex_weight: Float[Tensor, " vertex"]) -> KnownHeads:
+    """The truth about a batch of drawn heads, on the device of the vertices' weight (`geometry_weight`)."""
+    heads = KnownHeads(drawn[VERTICES_KEY], drawn[NEUTRAL_KEY], vertex_weight, drawn.get(PARAMETERS_KEY))
+    return map_tensors(heads, lambda values: values.to(vertex_weight.device))
 
 
 def geometry_weight(model: MorphableModel) -> Float[Tensor, " vertex"]:

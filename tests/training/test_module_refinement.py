@@ -13,7 +13,7 @@ from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
 from model.geometry.rotation import rotation_from_euler
-from model.losses.objective import LossConfig
+from model.losses.config import LossConfig
 from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import IMAGE_SIZE, toy_decoding_reconstructor, toy_hierarchy, toy_reconstructor
@@ -148,13 +148,13 @@ def test_only_so_many_of_a_batch_are_rendered(
     module = with_drawn_heads(LossConfig(photometric=1.0), rendered_photographs=wanted)
     logged = quiet(module)
     counts: list[int] = []
-    render = module._render
+    render_mesh = module.objective.renderer.render_mesh
 
-    def spy(reconstruction: Any, intrinsics_px: torch.Tensor) -> Any:
-        counts.append(len(intrinsics_px))
-        return render(reconstruction, intrinsics_px)
+    def spy(mesh: Any, *rest: Any) -> Any:
+        counts.append(len(mesh.vertices_mm))
+        return render_mesh(mesh, *rest)
 
-    monkeypatch.setattr(module, "_render", spy)
+    monkeypatch.setattr(module.objective.renderer, "render_mesh", spy)
     module.training_step(batch, 0)
     assert counts == [rendered]
     assert torch.isfinite(logged["train/photometric"])
