@@ -47,7 +47,7 @@ from model.face.morphable_model import MorphableModel
 from model.identity import IdentityConfig, NetworkKind, build_identity_network
 from model.refine.mitsuba.variant import MitsubaUnavailableError
 from model.refine.raytrace.stage import fit_raytrace
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig, geometry_weight
 

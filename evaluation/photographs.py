@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from common.tensor_groups import map_tensors
 from evaluation.metrics import psnr_db
 from evaluation.rendering_identity import embed_both
 from evaluation.skin_tone import typology_angle_degrees
@@ -127,8 +128,7 @@ def evaluate_photographs(
 
 def observation_on(batch: Mapping[str, Any], device: torch.device) -> Observation:
     """A batch of the loader on a device."""
-    observation = Observation.from_dict(batch)
-    return Observation(**{name: value.to(device) for name, value in vars(observation).items()})
+    return map_tensors(Observation.from_dict(batch), lambda values: values.to(device))
 
 
 def _tone(observation: Observation, mask: Tensor, index: int) -> float | None:
@@ -140,16 +140,9 @@ def _tone(observation: Observation, mask: Tensor, index: int) -> float | None:
 def _render(
     reconstructor: Reconstructor, renderer: Renderer, reconstruction: Reconstruction, observation: Observation
 ) -> Rendering:
-    size = observation.image_srgb.shape[-1]
-    return renderer.render(
-        reconstruction.mesh.vertices_camera_mm,
-        reconstruction.mesh.albedo_linear,
-        reconstruction.parameters.lighting,
-        reconstructor.morphable_model.faces,
-        observation.intrinsics_px,
-        size,
-        size,
-    )
+    faces, size = reconstructor.morphable_model.faces, observation.image_srgb.shape[-1]
+    lighting = reconstruction.parameters.lighting
+    return renderer.render_mesh(reconstruction.mesh, lighting, faces, observation.intrinsics_px, size)
 
 
 def best_light(rendering: Rendering, observation: Observation, mask: Tensor) -> Float[Tensor, "batch height width 3"]:

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from common.tensor_groups import map_tensors
 from data.alignment import CropWindow, crop_image, window_from_detection, window_from_landmarks
 from data.detection import Detection
 from data.detector import FaceDetector
 from inference.mirror import ParameterMirror, mean_parameters
-from model.face.refinement import Refinement
 from model.geometry.camera import crop_intrinsics, default_intrinsics
-from model.geometry.mesh import Mesh
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
 
@@ -151,18 +150,7 @@ def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) ->
 
 def split_batch(reconstruction: Reconstruction) -> list[Reconstruction]:
     """Cut a batch into its items, each with a batch axis of 1, on the CPU."""
-    parameters, mesh, refinement = reconstruction.parameters, reconstruction.mesh, reconstruction.refinement
-
-    def item(group: object, i: int) -> dict[str, torch.Tensor]:
-        return {name: value[i : i + 1].cpu() for name, value in vars(group).items()}
-
     return [
-        Reconstruction(
-            parameters=FaceParameters(**item(parameters, i)),
-            mesh=Mesh(**item(mesh, i)),
-            landmarks68_image=reconstruction.landmarks68_image[i : i + 1].cpu(),
-            landmarks68_mm=reconstruction.landmarks68_mm[i : i + 1].cpu(),
-            refinement=None if refinement is None else Refinement(**item(refinement, i)),
-        )
+        map_tensors(reconstruction, lambda values, i=i: values[i : i + 1].cpu())
         for i in range(len(reconstruction.landmarks68_image))
     ]

@@ -5,11 +5,13 @@ al., NeurIPS 2012, section 4.1).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from common.tensor_groups import merge_tensors
 from model.face.morphable_model import MorphableModel
 from model.parameters import FaceParameters
 
@@ -56,11 +58,10 @@ def mean_parameters(answers: Sequence[FaceParameters]) -> FaceParameters:
     """
     if not answers:
         raise ValueError("no answers to take the mean of")
-    means = {name: torch.stack([vars(answer)[name] for answer in answers]).mean(0) for name in vars(answers[0])}
+    mean = merge_tensors(answers, lambda values: torch.stack(values).mean(0))
     # The nearest rotation to a mean of matrices (chordal mean; Hartley et al., "Rotation Averaging", IJCV 2013).
-    u, _, vh = torch.linalg.svd(means["rotation"])
-    means["rotation"] = u @ vh
-    return FaceParameters(**means)
+    u, _, vh = torch.linalg.svd(mean.rotation)
+    return replace(mean, rotation=u @ vh)
 
 
 def mirrored_names(names: Sequence[str]) -> Int[Tensor, " expression"]:

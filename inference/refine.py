@@ -10,12 +10,11 @@ import torch
 from jaxtyping import Float, UInt8
 
 from common.errors import describe
+from common.tensor_groups import map_tensors
 from inference.face_crop import Landmarks, cut_face, photograph_intrinsics
 from inference.refining import FacePhotograph, RefinedAnswer
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import Refinement
 from model.geometry.camera import project
-from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction
 from model.refine.face import FaceCrop, FittedFace, StageRecord, detached
 from model.refine.refined import RefinedFace, Stage, StageAnswer
@@ -161,18 +160,8 @@ def _run(name: str, stage: Stage, crop: FaceCrop, fitted: FittedFace) -> tuple[S
 
 def _start(reconstruction: Reconstruction, crop: FaceCrop, device: torch.device) -> FittedFace:
     """The network's answer, on the device, as tensors that gradients may be asked of."""
-    refinement = reconstruction.refinement
-    return detached(
-        FittedFace(
-            parameters=FaceParameters(**_moved(reconstruction.parameters, device)),
-            refinement=None if refinement is None else Refinement(**_moved(refinement, device)),
-            intrinsics_px=crop.intrinsics_px,
-        )
-    )
-
-
-def _moved(group: FaceParameters | Refinement, device: torch.device) -> dict[str, torch.Tensor]:
-    return {name: value.to(device) for name, value in vars(group).items()}
+    face = FittedFace(reconstruction.parameters, reconstruction.refinement, crop.intrinsics_px)
+    return detached(map_tensors(face, lambda values: values.to(device)))
 
 
 def _finite(face: FittedFace) -> bool:
@@ -193,15 +182,9 @@ def to_reconstruction(
         morphable_model: Its head.
         intrinsics_px: Camera of the photograph.
     """
-    cpu = torch.device("cpu")
     mesh = face.mesh(morphable_model)
     landmarks_mm = morphable_model.landmarks(mesh.vertices_mm)
     landmarks_camera_mm = face.parameters.to_camera(landmarks_mm).cpu()
-    refinement = face.refinement
-    return Reconstruction(
-        parameters=FaceParameters(**_moved(face.parameters, cpu)),
-        mesh=replace(mesh, **{name: value.cpu() for name, value in vars(mesh).items()}),
-        landmarks68_image=project(landmarks_camera_mm, intrinsics_px[None]),
-        landmarks68_mm=landmarks_mm.cpu(),
-        refinement=None if refinement is None else Refinement(**_moved(refinement, cpu)),
-    )
+    landmarks_image = project(landmarks_camera_mm, intrinsics_px[None])
+    there = Reconstruction(face.parameters, mesh, landmarks_image, landmarks_mm, face.refinement)
+    return map_tensors(there, lambda values: values.cpu())

@@ -9,7 +9,7 @@ from data.alignment import CropWindow
 from data.shards import ShardSample, encode_sample, write_shard
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.face.assets import save_head
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import BACKBONE, IMAGE_SIZE, toy_head, toy_reconstructor
 from training.synthetic_heads import MorphableHeadArtist

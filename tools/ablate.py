@@ -33,7 +33,7 @@ from evaluation.metrics import same_person_area
 from evaluation.photographs import evaluate_photographs, observation_on
 from model.checkpoint import load_reconstructor
 from model.losses.config import LossConfig
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tools.ablation_table import format_table
 from training.config import Experiment

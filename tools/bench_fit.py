@@ -37,8 +37,8 @@ from model.refine.landmarks.fit import fit_landmarks
 from model.refine.raster.config import RasterFitConfig
 from model.refine.raster.fit import fit_raster
 from model.refine.raster.levels import compared_vertices, draw, make_level
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from training.relief import Relief
 from training.synthetic_geometry import HELD_OUT_SEED, geometry_weight

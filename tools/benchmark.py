@@ -30,7 +30,7 @@ from inference.options import ALL_FORMATS, Format
 from inference.outputs import FaceWriter
 from inference.setup import load_likeness
 from model.geometry.camera import crop_intrinsics, default_intrinsics
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tools.timing import median_ms
 
@@ -73,15 +73,8 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             reconstructor.landmarks_image(reconstructor.encode(crop, intrinsics_px), intrinsics_px)
 
         def draw() -> None:
-            renderer.render(
-                mesh.vertices_camera_mm,
-                mesh.albedo_linear,
-                parameters.lighting,
-                reconstructor.morphable_model.faces,
-                large_px,
-                rasterizer_size,
-                rasterizer_size,
-            )
+            faces = reconstructor.morphable_model.faces
+            renderer.render_mesh(mesh, parameters.lighting, faces, large_px, rasterizer_size)
 
         rows: list[tuple[str, Callable[[], object]]] = [
             (

@@ -24,7 +24,7 @@ from model.face.assets import load_head
 from model.face.hierarchy import load_hierarchy
 from model.face.morphable_model import MorphableModel
 from model.face.skins import load_skins
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from training.drawn_bank import check_bank_file, write_bank_file
 from training.relief import Relief

@@ -14,19 +14,20 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from common.paths import CONFIG_FOLDER, REPOSITORY
+from common.tensor_groups import map_tensors
 from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
 from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.rasterizer import Rasterizer
 from model.render.renderer import Renderer
 from tools.bench_train import batch_for, without_start
-from tools.render_parity import POSES_DEGREES, SIZES, HeadScene, Parity, compare, draw, head_scene, photometric_loss
+from tools.render_parity import POSES_DEGREES, SIZES, Parity, compare, draw, head_scene, photometric_loss
 from tools.timing import in_turns
 from train import build_reconstructor
 from training.config import Experiment
@@ -80,16 +81,15 @@ def drawing_table(device: torch.device, size: int, batch: int, rounds: int) -> l
     """Milliseconds to draw a batch of heads, and to carry a loss back to their vertices."""
     lines = [f"| {batch} heads at {size} px | forward, ms | forward and backward, ms |", "|---|---|---|"]
     one = head_scene(size, size, POSES_DEGREES[1])
-    many = {
-        name: value if value.ndim == 2 else value.expand(batch, *value.shape[1:]) for name, value in vars(one).items()
-    }
-    scene = HeadScene(**many).to(device)
+    # Triangles and rotation have no axis for the batch.
+    many = map_tensors(one, lambda values: values if values.ndim == 2 else values.expand(batch, *values.shape[1:]))
+    scene = many.to(device)
     weights = torch.ones(batch, size, size, device=device)
     for name, rasterizer in rasterizers(device).items():
 
         def forward(rasterizer: Rasterizer = rasterizer) -> Tensor:
             vertices = scene.vertices_camera_mm.detach().clone().requires_grad_()
-            leaf = HeadScene(**{**vars(scene), "vertices_camera_mm": vertices})
+            leaf = replace(scene, vertices_camera_mm=vertices)
             return photometric_loss(draw(rasterizer, leaf), leaf, weights)
 
         times = _in_turns([forward, lambda run=forward: run().backward()], device, rounds)
@@ -136,7 +136,7 @@ def training_step(
 ) -> Callable[[], object]:
     """Forward, rendering, losses, backward, gradient clipping and optimiser."""
     module = TrainingModule(experiment, build_reconstructor(experiment)).train().to(device)
-    module.renderer = Renderer(rasterizer)
+    module.objective.renderer = Renderer(rasterizer)
     # There is no trainer to log to.
     module.log = module.log_dict = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
     optimizer = module.configure_optimizers()["optimizer"]

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 
 from model.face.assets import HeadAssets, load_head, save_head
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from tools.statistics.albedo_areas import believed_area, landmark_points, symmetric_sides
 from tools.statistics.albedo_fill import extend_skin, paint_inner_parts
 from tools.statistics.albedo_learning import RANKS, AlbedoLearner

@@ -3,6 +3,7 @@
 python -m tools.refinement_picture --output docs/images/refinement.jpg [--photograph examples/astronaut.png]
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,9 +18,9 @@ from common.paths import DEFAULT_CHECKPOINT, REPOSITORY
 from inference.likeness import Likeness
 from model.geometry.mesh import Mesh
 from model.geometry.rotation import rotation_from_euler
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from model.render.lighting import directional_lighting, neutral_lighting
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 
 EXAMPLE = REPOSITORY / "examples" / "astronaut.png"
@@ -69,9 +70,9 @@ def _draw(
     focal_px, middle_px = 4.0 * _TILE_PX, 0.5 * _TILE_PX
     camera_px = torch.tensor([[[focal_px, 0.0, middle_px], [0.0, focal_px, middle_px], [0.0, 0.0, 1.0]]])
     background = torch.full((1, _TILE_PX, _TILE_PX, 3), _BACKGROUND)
-    rendering = Renderer(build_rasterizer("cpu")).render(
-        vertices_mm, albedo_linear, lighting, faces, camera_px, _TILE_PX, _TILE_PX, background
-    )
+    turned = replace(mesh, vertices_camera_mm=vertices_mm, albedo_linear=albedo_linear)
+    renderer = Renderer(build_rasterizer("cpu"))
+    rendering = renderer.render_mesh(turned, lighting, faces, camera_px, _TILE_PX, background)
     return np.rint(255.0 * linear_to_srgb(rendering.image_linear[0].clamp(0.0, 1.0)).numpy()).astype(np.uint8)
 
 

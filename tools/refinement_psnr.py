@@ -1,6 +1,7 @@
 """PSNR of the answers of a refinement to one photograph, all in the same mask."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,8 +13,8 @@ from model.pictures.relit import in_own_light
 from model.refine.face import FaceCrop, FittedFace
 from model.refine.raytrace.skin_samples import skin_faces
 from model.refine.refined import Raytraced, RefinedFace, StageAnswer
+from model.render.backends import build_rasterizer
 from model.render.color import luminance
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
 
 
@@ -52,11 +53,10 @@ def psnr_db(image_linear: Float[Tensor, "size size 3"], crop: FaceCrop, weight: 
 
 
 def _draw(face: FittedFace, crop: FaceCrop, model: MorphableModel) -> Rendering:
-    mesh, size = face.mesh(model), crop.size_px
-    skin = mesh.albedo_linear.clamp(0.0, 1.0)
+    mesh = face.mesh(model)
+    skin = replace(mesh, albedo_linear=mesh.albedo_linear.clamp(0.0, 1.0))
     lighting, camera = face.parameters.lighting, face.intrinsics_px[None]
-    renderer = Renderer(build_rasterizer())
-    return renderer.render(mesh.vertices_camera_mm, skin, lighting, model.faces, camera, size, size)
+    return Renderer(build_rasterizer()).render_mesh(skin, lighting, model.faces, camera, crop.size_px)
 
 
 def _skin(drawn: Iterable[Rendering], model: MorphableModel) -> Bool[Tensor, "size size"]:

@@ -8,7 +8,7 @@ hangs on single triangles seen nearly edge-on and has no common value; it is mea
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int32
 from torch import Tensor
 
 from common.paths import DEFAULT_HEAD
+from common.tensor_groups import map_tensors
 from model.face.assets import load_head
 from model.geometry.camera import default_intrinsics, project
 from model.geometry.rotation import rotation_from_euler
@@ -57,7 +58,7 @@ class HeadScene:
 
     def to(self, device: torch.device | str) -> "HeadScene":
         """The same on another device."""
-        return HeadScene(**{name: value.to(device) for name, value in vars(self).items()})
+        return map_tensors(self, lambda values: values.to(device))
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _gradients(
     """Gradients of the photometric loss by vertices and albedo, on the CPU."""
     vertices = scene.vertices_camera_mm.detach().clone().requires_grad_()
     albedo = scene.albedo_linear.detach().clone().requires_grad_()
-    leaf_scene = HeadScene(**{**vars(scene), "vertices_camera_mm": vertices, "albedo_linear": albedo})
+    leaf_scene = replace(scene, vertices_camera_mm=vertices, albedo_linear=albedo)
     loss = photometric_loss(draw(rasterizer, leaf_scene), scene, weights)
     by_vertices, by_albedo = torch.autograd.grad(loss, (vertices, albedo))
     return by_vertices.cpu(), by_albedo.cpu()

@@ -21,7 +21,7 @@ from data.sample import FaceSample
 from data.synthetic import HeadScene, SyntheticConfig, SyntheticFaces
 from model.face.assets import load_head
 from model.face.morphable_model import MorphableModel
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from training.synthetic_heads import MorphableHeadArtist
 

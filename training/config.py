@@ -10,7 +10,7 @@ from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
 from model.identity import IdentityConfig
-from model.losses.objective import LossConfig
+from model.losses.config import LossConfig
 from training.synthetic_geometry import SyntheticGeometryConfig
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from common.atomic import atomic_path
 from data.loader import build_loader
 from data.loader_config import LoaderConfig
+from model.losses.objective import Objective
 from model.observation import Observation
 from model.reconstructor import Reconstructor
 from model.render.color import linear_to_srgb
@@ -40,15 +41,8 @@ def draw_sheet(
     finally:
         reconstructor.train(was_training)
     size = observation.image_srgb.shape[-1]
-    rendering = renderer.render(
-        reconstruction.mesh.vertices_camera_mm,
-        reconstruction.mesh.albedo_linear,
-        reconstruction.parameters.lighting,
-        reconstructor.morphable_model.faces,
-        observation.intrinsics_px,
-        size,
-        size,
-    )
+    faces, lighting = reconstructor.morphable_model.faces, reconstruction.parameters.lighting
+    rendering = renderer.render_mesh(reconstruction.mesh, lighting, faces, observation.intrinsics_px, size)
     photograph = observation.image_srgb.permute(0, 2, 3, 1)
     covered = rendering.mask[..., None]
     light = rendering.normals.new_tensor(_HEADLIGHT)
@@ -59,7 +53,7 @@ def draw_sheet(
         linear_to_srgb(rendering.image_linear.clamp(min=0.0)) * covered + photograph * (1.0 - covered),
         grey * seen,
         linear_to_srgb(rendering.albedo_linear.clamp(min=0.0)) * seen,
-        _balls(reconstruction.parameters.lighting, size),
+        _balls(lighting, size),
     ]
     rows = torch.cat([column.float().clamp(0.0, 1.0) for column in columns], dim=2).flatten(0, 1)
     pixels = np.rint(255.0 * rows.cpu().numpy()).astype(np.uint8)
@@ -106,10 +100,10 @@ class Sheets(Callback):
         if self._faces is None:
             batch = next(iter(build_loader(self._config)))
             self._faces = Observation.from_dict(pl_module.transfer_batch_to_device(dict(batch), pl_module.device, 0))
-        reconstructor, renderer = pl_module.reconstructor, pl_module.renderer
+        reconstructor, objective = pl_module.reconstructor, pl_module.objective
         assert isinstance(reconstructor, Reconstructor)
-        assert isinstance(renderer, Renderer)
-        sheet = draw_sheet(reconstructor, renderer, self._faces)
+        assert isinstance(objective, Objective)
+        sheet = draw_sheet(reconstructor, objective.renderer, self._faces)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"step-{step:06d}.png"
         with atomic_path(path) as temporary:

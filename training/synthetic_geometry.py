@@ -1,6 +1,6 @@
 """Drawn heads whose shape is known, as batches beside the photographs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from common.ranges import check_settings
+from common.tensor_groups import map_tensors, merge_tensors
 from data.augment import AugmentConfig
 from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
 from model.face.regions import NO_SKIN, any_region
-from model.parameters import FaceParameters
-from model.render.rasterizer import build_rasterizer
+from model.losses.inputs import KnownHeads
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from training.drawn_bank import DrawnBank
 from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY, Truth, true_vertices_mm
@@ -117,8 +118,7 @@ class SyntheticGeometry(IterableDataset[dict[str, Any]]):
         batch: dict[str, Any] = dict(collate([face.sample for face in faces]))
         truths = [Truth(face.scene.identity, face.scene.expression, face.scene.relief) for face in faces]
         batch[VERTICES_KEY], batch[NEUTRAL_KEY] = true_vertices_mm(self._model, self._relief, truths)
-        scenes = [vars(scene_parameters(face.scene)) for face in faces]
-        batch[PARAMETERS_KEY] = FaceParameters(**{name: torch.cat([s[name] for s in scenes]) for name in scenes[0]})
+        batch[PARAMETERS_KEY] = merge_tensors([scene_parameters(face.scene) for face in faces], torch.cat)
         return batch
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -134,6 +134,12 @@ class SyntheticGeometry(IterableDataset[dict[str, Any]]):
 def synthetic_loader(dataset: SyntheticGeometry, workers: int) -> DataLoader[dict[str, Any]]:
     """A loader of ready batches, in order."""
     return DataLoader(dataset, batch_size=None, num_workers=workers)
+
+
+def known_heads(drawn: Mapping[str, Any], vertex_weight: Float[Tensor, " vertex"]) -> KnownHeads:
+    """The truth about a batch of drawn heads, on the device of the vertices' weight (`geometry_weight`)."""
+    heads = KnownHeads(drawn[VERTICES_KEY], drawn[NEUTRAL_KEY], vertex_weight, drawn.get(PARAMETERS_KEY))
+    return map_tensors(heads, lambda values: values.to(vertex_weight.device))
 
 
 def geometry_weight(model: MorphableModel) -> Float[Tensor, " vertex"]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -112,15 +112,9 @@ def _start_figures(
     mesh = start.mesh(model)
     albedo_linear = mesh.albedo_linear if refined else model.albedo_linear(start.parameters.albedo)
     albedo_linear = albedo_linear.clamp(0.005, 1.0)
-    picture = renderer.render(
-        mesh.vertices_camera_mm,
-        albedo_linear,
-        start.parameters.lighting,
-        model.faces,
-        start.intrinsics_px[None],
-        size,
-        size,
-    ).image_linear[0]
+    drawn = replace(mesh, albedo_linear=albedo_linear)
+    lighting, camera = start.parameters.lighting, start.intrinsics_px[None]
+    picture = renderer.render_mesh(drawn, lighting, model.faces, camera, size).image_linear[0]
     quality = psnr_db(linear_to_srgb(picture.clamp(0.0, 1.0)).numpy(), unit_srgb(face), face.seen_face)
     texture = atlas.sample(albedo_linear[0].numpy())[atlas.nearest].astype(np.float32)
     return skin_figures(texture, quality, face.texels)

@@ -29,9 +29,9 @@ from model.parameters import FaceParameters
 from model.refine.face import FittedFace
 from model.refine.mitsuba.scene import PathTraced, render
 from model.refine.raytrace.pixel_surface import HeadGeometry
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from model.render.lighting import neutral_lighting
-from model.render.rasterizer import build_rasterizer
 from training.relief import Relief
 
 TEXTURE_PX = 512

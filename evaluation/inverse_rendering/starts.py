@@ -14,7 +14,6 @@ from evaluation.metrics import landmark_box
 from inference.faces import FaceRequest
 from inference.likeness import Likeness
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import Refinement
 from model.geometry.camera import default_intrinsics, project
 from model.reconstructor import Reconstruction
 from model.refine.face import FaceCrop, FittedFace, detached
@@ -80,8 +79,7 @@ def true_landmarks_px(face: BenchmarkFace, model: MorphableModel) -> Float[np.nd
 
 
 def _fitted(answer: Reconstruction, crop: FaceCrop) -> FittedFace:
-    refinement = None if answer.refinement is None else Refinement(**vars(answer.refinement))
-    return detached(FittedFace(answer.parameters, refinement, crop.intrinsics_px))
+    return detached(FittedFace(answer.parameters, answer.refinement, crop.intrinsics_px))
 
 
 def _crop(

@@ -10,7 +10,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from model.face.morphable_model import MorphableModel
 from model.look.completion import graph_laplacian
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 
 
 @dataclass(frozen=True)

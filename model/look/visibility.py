@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from model.look.face_result import FaceResult
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 
 _LARGEST_DEPTH_GAP_MM, _LARGEST_GAP_BEHIND_MM = 4.0, 0.8
 """Farther behind what its pixel shows a vertex is hidden; the second is for what lies close behind others."""

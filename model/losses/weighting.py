@@ -1,6 +1,7 @@
 """Terms by name, weighted by the config; what has no weight is not computed."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -8,14 +9,22 @@ from torch import Tensor
 
 from model.losses.config import LossConfig
 
+Given = TypeVar("Given")
+
 Terms = dict[str, Float[Tensor, ""]]
 """Weighted losses by the name of their field in `LossConfig`."""
 
 
-def weighted(config: LossConfig, terms: Mapping[str, Callable[[], Float[Tensor, ""]]]) -> Terms:
-    """Compute the terms that have a weight, times it."""
+def weighted(config: LossConfig, losses: Mapping[str, Callable[[Given], Float[Tensor, ""]]], given: Given) -> Terms:
+    """Compute the losses that have a weight, times it.
+
+    Args:
+        config: Weights.
+        losses: Functions by the name of their field in `LossConfig`.
+        given: What they are computed from.
+    """
     weights = config.weights()
-    return {name: weights[name] * compute() for name, compute in terms.items() if weights[name] > 0.0}
+    return {name: weights[name] * compute(given) for name, compute in losses.items() if weights[name] > 0.0}
 
 
 def total(terms: Terms, *, check: bool = True) -> Float[Tensor, ""]:

@@ -1,5 +1,7 @@
 """What a refinement changed, side by side and named: `before_after.jpg`."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import torch
@@ -11,8 +13,8 @@ from model.pictures.drawing import BACKGROUND, as_bytes, over_background, titled
 from model.pictures.relit import in_own_light
 from model.refine.face import FaceCrop, FittedFace
 from model.refine.refined import Raytraced, RefinedFace
+from model.render.backends import build_rasterizer
 from model.render.color import luminance
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
 
 _ERROR_GAIN = 4.0
@@ -80,12 +82,6 @@ def _first(before: Rendering, crop: FaceCrop) -> Float[Tensor, "size size 3"]:
 
 def _render(face: FittedFace, crop: FaceCrop, morphable_model: MorphableModel) -> Rendering:
     mesh = face.mesh(morphable_model)
-    return Renderer(build_rasterizer()).render(
-        mesh.vertices_camera_mm,
-        mesh.albedo_linear.clamp(0.0, 1.0),
-        face.parameters.lighting,
-        morphable_model.faces,
-        face.intrinsics_px[None],
-        crop.size_px,
-        crop.size_px,
-    )
+    skin = replace(mesh, albedo_linear=mesh.albedo_linear.clamp(0.0, 1.0))
+    lighting, camera = face.parameters.lighting, face.intrinsics_px[None]
+    return Renderer(build_rasterizer()).render_mesh(skin, lighting, morphable_model.faces, camera, crop.size_px)

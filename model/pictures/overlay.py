@@ -12,9 +12,9 @@ from model.geometry.camera import crop_intrinsics, project
 from model.geometry.rotation import rotation_from_euler
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from model.render.lighting import neutral_lighting
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 
 _TILE_PX, _SUPERSAMPLE = 300, 2

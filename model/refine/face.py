@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from common.tensor_groups import map_tensors
 from model.face.morphable_model import MorphableModel
 from model.face.refinement import Refinement
 from model.geometry.mesh import Mesh
@@ -98,12 +99,4 @@ def detached(face: FittedFace) -> FittedFace:
     def plain(value: Tensor) -> Tensor:
         return value.detach().clone(memory_format=torch.contiguous_format)
 
-    refinement = face.refinement
-    return FittedFace(
-        parameters=FaceParameters(**{name: plain(value) for name, value in vars(face.parameters).items()}),
-        refinement=None
-        if refinement is None
-        else Refinement(**{name: plain(value) for name, value in vars(refinement).items()}),
-        intrinsics_px=plain(face.intrinsics_px),
-        unoccluded=None if face.unoccluded is None else plain(face.unoccluded),
-    )
+    return map_tensors(face, plain)

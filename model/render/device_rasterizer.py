@@ -2,12 +2,13 @@
 
 import importlib.util
 import logging
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from model.render.rasterizer import Fragments, Rasterizer, build_rasterizer
+from model.render.rasterizer import Fragments, Rasterizer
 
 _LOG = logging.getLogger(__name__)
 
@@ -18,8 +19,14 @@ class DeviceRasterizer:
     On a CPU that is "cpu"; on CUDA "nvdiffrast" where somebody has installed it, else "torch"; elsewhere "torch".
     """
 
-    def __init__(self) -> None:
-        """Make a rasterizer that has not chosen yet."""
+    def __init__(self, build: Callable[[str], Rasterizer]) -> None:
+        """Make a rasterizer that has not chosen yet.
+
+        Args:
+            build: Makes a rasterizer by name, as `model.render.backends.build_rasterizer` does. That one makes this
+                class too, so this file must not import it.
+        """
+        self._build = build
         self._chosen: dict[str, Rasterizer] = {}
 
     def rasterize(
@@ -56,7 +63,7 @@ class DeviceRasterizer:
         if kind not in self._chosen:
             name = best_rasterizer(tensor.device)
             _LOG.info("drawing on %s with the rasterizer %r", kind, name)
-            self._chosen[kind] = build_rasterizer(name)
+            self._chosen[kind] = self._build(name)
         return self._chosen[kind]
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, Int32
 from torch import Tensor
 
 from model.geometry.camera import project
-from model.geometry.mesh import vertex_normals
+from model.geometry.mesh import Mesh, vertex_normals
 from model.render.lighting import shade
 from model.render.rasterizer import Fragments, Rasterizer
 
@@ -93,6 +93,36 @@ class Renderer:
             normals=normals,
             depth_mm=fragments.depth_mm,
             face_index=fragments.face_index,
+        )
+
+    def render_mesh(
+        self,
+        mesh: Mesh,
+        lighting: Float[Tensor, "batch 9 3"],
+        faces: Int[Tensor, "face 3"],
+        intrinsics_px: Float[Tensor, "batch 3 3"],
+        size: int,
+        background_linear: Float[Tensor, "batch size size 3"] | None = None,
+    ) -> Rendering:
+        """Draw the heads of an answer into squares, as crops are.
+
+        Args:
+            mesh: The heads.
+            lighting: Spherical-harmonic coefficients, see `model.render.lighting`.
+            faces: Triangles of the morphable model.
+            intrinsics_px: Cameras of the pictures to draw.
+            size: Rows and columns.
+            background_linear: What is behind the heads, linear RGB; black if None.
+        """
+        return self.render(
+            mesh.vertices_camera_mm,
+            mesh.albedo_linear,
+            lighting,
+            faces,
+            intrinsics_px,
+            size,
+            size,
+            background_linear,
         )
 
     def _shade(

@@ -14,7 +14,7 @@ from model.face.morphable_model import MorphableModel
 from model.geometry.camera import project
 from model.losses.landmarks import landmark_depth
 from model.observation import Observation
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import ARKIT_NAMES, toy_head
 from training.synthetic_heads import MorphableHeadArtist, scene_parameters

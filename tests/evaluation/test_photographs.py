@@ -10,9 +10,9 @@ from evaluation.photographs_table import format_photographs
 from model.identity.dlib_resnet import DlibResNet
 from model.observation import Observation
 from model.reconstructor import Reconstructor
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb, luminance
 from model.render.lighting import neutral_lighting
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from tests.model.identity.faces import random_dlib_weights
 from tests.small_world import IMAGE_SIZE, crop_camera, toy_reconstructor
@@ -34,15 +34,7 @@ def drawn(reconstructor: Reconstructor, renderer: Renderer, lighting: torch.Tens
     fake = Observation.fake(1, IMAGE_SIZE)
     with torch.no_grad():
         answer = reconstructor(fake.image_srgb, camera)
-        picture = renderer.render(
-            answer.mesh.vertices_camera_mm,
-            answer.mesh.albedo_linear,
-            lighting,
-            reconstructor.morphable_model.faces,
-            camera,
-            IMAGE_SIZE,
-            IMAGE_SIZE,
-        )
+        picture = renderer.render_mesh(answer.mesh, lighting, reconstructor.morphable_model.faces, camera, IMAGE_SIZE)
     image_srgb = linear_to_srgb(picture.image_linear).clamp(0.0, 1.0).permute(0, 3, 1, 2)
     inside = (picture.mask > 0.99).float()
     return replace(fake, image_srgb=image_srgb, intrinsics_px=camera, skin_mask=inside)

@@ -11,7 +11,7 @@ from model.checkpoint import file_sha256
 from model.face.assets import save_head
 from model.face.hierarchy import save_hierarchy
 from model.face.morphable_model import MorphableModel
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import toy_head, toy_hierarchy
 from tools import draw_heads as tool

@@ -15,7 +15,7 @@ from data.loader import build_loader
 from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
 from model.face.assets import load_head
-from model.losses.objective import LossConfig
+from model.losses.config import LossConfig
 from model.reconstructor import Reconstructor
 from tests.small_run import arguments, make_place
 from tests.small_world import BACKBONE, IMAGE_SIZE

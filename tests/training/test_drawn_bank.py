@@ -15,7 +15,7 @@ from data.synthetic import SyntheticConfig, SyntheticFace, SyntheticFaces
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import project
 from model.observation import Observation
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import toy_head, toy_hierarchy
 from training.drawn_bank import BANK_FORMAT, DrawnBank, write_bank_file

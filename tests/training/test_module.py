@@ -10,8 +10,9 @@ from data.loader import LoaderConfig
 from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.encoder.backbone import EncoderConfig
-from model.losses.objective import LossConfig
-from model.render.rasterizer import build_rasterizer
+from model.losses.config import LossConfig
+from model.losses.objective import Objective
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import IMAGE_SIZE, toy_reconstructor
 from training.config import Experiment, OptimizerConfig, ScheduleConfig
@@ -194,3 +195,29 @@ def test_a_layer_that_is_thrown_away_learns_the_embeddings(batch: dict[str, Any]
                 parameter.data -= 0.05 * parameter.grad
     assert logged["train/identity_distillation"].item() < 0.9 * first
     assert not any(name.startswith("teacher") for name in module.reconstructor.state_dict())
+
+
+class Yardstick(torch.nn.Linear):
+    """A stand-in for a recognition network."""
+
+    face_size_px, feature_count = 16, 3
+    template_px = torch.tensor([[4.0, 5.0], [12.0, 5.0], [8.0, 9.0], [5.0, 13.0], [11.0, 13.0]])
+
+    def embed(self, faces_srgb: torch.Tensor) -> torch.Tensor:
+        return self(faces_srgb.mean((2, 3)))
+
+    def similarity(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cosine_similarity(first, second)
+
+
+def test_the_weights_have_the_names_that_resumable_checkpoints_know(batch: dict[str, Any]) -> None:
+    """The teacher's layer is trained and saved; tables of the head and the recognition network are not."""
+    loss = LossConfig(photometric=1.0, identity=1.0, identity_distillation=1.0)
+    reconstructor, network = toy_reconstructor(), Yardstick(3, 3)
+    module = TrainingModule(experiment(loss=loss), reconstructor, Objective(loss, reconstructor, lambda: network))
+    logged = quiet(module)
+    module.training_step(batch, 0).backward()
+    assert "train/identity" in logged
+    expected = [f"reconstructor.{name}" for name in reconstructor.state_dict()]
+    assert list(module.state_dict()) == [*expected, "teacher_layer.weight", "teacher_layer.bias"]
+    assert network not in list(module.modules())

@@ -13,8 +13,8 @@ from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import RefinementConfig
 from model.geometry.rotation import rotation_from_euler
-from model.losses.objective import LossConfig
-from model.render.rasterizer import build_rasterizer
+from model.losses.config import LossConfig
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import IMAGE_SIZE, toy_decoding_reconstructor, toy_hierarchy, toy_reconstructor
 from training.config import Experiment
@@ -100,13 +100,13 @@ def test_photographs_and_drawn_heads_are_one_batch(batch: dict[str, Any], monkey
     module = with_drawn_heads(LossConfig(vertices=1.0, neutral_vertices=1.0))
     logged = quiet(module)
     seen: list[torch.Tensor] = []
-    forward = module.reconstructor.forward
+    features = module.reconstructor.features
 
-    def spy(image_srgb: torch.Tensor, intrinsics_px: torch.Tensor) -> Any:
+    def spy(image_srgb: torch.Tensor) -> torch.Tensor:
         seen.append(image_srgb)
-        return forward(image_srgb, intrinsics_px)
+        return features(image_srgb)
 
-    monkeypatch.setattr(module.reconstructor, "forward", spy)
+    monkeypatch.setattr(module.reconstructor, "features", spy)
     module.training_step(batch, 0)
     assert [len(images) for images in seen] == [5]
     torch.testing.assert_close(seen[0][:3], batch["image_srgb"])
@@ -148,13 +148,13 @@ def test_only_so_many_of_a_batch_are_rendered(
     module = with_drawn_heads(LossConfig(photometric=1.0), rendered_photographs=wanted)
     logged = quiet(module)
     counts: list[int] = []
-    render = module._render
+    render_mesh = module.objective.renderer.render_mesh
 
-    def spy(reconstruction: Any, intrinsics_px: torch.Tensor) -> Any:
-        counts.append(len(intrinsics_px))
-        return render(reconstruction, intrinsics_px)
+    def spy(mesh: Any, *rest: Any) -> Any:
+        counts.append(len(mesh.vertices_mm))
+        return render_mesh(mesh, *rest)
 
-    monkeypatch.setattr(module, "_render", spy)
+    monkeypatch.setattr(module.objective.renderer, "render_mesh", spy)
     module.training_step(batch, 0)
     assert counts == [rendered]
     assert torch.isfinite(logged["train/photometric"])

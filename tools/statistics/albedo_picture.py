@@ -5,9 +5,9 @@ import torch
 from jaxtyping import Float, UInt8
 
 from model.face.assets import HeadAssets
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from model.render.lighting import neutral_lighting
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 
 

@@ -27,8 +27,9 @@ from model.refine.raster.levels import Level, View, compared_vertices, draw, mak
 from model.refine.raster.light import solve_light
 from model.refine.raster.occlusion import fit_weight
 from model.refine.raster.unknowns import Unknowns
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb, luminance
-from model.render.rasterizer import Rasterizer, build_rasterizer
+from model.render.rasterizer import Rasterizer
 
 _RENEWED_EVERY = 10
 """Steps between two solutions of light and occlusion."""

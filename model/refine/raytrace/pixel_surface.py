@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from common.tensor_groups import map_tensors
 from model.geometry.mesh import face_normals, vertex_normals
 from model.refine.raytrace.ray_queries import RayQueries
 
@@ -57,7 +58,7 @@ class ShadingPoints:
 
     def part(self, which: slice | Bool[Tensor, " sample"]) -> "ShadingPoints":
         """Some of the points."""
-        return ShadingPoints(self.position_mm[which], self.normal[which], self.geometric_normal[which])
+        return map_tensors(self, lambda values: values[which])
 
 
 @dataclass(frozen=True)

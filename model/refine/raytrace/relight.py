@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from common.ranges import AT_LEAST_ONE, check_settings
+from common.tensor_groups import map_tensors
 from model.look.appearance import Lamp
 from model.refine.raytrace.bounce import seen_vertices
 from model.refine.raytrace.light_basis import latlong_directions
@@ -62,7 +63,7 @@ class SurfaceReflectance:
 
     def part(self, which: slice) -> "SurfaceReflectance":
         """Some of the samples."""
-        return SurfaceReflectance(self.albedo_linear[which], self.f0[which], self.roughness[which])
+        return map_tensors(self, lambda values: values[which])
 
 
 @dataclass(frozen=True)

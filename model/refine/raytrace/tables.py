@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from common.tensor_groups import map_tensors
+
 
 @dataclass(frozen=True)
 class TransportTables:
@@ -48,14 +50,7 @@ class TransportTables:
 
     def to(self, device: torch.device) -> "TransportTables":
         """The same on another device."""
-        return TransportTables(
-            diffuse=self.diffuse.to(device),
-            bounce=None if self.bounce is None else self.bounce.to(device),
-            specular=self.specular.to(device),
-            grazing=self.grazing.to(device),
-            roughness_levels=self.roughness_levels.to(device),
-            spread=None if self.spread is None else self.spread.to(device),
-        )
+        return map_tensors(self, lambda values: values.to(device))
 
     def part(self, which: Int[Tensor, " some"]) -> "TransportTables":
         """Some of the samples."""

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Int32, Int64
 from torch import Tensor
 
+from common.tensor_groups import map_tensors, merge_tensors
+
 _MAX_STEPS = 512
 
 
@@ -69,12 +71,12 @@ class _Walks:
 
     def take(self, which: Tensor | slice) -> "_Walks":
         """Those of a mask or a range."""
-        return _Walks(**{name: value[which] for name, value in vars(self).items()})
+        return map_tensors(self, lambda values: values[which])
 
     @staticmethod
     def join(parts: "list[_Walks]") -> "_Walks":
         """One list of several."""
-        return _Walks(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+        return merge_tensors(parts, torch.cat)
 
 
 def blend(

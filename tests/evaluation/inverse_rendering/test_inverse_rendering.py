@@ -30,7 +30,7 @@ from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.mitsuba.scene import PathTraced
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.pixel_surface import HeadGeometry
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import toy_head, toy_hierarchy
 

@@ -8,8 +8,8 @@ from model.encoder.backbone import EncoderConfig
 from model.encoder.refinement_head import SIGMA_START_MM, RefinementConfig, RefinementHead
 from model.face.refinement import Refinement
 from model.reconstructor import Reconstructor
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import (
     BACKBONE,
@@ -98,15 +98,9 @@ def test_the_sampled_residual_explains_the_photograph() -> None:
     with torch.no_grad():
         decoder.outputs.bias[3] = 1.0  # the gate
         answer = reconstructor(smooth, crop_camera(1))
-        rendering = Renderer(build_rasterizer("cpu")).render(
-            answer.mesh.vertices_camera_mm,
-            answer.mesh.albedo_linear,
-            answer.parameters.lighting,
-            reconstructor.morphable_model.faces,
-            crop_camera(1),
-            IMAGE_SIZE,
-            IMAGE_SIZE,
-        )
+        faces, lighting = reconstructor.morphable_model.faces, answer.parameters.lighting
+        renderer = Renderer(build_rasterizer("cpu"))
+        rendering = renderer.render_mesh(answer.mesh, lighting, faces, crop_camera(1), IMAGE_SIZE)
     middle = slice(20, 44)
     drawn = linear_to_srgb(rendering.image_linear)[0, middle, middle]
     torch.testing.assert_close(drawn, smooth[0].permute(1, 2, 0)[middle, middle], atol=0.03, rtol=0.0)

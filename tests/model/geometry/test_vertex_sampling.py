@@ -3,7 +3,7 @@ import torch
 from model.geometry.camera import project
 from model.geometry.mesh import vertex_normals
 from model.geometry.vertex_sampling import sample_at_vertices, vertex_visibility
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from tests.small_world import crop_camera, toy_reconstructor
 
 SIZE = 64

@@ -4,30 +4,26 @@ import numpy as np
 import pytest
 import torch
 
-from model.face.morphable_model import MorphableModel
+from common.tensor_groups import map_tensors
 from model.face.refinement import Refinement
+from model.geometry.camera import project
+from model.geometry.procrustes import align_similarity
 from model.geometry.rotation import rotation_from_euler
-from model.losses.objective import (
-    LossConfig,
-    LossTables,
-    Terms,
-    distillation_terms,
-    geometric_terms,
-    identity_terms,
-    loop_back_terms,
-    multiview_terms,
-    photometric_terms,
-    refinement_terms,
-    shape_terms,
-    swapped_identity_terms,
-    total,
-)
-from model.losses.swapped_identity import swap_within_person
+from model.geometry.vertex_sampling import sample_at_vertices
+from model.losses.config import LossConfig
+from model.losses.inputs import KnownHeads
+from model.losses.landmarks import landmark_distance
+from model.losses.objective import OF_RENDERINGS, Objective
+from model.losses.photometric import photometric
+from model.losses.symmetry import mirror_difference
+from model.losses.tables import LossTables
+from model.losses.vertices import vertex_distance
+from model.losses.weighting import Terms, total
 from model.observation import Observation
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
 from tests.small_world import IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
 
@@ -45,21 +41,21 @@ def answer(reconstructor: Reconstructor) -> Reconstruction:
         return reconstructor(torch.rand(BATCH, 3, IMAGE_SIZE, IMAGE_SIZE), crop_camera(BATCH))
 
 
-@pytest.fixture(scope="module")
-def tables(reconstructor: Reconstructor) -> LossTables:
-    return LossTables(reconstructor.morphable_model)
-
-
 def dense(reconstructor: Reconstructor, answer: Reconstruction) -> torch.Tensor:
     return reconstructor.landmarks_image(answer.parameters, crop_camera(BATCH), "mediapipe478")
 
 
+def terms_of(
+    config: LossConfig, reconstructor: Reconstructor, observation: Observation, answer: Reconstruction
+) -> Terms:
+    """The terms of photographs, for losses that do not ask for the features."""
+    return Objective(config, reconstructor)(observation, answer, torch.zeros(BATCH, 1))
+
+
 @pytest.fixture(scope="module")
 def drawn(reconstructor: Reconstructor, answer: Reconstruction) -> Rendering:
-    return Renderer(build_rasterizer()).render(
-        answer.mesh.vertices_camera_mm, answer.mesh.albedo_linear, answer.parameters.lighting,
-        reconstructor.morphable_model.faces, crop_camera(BATCH), IMAGE_SIZE, IMAGE_SIZE,
-    )  # fmt: skip
+    faces, lighting = reconstructor.morphable_model.faces, answer.parameters.lighting
+    return Renderer(build_rasterizer()).render_mesh(answer.mesh, lighting, faces, crop_camera(BATCH), IMAGE_SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -81,18 +77,12 @@ def explained(reconstructor: Reconstructor, answer: Reconstruction, drawn: Rende
 
 
 def test_what_explains_the_photograph_costs_nothing(
-    reconstructor: Reconstructor,
-    answer: Reconstruction,
-    explained: Observation,
-    drawn: Rendering,
-    tables: LossTables,
+    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation, drawn: Rendering
 ) -> None:
     config = LossConfig(photometric=1.0, symmetry=1.0, reflectance=1.0, multiview=1.0, blendshapes=1.0, opposites=1.0)
-    terms = geometric_terms(config, explained, answer, dense(reconstructor, answer), tables)
-    terms |= photometric_terms(config, explained, answer, drawn, drawn.mask, tables)
-    # The two heads are one: what either photograph shows is the same.
+    # The heads are one: what any photograph shows is the same.
     of_one = dataclasses.replace(explained, identity=torch.zeros(BATCH, dtype=torch.long), skin_mask=drawn.mask)
-    terms |= multiview_terms(config, of_one, answer, tables)
+    terms = terms_of(config, reconstructor, of_one, answer)
     assert {"photometric", "symmetry", "reflectance", "multiview", "landmarks68"} <= set(terms)
     for name, value in terms.items():
         assert value.item() == pytest.approx(0.0, abs=3e-3), name
@@ -112,7 +102,6 @@ def test_each_label_pulls_through_its_own_terms(
     explained: Observation,
     wrong: dict[str, tuple[float, float]],
     names: set[str],
-    tables: LossTables,
 ) -> None:
     config = LossConfig(identity_prior=0.0, expression_prior=0.0, gaze=1.0, blendshapes=1.0)
     generator = torch.Generator().manual_seed(0)
@@ -121,12 +110,12 @@ def test_each_label_pulls_through_its_own_terms(
         for key, (_, spread) in wrong.items()
     }
     observation = dataclasses.replace(explained, **changed)
-    terms = geometric_terms(config, observation, answer, dense(reconstructor, answer), tables)
+    terms = terms_of(config, reconstructor, observation, answer)
     assert {name for name, value in terms.items() if value > 0.01} == names
 
 
 def test_doubtful_labels_pull_nothing(
-    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation, tables: LossTables
+    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation
 ) -> None:
     nothing = dataclasses.replace(
         explained,
@@ -137,23 +126,20 @@ def test_doubtful_labels_pull_nothing(
         blendshapes=torch.ones(BATCH, 52),
         blendshapes_weight=torch.zeros(BATCH),
     )
-    terms = geometric_terms(
-        LossConfig(gaze=1.0, blendshapes=1.0), nothing, answer, dense(reconstructor, answer), tables
-    )
-    assert total(terms) == 0.0
+    assert total(terms_of(LossConfig(gaze=1.0, blendshapes=1.0), reconstructor, nothing, answer)) == 0.0
 
 
 def test_lids_are_the_meshs_where_there_is_one(
-    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation, tables: LossTables
+    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation
 ) -> None:
     lids = [37, 38, 40, 41, 43, 44, 46, 47]
     wrong = explained.landmarks68_px.clone()
     wrong[:, lids, :2] += 10.0 * torch.rand(BATCH, len(lids), 2, generator=torch.Generator().manual_seed(0))
-    config, mesh478 = LossConfig(depth68=0.0), dense(reconstructor, answer)
+    config = LossConfig(depth68=0.0)
     meshed = dataclasses.replace(explained, landmarks68_px=wrong)
     alone = dataclasses.replace(meshed, landmarks478_weight=torch.zeros(BATCH))
     before, with_mesh, without = (
-        geometric_terms(config, observation, answer, mesh478, tables) for observation in (explained, meshed, alone)
+        terms_of(config, reconstructor, observation, answer) for observation in (explained, meshed, alone)
     )
     for name in ("landmarks68", "eye_closure"):
         torch.testing.assert_close(with_mesh[name], before[name], atol=1e-5, rtol=0.0)
@@ -164,14 +150,13 @@ def test_identity_is_drawn_to_the_heads_mean_person(
     answer: Reconstruction, explained: Observation, reconstructor: Reconstructor
 ) -> None:
     center = np.linspace(-1.0, 1.5, 6, dtype=np.float32)
-    tables = LossTables(MorphableModel(dataclasses.replace(toy_head(), identity_center=center)))
-    mesh478 = dense(reconstructor, answer)
+    head = dataclasses.replace(toy_head(), identity_center=center)
+    centred = Reconstructor(reconstructor.config, IMAGE_SIZE, head)
 
     def terms(identity: torch.Tensor) -> Terms:
         parameters = dataclasses.replace(answer.parameters, identity=identity)
         config = LossConfig(identity_prior=1.0, batch_distribution=1.0)
-        changed = dataclasses.replace(answer, parameters=parameters)
-        return geometric_terms(config, explained, changed, mesh478, tables)
+        return terms_of(config, centred, explained, dataclasses.replace(answer, parameters=parameters))
 
     mean_person = terms(torch.from_numpy(center).expand(BATCH, -1))
     assert mean_person["identity_prior"].item() == pytest.approx(0.0, abs=1e-12)
@@ -186,17 +171,49 @@ def test_identity_is_drawn_to_the_heads_mean_person(
 
 
 @pytest.fixture(scope="module")
-def restless() -> Reconstruction:
-    """An answer in which every number is off."""
+def restless(reconstructor: Reconstructor) -> Reconstruction:
+    """An answer in which every number is off, with what a mesh decoder adds."""
     generator = torch.Generator().manual_seed(0)
-    reconstructor = toy_reconstructor()
-    for parameter in reconstructor.parameter_head.parameters():
-        torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    with torch.no_grad():
-        answer = reconstructor(torch.rand(BATCH, 3, IMAGE_SIZE, IMAGE_SIZE, generator=generator), crop_camera(BATCH))
-    shape = answer.mesh.albedo_linear.shape
-    lopsided = answer.mesh.albedo_linear + torch.rand(shape[1:], generator=generator)
-    return dataclasses.replace(answer, mesh=dataclasses.replace(answer.mesh, albedo_linear=lopsided))
+    neutral = neutral_parameters(reconstructor, BATCH)
+
+    def noise(like: torch.Tensor) -> torch.Tensor:
+        return torch.randn(like.shape, generator=generator)
+
+    parameters = FaceParameters(
+        identity=noise(neutral.identity),
+        expression=0.3 * noise(neutral.expression).abs().clamp(max=3.0),
+        albedo=noise(neutral.albedo),
+        rotation=rotation_from_euler(torch.tensor([[0.2, 0.1, 0.05], [-0.1, 0.1, 0.0], [0.1, -0.2, 0.1]])),
+        translation_mm=neutral.translation_mm + noise(neutral.translation_mm),
+        lighting=neutral.lighting + noise(neutral.lighting),
+    )
+    some = torch.rand(BATCH, len(reconstructor.morphable_model.mean_mm), 3, generator=generator)
+    refinement = Refinement(some - 0.5, 0.8 * some.flip(1) - 0.5, 1.0 + some[..., 0], some[..., 1].round())
+    return reconstructor.decode(parameters, crop_camera(BATCH), refinement)
+
+
+def neutral_parameters(reconstructor: Reconstructor, batch: int) -> FaceParameters:
+    model = reconstructor.morphable_model
+    return FaceParameters.neutral(batch, model.identity_count, model.expression_count, model.albedo_count)
+
+
+@pytest.fixture(scope="module")
+def truth(reconstructor: Reconstructor) -> KnownHeads:
+    """Of the last two of a batch."""
+    generator = torch.Generator().manual_seed(5)
+    mean_mm = reconstructor.morphable_model.mean_mm
+    noise = torch.randn(2, len(mean_mm), 3, generator=generator)
+    weight = torch.rand(len(mean_mm), generator=generator)
+    return KnownHeads(mean_mm + 3.0 * noise, mean_mm - 2.0 * noise, weight, neutral_parameters(reconstructor, 2))
+
+
+@pytest.fixture(scope="module")
+def strange(explained: Observation) -> Observation:
+    """Photographs of one person that show nothing of what was answered."""
+    image = torch.rand(explained.image_srgb.shape, generator=torch.Generator().manual_seed(3))
+    return dataclasses.replace(
+        explained, identity=torch.zeros(BATCH, dtype=torch.long), image_srgb=image, landmarks478_px=eyes_open(explained)
+    )
 
 
 class Likeness(torch.nn.Module):
@@ -219,46 +236,24 @@ class Likeness(torch.nn.Module):
 def all_terms(
     config: LossConfig,
     reconstructor: Reconstructor,
-    answer: Reconstruction,
     observation: Observation,
-    rendering: Rendering,
-    tables: LossTables,
+    answer: Reconstruction,
+    truth: KnownHeads,
 ) -> Terms:
-    generator = torch.Generator().manual_seed(1)
-    counts = [getattr(answer.parameters, name).shape[1] for name in ("identity", "expression", "albedo")]
-    noise = torch.rand(answer.mesh.vertices_mm.shape, generator=generator)
-    ahead = reconstructor.decode(FaceParameters.neutral(BATCH, *counts), crop_camera(BATCH))
-    refinement = Refinement(noise - 0.5, 0.1 * noise.flip(1), 1.0 + noise[..., 0], noise[..., 1].round())
-    points = answer.landmarks68_image, dense(reconstructor, answer)
-    _, changed = swap_within_person(answer.parameters.identity, observation.identity)
-    terms = geometric_terms(config, observation, answer, points[1], tables)
-    terms |= photometric_terms(config, observation, answer, rendering, rendering.mask, tables)
-    terms |= identity_terms(config, observation, rendering, Likeness())
-    terms |= distillation_terms(config, observation, torch.rand(BATCH, 512, generator=generator))
-    terms |= refinement_terms(config, refinement, tables)
-    terms |= swapped_identity_terms(config, observation, changed, *points)
-    terms |= multiview_terms(config, observation, ahead, tables)
-    terms |= shape_terms(config, 10.0 * noise, 5.0 * noise, torch.ones(noise.shape[1]), refinement.sigma_mm)
-    return terms | loop_back_terms(config, answer.parameters, ahead.parameters)
+    torch.manual_seed(0)
+    objective = Objective(config, reconstructor, Likeness)
+    width = reconstructor.backbone.feature_count + reconstructor.backbone.place_count
+    return objective(observation, answer, torch.rand(BATCH, width), truth)
 
 
 def test_every_weight_of_the_config_scales_its_term(
-    reconstructor: Reconstructor,
-    explained: Observation,
-    restless: Reconstruction,
-    drawn: Rendering,
-    tables: LossTables,
+    reconstructor: Reconstructor, strange: Observation, restless: Reconstruction, truth: KnownHeads
 ) -> None:
     names = set(LossConfig().weights())
-    image = torch.rand(explained.image_srgb.shape, generator=torch.Generator().manual_seed(3))
-    observation = dataclasses.replace(
-        explained, identity=torch.zeros(BATCH, dtype=torch.long), image_srgb=image, landmarks478_px=eyes_open(explained)
-    )
-    dark = dataclasses.replace(drawn, shading=drawn.shading - 2.0)
 
     def terms(weight: float) -> Terms:
         config = LossConfig(**dict.fromkeys(names, weight))
-        return all_terms(config, reconstructor, restless, observation, dark, tables)
+        return all_terms(config, reconstructor, strange, restless, truth)
 
     once, thrice = terms(1.0), terms(3.0)
     assert set(once) == names
@@ -266,6 +261,83 @@ def test_every_weight_of_the_config_scales_its_term(
         assert once[name] > 0.0, name
         torch.testing.assert_close(thrice[name], 3.0 * once[name], msg=name)
     assert terms(0.0) == {}
+
+
+def test_the_terms_are_those_of_the_answer_and_of_the_truth(
+    reconstructor: Reconstructor, strange: Observation, restless: Reconstruction, truth: KnownHeads
+) -> None:
+    """Spelled out for one loss of each kind that asks for something of its own."""
+    skin_mask = torch.rand(strange.skin_mask.shape, generator=torch.Generator().manual_seed(9))
+    observation = dataclasses.replace(strange, skin_mask=skin_mask)
+    names = ("landmarks478", "photometric", "offset_symmetry", "vertices", "swapped_identity")
+    nothing = dict.fromkeys(LossConfig().weights(), 0.0)
+    config = LossConfig(**{**nothing, **dict.fromkeys(names, 1.0)})
+    objective = Objective(config, reconstructor, rendered_photographs=2)
+    terms = objective(observation, restless, torch.zeros(BATCH, 1), truth)
+    model, tables, camera = reconstructor.morphable_model, objective.tables, observation.intrinsics_px
+    box_px, weight478 = observation.box_px, observation.landmarks478_weight
+
+    points_px = project(model.landmarks(restless.mesh.vertices_camera_mm, "mediapipe478"), camera)[..., :2]
+    expected = {"landmarks478": landmark_distance(points_px, observation.landmarks478_px, box_px, weight478)}
+
+    first, seen = map_tensors(restless, lambda values: values[:2]), map_tensors(observation, lambda values: values[:2])
+    faces, lighting = model.faces, first.parameters.lighting
+    rendering = Renderer(build_rasterizer()).render_mesh(first.mesh, lighting, faces, camera[:2], IMAGE_SIZE)
+    mask = seen.skin_mask * rendering.mask
+    expected["photometric"] = photometric(rendering.image_linear, seen.image_srgb, mask, seen.color)
+
+    assert restless.refinement is not None
+    at_vertices = sample_at_vertices(skin_mask[:, None], project(restless.mesh.vertices_camera_mm, camera))[..., 0]
+    evidence = restless.refinement.visibility * at_vertices
+    offsets_mm = restless.refinement.offsets_mm
+    expected["offset_symmetry"] = mirror_difference(offsets_mm, tables.mirror, evidence, vectors=True)
+
+    aligned_mm = align_similarity(restless.mesh.vertices_mm[1:], truth.vertices_mm, truth.vertex_weight)
+    expected["vertices"] = vertex_distance(aligned_mm - truth.vertices_mm, truth.vertex_weight)
+
+    # All three are of one person: each has the next one's identity, the last the first one's.
+    swapped = dataclasses.replace(restless.parameters, identity=restless.parameters.identity[[1, 2, 0]])
+    expected["swapped_identity"] = sum(
+        (
+            landmark_distance(reconstructor.landmarks_image(swapped, camera, name)[..., :2], labels, box_px, weight)
+            for name, labels, weight in (
+                ("ibug68", observation.landmarks68_px[..., :2], observation.landmarks68_weight),
+                ("mediapipe478", observation.landmarks478_px, weight478),
+            )
+        ),
+        torch.tensor(0.0),
+    )
+    assert terms.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value, msg=name)
+
+
+def test_a_truth_without_parameters_says_nothing_of_them(
+    reconstructor: Reconstructor, strange: Observation, restless: Reconstruction, truth: KnownHeads
+) -> None:
+    config = LossConfig(vertices=1.0, loop_back=1.0)
+    assert "loop_back" in all_terms(config, reconstructor, strange, restless, truth)
+    of_shape = dataclasses.replace(truth, parameters=None)
+    terms = all_terms(config, reconstructor, strange, restless, of_shape)
+    assert "loop_back" not in terms
+    assert "vertices" in terms
+
+
+def test_the_network_is_made_once_and_only_when_it_is_asked(
+    reconstructor: Reconstructor, strange: Observation, restless: Reconstruction
+) -> None:
+    made: list[Likeness] = []
+
+    def build() -> Likeness:
+        made.append(Likeness())
+        return made[-1]
+
+    for config, count in ((LossConfig(photometric=1.0), 0), (LossConfig(identity=1.0), 1)):
+        objective = Objective(config, reconstructor, build)
+        assert len(made) == 0
+        for _ in range(2):
+            objective(strange, restless, torch.zeros(BATCH, 1))
+        assert len(made) == count
 
 
 def eyes_open(observation: Observation) -> torch.Tensor:
@@ -277,25 +349,26 @@ def eyes_open(observation: Observation) -> torch.Tensor:
 
 @pytest.mark.slow
 def test_one_weight_computes_one_term(
-    reconstructor: Reconstructor,
-    explained: Observation,
-    restless: Reconstruction,
-    drawn: Rendering,
-    tables: LossTables,
+    reconstructor: Reconstructor, strange: Observation, restless: Reconstruction, truth: KnownHeads
 ) -> None:
     nothing = dict.fromkeys(LossConfig().weights(), 0.0)
-    observation = dataclasses.replace(explained, identity=torch.zeros(BATCH, dtype=torch.long))
     for name in nothing:
-        config = LossConfig(**{**nothing, name: 1.0})
-        assert set(all_terms(config, reconstructor, restless, observation, drawn, tables)) == {name}
+        # Those of a rendering are there where one is asked for.
+        wanted = {name, "photometric"} if name in OF_RENDERINGS else {name}
+        config = LossConfig(**{**nothing, **dict.fromkeys(wanted, 1.0)})
+        assert set(all_terms(config, reconstructor, strange, restless, truth)) == wanted
 
 
-def test_a_model_without_refinements_has_no_terms_of_them(tables: LossTables) -> None:
-    assert refinement_terms(LossConfig(offset_prior=1.0, offset_smoothness=1.0), None, tables) == {}
+def test_a_model_without_refinements_has_no_terms_of_them(
+    reconstructor: Reconstructor, explained: Observation, answer: Reconstruction, truth: KnownHeads
+) -> None:
+    nothing = dict.fromkeys(LossConfig().weights(), 0.0)
+    config = LossConfig(**{**nothing, "offset_prior": 1.0, "offset_smoothness": 1.0, "likelihood": 1.0})
+    assert all_terms(config, reconstructor, explained, answer, truth) == {}
 
 
 def test_points_on_the_far_side_pull_less_when_the_config_says_so(
-    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation, tables: LossTables
+    reconstructor: Reconstructor, answer: Reconstruction, explained: Observation
 ) -> None:
     profile = rotation_from_euler(torch.tensor([[1.3, 0.0, 0.0]])).repeat(BATCH, 1, 1)
     turned = reconstructor.decode(dataclasses.replace(answer.parameters, rotation=profile), crop_camera(BATCH))
@@ -308,8 +381,7 @@ def test_points_on_the_far_side_pull_less_when_the_config_says_so(
 
     def loss(hidden: float) -> float:
         config = LossConfig(hidden_landmarks=hidden)
-        points = dense(reconstructor, turned)
-        return geometric_terms(config, observation, turned, points, tables)["landmarks68"].item()
+        return terms_of(config, reconstructor, observation, turned)["landmarks68"].item()
 
     assert loss(0.2) < 0.4 * loss(1.0)
 
@@ -319,10 +391,11 @@ def test_a_term_that_is_not_finite_is_named() -> None:
         total({"landmarks68": torch.tensor(1.0), "depth68": torch.tensor(torch.nan)})
 
 
-def test_an_identity_loss_without_a_network_is_refused(explained: Observation, drawn: Rendering) -> None:
-    assert identity_terms(LossConfig(), explained, drawn, None) == {}
+def test_an_identity_loss_without_a_network_is_refused(
+    reconstructor: Reconstructor, explained: Observation, answer: Reconstruction
+) -> None:
     with pytest.raises(ValueError, match=r"loss\.identity needs a recognition network"):
-        identity_terms(LossConfig(identity=0.1), explained, drawn, None)
+        terms_of(LossConfig(identity=0.1), reconstructor, explained, answer)
 
 
 def test_no_term_at_all_is_an_error() -> None:

@@ -3,7 +3,7 @@ import torch
 
 from model.geometry.camera import project
 from model.losses.silhouette import silhouette
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from tests.small_world import crop_camera, toy_head
 
 SIZE = 48

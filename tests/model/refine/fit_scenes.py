@@ -11,8 +11,8 @@ from model.geometry.camera import project
 from model.geometry.rotation import rotation_from_euler
 from model.parameters import FaceParameters
 from model.refine.face import FaceCrop, FittedFace
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb, luminance
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer
 from tests.small_world import crop_camera, toy_head
 
@@ -60,16 +60,9 @@ def photograph(head: MorphableModel, face: FittedFace, *, color: bool = True) ->
     """A picture of it before a blue wall, with its landmarks."""
     mesh, size = face.mesh(head), SIZE_PX
     background = torch.tensor([0.1, 0.2, 0.6]).expand(1, size, size, 3)
-    rendering = Renderer(build_rasterizer("cpu")).render(
-        mesh.vertices_camera_mm,
-        mesh.albedo_linear,
-        face.parameters.lighting,
-        head.faces,
-        face.intrinsics_px[None],
-        size,
-        size,
-        background,
-    )
+    lighting, camera = face.parameters.lighting, face.intrinsics_px[None]
+    renderer = Renderer(build_rasterizer("cpu"))
+    rendering = renderer.render_mesh(mesh, lighting, head.faces, camera, size, background)
     linear = rendering.image_linear[0].clamp(0.0, 1.0)
     if not color:
         linear = luminance(linear)[..., None].expand_as(linear)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from model.render import device_rasterizer
+from model.render.backends import build_rasterizer
 from model.render.device_rasterizer import best_rasterizer
-from model.render.rasterizer import build_rasterizer
 from tests.model.render.render_scenes import random_triangles
 
 

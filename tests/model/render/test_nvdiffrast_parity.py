@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.render.backends import build_rasterizer
 from model.render.pytorch.fragments import fragments_of
 from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.pytorch.zbuffer import nearest_faces
-from model.render.rasterizer import Fragments, Rasterizer, build_rasterizer
+from model.render.rasterizer import Fragments, Rasterizer
 from tools.render_parity import POSES_DEGREES, SIZES, Parity, compare, head_scene
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.render.backends import build_rasterizer
 from model.render.cpu.rasterizer import CpuRasterizer
 from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
-from model.render.rasterizer import Fragments, Rasterizer, build_rasterizer
+from model.render.rasterizer import Fragments, Rasterizer
 from tests.model.render import fake_nvdiffrast
 from tests.model.render.render_scenes import random_triangles, square, turned_sphere
 

@@ -3,9 +3,10 @@ import pytest
 import torch
 from scipy.spatial import Delaunay
 
+from model.render.backends import build_rasterizer
 from model.render.cpu.rasterizer import CpuRasterizer
 from model.render.pytorch.rasterizer import TorchRasterizer
-from model.render.rasterizer import Rasterizer, build_rasterizer
+from model.render.rasterizer import Rasterizer
 from tests.model.render.reference_rasterizer import rasterize as reference_rasterize
 from tests.model.render.render_scenes import random_triangles, sphere, square
 

@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 import torch
 
+from model.geometry.mesh import Mesh
+from model.render.backends import build_rasterizer
 from model.render.lighting import directional_lighting, neutral_lighting
-from model.render.rasterizer import build_rasterizer
 from model.render.renderer import Renderer, Rendering
 from tests.model.render.render_scenes import sphere
 
@@ -63,6 +64,20 @@ def test_background_is_seen_through_the_mask() -> None:
     over = draw(scene(), background_linear=background)
     expected = black.image_linear + (1.0 - black.mask)[..., None] * background
     torch.testing.assert_close(over.image_linear, expected)
+
+
+def test_a_mesh_is_drawn_as_its_parts_are() -> None:
+    inputs, background = scene(2), torch.rand(2, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(0))
+    vertices, albedo = inputs["vertices_camera_mm"], inputs["albedo_linear"]
+    # Model space is elsewhere: what is drawn are the vertices before the camera.
+    mesh = Mesh(vertices + 1000.0, vertices, albedo)
+    ours = Renderer(build_rasterizer()).render_mesh(
+        mesh, inputs["lighting"], inputs["faces"], inputs["intrinsics_px"], SIDE, background
+    )
+    expected = draw(inputs, background_linear=background)
+    assert expected.mask.any()
+    for field in dataclasses.fields(Rendering):
+        assert torch.equal(getattr(ours, field.name), getattr(expected, field.name)), field.name
 
 
 def test_shading_by_vertex_and_by_pixel_agree_on_a_fine_mesh() -> None:

@@ -22,8 +22,8 @@ from model.refine.raytrace.light_stage import LightStage
 from model.refine.raytrace.pixel_surface import HeadGeometry, pixel_surface
 from model.refine.raytrace.tables import shade
 from model.refine.raytrace.transport import TransportConfig, build_tables
+from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
-from model.render.rasterizer import build_rasterizer
 from tests.small_world import toy_head
 
 needs_mitsuba = pytest.mark.skipif(why_unavailable() is not None, reason=why_unavailable() or "")

@@ -15,8 +15,8 @@ from model.refine.raster.levels import compared_vertices, draw, make_level
 from model.refine.raster.light import solve_light
 from model.refine.raster.offsets import LargeSteps
 from model.refine.raster.unknowns import moved_vertices
+from model.render.backends import build_rasterizer
 from model.render.lighting import shade
-from model.render.rasterizer import build_rasterizer
 from tests.model.refine.fit_scenes import SIZE_PX, drawn_face, model, photograph, turned
 
 QUICK = RasterFitConfig(sizes_px=(32, 64), steps=(30, 30), identity_sd=1.0, albedo_sd=1.0)

@@ -6,7 +6,7 @@ pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
 from model.geometry.camera import project
 from model.refine.raytrace.pixel_surface import HeadGeometry, offset_origins, pixel_surface, points_at_vertices
-from model.render.rasterizer import build_rasterizer
+from model.render.backends import build_rasterizer
 from tests.model.refine.raytrace.ray_scenes import ball, ball_surface, camera, rays_of
 from tests.small_world import toy_head
 
