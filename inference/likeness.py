@@ -26,6 +26,7 @@ from inference.transport_cache import TransportCache
 from model.checkpoint import load_reconstructor
 from model.export.face_files import FaceFiles
 from model.face.morphable_model import MorphableModel
+from model.reconstructor import Reconstructor
 
 Photograph = str | Path | Image.Image | UInt8[np.ndarray, "height width 3"]
 """A file of any common kind, a picture of Pillow's, or sRGB pixels."""
@@ -41,7 +42,7 @@ class Likeness:
     """
 
     def __init__(self, detector: FaceDetector, faces: FaceReconstructor, device: torch.device) -> None:
-        """Put the parts together; `load` does it with those of a checkpoint."""
+        """Put the parts together; `load` and `of_network` make them."""
         self.detector = detector
         self.faces = faces
         self.device = device
@@ -64,8 +65,21 @@ class Likeness:
             ValueError: If the checkpoint is none, or the device is not there.
         """
         chosen = find_device(device)
-        reconstructor = load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen))
-        return cls(FaceDetector(device=str(chosen)), FaceReconstructor(reconstructor, chosen, looks), chosen)
+        return cls.of_network(load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen)), chosen, looks)
+
+    @classmethod
+    def of_network(cls, reconstructor: Reconstructor, device: torch.device, looks: int = DEFAULT_LOOKS) -> "Likeness":
+        """A network that is loaded already, with the detector that comes with it.
+
+        Args:
+            reconstructor: The network, on `device`, in evaluation mode.
+            device: Where both run.
+            looks: How often each face is cropped, see `FaceReconstructor`.
+
+        Raises:
+            ValueError: If there is no look at all.
+        """
+        return cls(FaceDetector(device=str(device)), FaceReconstructor(reconstructor, device, looks), device)
 
     @property
     def morphable_model(self) -> MorphableModel:

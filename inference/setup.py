@@ -22,11 +22,8 @@ def load_likeness(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> 
     Raises:
         CommandLineError: If the checkpoint or the device cannot be used.
     """
-    choose_device(device)
-    try:
-        return Likeness.load(checkpoint, device, looks=looks)
-    except (OSError, ValueError) as error:
-        raise _unusable(error) from error
+    chosen = choose_device(device)
+    return Likeness.of_network(load_model(checkpoint, chosen), chosen, looks)
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:
@@ -38,11 +35,7 @@ def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:
     try:
         return load_reconstructor(checkpoint, str(device))
     except (OSError, ValueError) as error:
-        raise _unusable(error) from error
-
-
-def _unusable(error: Exception) -> CommandLineError:
-    return CommandLineError(f"--checkpoint: {' '.join(str(error).split())}")
+        raise CommandLineError(f"--checkpoint: {' '.join(str(error).split())}") from error
 
 
 def choose_device(name: str) -> torch.device:

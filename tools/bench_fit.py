@@ -19,11 +19,9 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY
-from data.detector import FaceDetector
 from data.image_io import UnreadableImageError, find_images
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from inference.face_crop import Landmarks, cut_face
-from inference.faces import FaceReconstructor
 from inference.likeness import Likeness
 from model.checkpoint import load_reconstructor
 from model.face.hierarchy import load_hierarchy
@@ -216,7 +214,7 @@ def drawn_heads(reconstructor: Reconstructor, count: int, size_px: int, landmark
 def photograph_cases(reconstructor: Reconstructor, folder: Path, size_px: int) -> Iterator[Case]:
     """The largest face of each photograph, with the network's answer and its landmarks."""
     cpu = torch.device("cpu")
-    likeness = Likeness(FaceDetector(), FaceReconstructor(reconstructor, cpu), cpu)
+    likeness = Likeness.of_network(reconstructor, cpu)
     for path in find_images([folder]):
         try:
             heads = likeness.reconstruct(path, largest_face=True)
