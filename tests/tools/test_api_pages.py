@@ -56,10 +56,8 @@ def test_names_that_a_package_loads_late_are_shown(place: Path) -> None:
     package.mkdir()
     (package / "inner.py").write_text(SOUND)
     (package / "__init__.py").write_text(
-        '"""A package."""\n\n__all__ = ["half"]\n\n\n'
-        "def __getattr__(name):\n"
-        "    from late_words import inner\n\n"
-        "    return getattr(inner, name)\n"
+        '"""A package."""\n\nfrom importlib import import_module\n\n__all__ = ["half"]\n\n\n'
+        'def __getattr__(name):\n    return getattr(import_module("late_words.inner"), name)\n'
     )
     assert make_pages(["late_words"], place / "pages") == []
     assert "Half of it." in (place / "pages" / "late_words.html").read_text(encoding="utf-8")
