@@ -9,6 +9,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import pdoc
@@ -18,6 +19,9 @@ from jsonargparse import auto_cli
 PACKAGES = ("likeness", "model", "data", "inference", "training", "evaluation", "tools", "common")
 LEFT_OUT = ("model.render.nvdiffrast_rasterizer", "tools.api_pages")
 """nvdiffrast has its own licence and is not installed; this one is only a command."""
+
+_HARMLESS = "Cannot determine where "
+"""A TypedDict does not know which keys it inherits, so pdoc says that it assumes they are its own, which is right."""
 
 
 def make_pages(modules: Sequence[str], output: Path) -> list[str]:
@@ -34,12 +38,23 @@ def make_pages(modules: Sequence[str], output: Path) -> list[str]:
         RuntimeError: If a module cannot be imported.
     """
     pdoc.render.configure(docformat="google", search=True, show_source=True)
+    for name in modules:
+        if not name.startswith("!"):
+            _load_late_names(name)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         pdoc.pdoc(*modules, output_directory=output)
     # Other packages warn too while they are imported; that is not about our pages.
     own = Path(inspect.getfile(pdoc)).parent
-    return [str(one.message) for one in told if own in Path(one.filename).parents]
+    texts = [str(one.message) for one in told if own in Path(one.filename).parents]
+    return [text for text in texts if not text.startswith(_HARMLESS)]
+
+
+def _load_late_names(name: str) -> None:
+    """Give a package the names that it loads only when they are asked for; pdoc does not ask."""
+    package = import_module(name)
+    for late in set(getattr(package, "__all__", ())) - set(vars(package)):
+        setattr(package, late, getattr(package, late))
 
 
 def main(output: Path) -> int:

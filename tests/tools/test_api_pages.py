@@ -49,3 +49,15 @@ def test_a_package_that_cannot_be_imported_is_an_error(place: Path) -> None:
     (package / "inner.py").write_text("import nothing_of_that_name\n")
     with pytest.raises(RuntimeError, match="broken_words.inner"):
         make_pages(["broken_words"], place / "pages")
+
+
+def test_names_that_a_package_loads_late_are_shown(place: Path) -> None:
+    package = place / "late_words"
+    package.mkdir()
+    (package / "inner.py").write_text(SOUND)
+    (package / "__init__.py").write_text(
+        '"""A package."""\n\nfrom importlib import import_module\n\n__all__ = ["half"]\n\n\n'
+        'def __getattr__(name):\n    return getattr(import_module("late_words.inner"), name)\n'
+    )
+    assert make_pages(["late_words"], place / "pages") == []
+    assert "Half of it." in (place / "pages" / "late_words.html").read_text(encoding="utf-8")

@@ -8,6 +8,8 @@ from PIL import Image
 
 from tools.refinement_picture import picture
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_released_model_adds_something_to_the_example(tmp_path: Path) -> None:
     # `examples/` is filled by `make demo`: a clean checkout that only tests has no photograph there.

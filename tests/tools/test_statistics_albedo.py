@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from model.render.lighting import spherical_harmonics
@@ -17,6 +18,8 @@ from tools.statistics.weighted_pca import (
     grow,
     sufficient_statistics,
 )
+
+pytestmark = pytest.mark.slow
 
 
 def subspace_error(found: torch.Tensor, truth: torch.Tensor) -> float:

@@ -18,6 +18,8 @@ from tools.statistics.surface import (
     symmetric_points,
 )
 
+pytestmark = pytest.mark.slow
+
 EXACT = FitConfig(iterations=40, noise_mm=1e-2, depth_weight=1.0)
 
 

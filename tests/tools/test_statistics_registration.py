@@ -12,6 +12,8 @@ from tests.small_world import toy_head
 from tools.statistics.registration import RegistrationConfig, register_points, similarity
 from tools.statistics.surface import SurfacePoints, nearest_on_surface
 
+pytestmark = pytest.mark.slow
+
 SCALE, SHIFT = 0.37, np.array([12.0, -40.0, 7.0])
 CONFIG = RegistrationConfig(iterations=100, noise_mm=0.1)
 IDENTITY = np.array([1.2, -0.8, 0.5, -1.5, 0.9, 0.3])

@@ -12,7 +12,10 @@ from tools.statistics.surface import SurfacePoints
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
-pytestmark = pytest.mark.skipif(not DEFAULT_HEAD.is_file(), reason="the released head is not in this checkout")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DEFAULT_HEAD.is_file(), reason="the released head is not in this checkout"),
+]
 
 
 @cache

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from model.face.skins import load_skins
@@ -11,6 +12,8 @@ from tools.statistics.light import Separation
 from tools.statistics.photograph_colors import ColorSamples
 from tools.statistics.skins import save_skins, seen_skins
 from tools.statistics.weighted_pca import LinearModel
+
+pytestmark = pytest.mark.slow
 
 
 def test_skins_come_back_to_about_a_255th_of_their_roots(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from training.relief import Relief
 from training.synthetic_geometry import PARAMETERS_KEY, SyntheticGeometry, SyntheticGeometryConfig
 from training.synthetic_heads import MorphableHeadArtist, scene_parameters
 
+pytestmark = pytest.mark.slow
+
 SIZE, HEADS, SHA = 48, 7, "a" * 64
 FLIP = torch.tensor([-1.0, 1.0, 1.0])
 NOTHING = AugmentConfig(color=0.0, grey=0.0, blur=0.0, noise=0.0, compression=0.0, occlusion=0.0)

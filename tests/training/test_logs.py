@@ -78,6 +78,7 @@ def rows(run: Path, column: str) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row.get(column)]
 
 
+@pytest.mark.slow
 def test_values_are_read_only_where_they_are_logged(run: tuple[Path, list[tuple[int, str]]]) -> None:
     # The last one reads once more what is returned.
     quiet = [(step, where) for step, where in run[1] if step % 4 and step < STEPS and "sheet.py" not in where]
@@ -86,6 +87,7 @@ def test_values_are_read_only_where_they_are_logged(run: tuple[Path, list[tuple[
     assert any(step % 4 == 0 for step, _ in run[1])
 
 
+@pytest.mark.slow
 def test_losses_rate_and_throughput_have_names(run: tuple[Path, list[tuple[int, str]]]) -> None:
     losses = rows(run[0], "train/loss")
     assert [int(row["step"]) for row in losses] == [3, 7]
@@ -99,10 +101,12 @@ def test_losses_rate_and_throughput_have_names(run: tuple[Path, list[tuple[int, 
     assert all(float(row["images_per_second"]) > 0 and float(row["data/skipped"]) == 0 for row in speed)
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_to_finite_numbers(run: tuple[Path, list[tuple[int, str]]]) -> None:
     assert all(np.isfinite(float(row["train/loss"])) for row in rows(run[0], "train/loss"))
 
 
+@pytest.mark.slow
 def test_a_sheet_shows_faces_in_rows_and_what_is_known_of_them_in_columns(
     run: tuple[Path, list[tuple[int, str]]],
 ) -> None:
@@ -139,6 +143,7 @@ def test_an_account_is_found_without_asking(monkeypatch: pytest.MonkeyPatch, tmp
     assert is_logged_in()
 
 
+@pytest.mark.slow
 def test_wandb_without_an_account_writes_into_the_runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb", reason="wandb is an optional extra")
     monkeypatch.setattr(logs, "is_logged_in", lambda: False)

@@ -71,6 +71,7 @@ def test_the_loss_is_the_sum_of_its_terms_and_reaches_every_weight(loss: LossCon
             assert parameter.grad.any(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", [LossConfig(), PHOTOMETRIC], ids=["landmarks", "photometric"])
 def test_a_few_steps_on_one_batch_lower_the_loss(loss: LossConfig, batch: dict[str, Any]) -> None:
     torch.manual_seed(0)

@@ -71,6 +71,7 @@ def kill_behind_step(process: BaseProcess, run: Path, step: int) -> None:
     assert process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_mid_epoch_goes_on_with_the_same_losses(tmp_path: Path) -> None:
     """The same to the last digit: samples and their augmentation, weights, optimiser, schedule, random states."""
     place, log = make_place(tmp_path, train_shards=2), tmp_path / "log"
@@ -183,6 +184,7 @@ AtomicCheckpointIO().save_checkpoint({"step": 2}, sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_earlier_one(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
