@@ -1,7 +1,7 @@
 """Measure a checkpoint.
 
     python evaluate.py aflw2000 --data DIR       landmarks and pose on AFLW2000-3D
-    python evaluate.py photographs --data DIR    re-rendered faces and identities on held-out photographs
+    python evaluate.py photographs --data DIR    re-rendered faces, and whether people are told apart
     python evaluate.py population --data DIR     whether the heads of held-out people differ, and are at rest
     python evaluate.py shapes                    shapes of drawn heads, which need no data
     python evaluate.py inverse-rendering         skin and light of path-traced faces of which everything is known
@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from jsonargparse import auto_cli
 
+from common.old_names import EVALUATE_OPTIONS, current_arguments
 from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
@@ -44,7 +45,7 @@ from inference.refine_options import RefineOptions, read_refine_options
 from inference.setup import choose_device, load_likeness, load_model
 from model.face.hierarchy import load_hierarchy
 from model.face.morphable_model import MorphableModel
-from model.identity import IdentityConfig, NetworkKind, build_identity_network
+from model.recognition import NetworkKind, RecognitionConfig, build_recognition_network
 from model.refine.mitsuba.variant import MitsubaUnavailableError
 from model.refine.raytrace.stage import fit_raytrace
 from model.render.backends import build_rasterizer
@@ -79,8 +80,8 @@ def photographs(
     split: Literal["val", "train"] = "val",
     checkpoint: Path = DEFAULT_CHECKPOINT,
     device: Device = "auto",
-    identity_network: Path | None = None,
-    identity_network_kind: NetworkKind = "dlib",
+    recognition_network: Path | None = None,
+    recognition_network_kind: NetworkKind = "dlib",
 ) -> None:
     """Print how well held-out photographs are re-rendered, and how well identity tells people apart.
 
@@ -89,14 +90,14 @@ def photographs(
         split: Its part; `val` holds people and photographs that training never saw.
         checkpoint: Checkpoint folder.
         device: Where to compute.
-        identity_network: Weights of a face-recognition network, as a yardstick for identity: dlib's ResNet as `.npz`,
+        recognition_network: Weights of a face-recognition network, as a yardstick for it: dlib's ResNet as `.npz`,
             MobileFaceNet as `.npz`, or FaceNet as `.safetensors` or `.pt`.
-        identity_network_kind: Which of them.
+        recognition_network_kind: Which of them.
     """
     chosen = choose_device(device)
     network = None
-    if identity_network is not None:
-        network = build_identity_network(IdentityConfig(identity_network_kind, identity_network)).to(chosen)
+    if recognition_network is not None:
+        network = build_recognition_network(RecognitionConfig(recognition_network_kind, recognition_network)).to(chosen)
     reconstructor = load_model(checkpoint, chosen)
     config = LoaderConfig(data / split, training=False, size=reconstructor.image_size, workers=1)
     observations = (observation_on(batch, chosen) for batch in build_loader(config))
@@ -257,7 +258,10 @@ def main(arguments: list[str] | None = None, program: str = "evaluate.py") -> in
             "inverse-rendering": inverse_rendering,
             "scans": scans,
         }
-        auto_cli(commands, args=arguments, as_positional=False, prog=program)
+        given = sys.argv[1:] if arguments is None else arguments
+        auto_cli(
+            commands, args=current_arguments(given, EVALUATE_OPTIONS, "evaluate.py"), as_positional=False, prog=program
+        )
     except (FileNotFoundError, ValueError, CommandLineError, MitsubaUnavailableError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2

@@ -16,10 +16,10 @@ from pathlib import Path
 import lightning
 import torch
 import yaml
-from jsonargparse import ArgumentParser
 from lightning.pytorch.utilities import rank_zero_only
 
 from common.atomic import atomic_path
+from common.old_names import current_weights
 from common.paths import REPOSITORY
 from common.tensors import read_tensors
 from model.checkpoint import save_checkpoint
@@ -30,6 +30,7 @@ from training.config import Experiment
 from training.ema import WeightAverage
 from training.logs import keep_log
 from training.module import TrainingModule
+from training.parser import ExperimentParser
 from training.photographs import Photographs
 from training.resume import remove_half_written
 from training.trainer import build_trainer
@@ -64,7 +65,7 @@ def read_experiment(arguments: list[str] | None = None, program: str = "train.py
     Returns:
         The run, its whole config as YAML, and whether it goes on from its last checkpoint.
     """
-    parser = ArgumentParser(description=__doc__, prog=program)
+    parser = ExperimentParser(description=__doc__, prog=program)
     parser.add_argument("--config", action="config", help="YAML with differences from the defaults")
     parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     parser.add_class_arguments(Experiment, None)
@@ -132,14 +133,14 @@ def _prepare_folder(folder: Path, resolved_config: str) -> None:
 
 def build_reconstructor(experiment: Experiment) -> Reconstructor:
     """An untrained model, or one that starts from the weights that the experiment names."""
-    refinement = experiment.refinement
-    hierarchy = None if refinement is None else load_hierarchy(experiment.hierarchy)
+    detail = experiment.detail
+    hierarchy = None if detail is None else load_hierarchy(experiment.hierarchy)
     head = load_head(experiment.head)
-    reconstructor = Reconstructor(experiment.encoder, experiment.image_size, head, refinement, hierarchy)
+    reconstructor = Reconstructor(experiment.encoder, experiment.image_size, head, detail, hierarchy)
     if experiment.starts:
         weights: dict[str, torch.Tensor] = {}
         for folder in experiment.starts:
-            weights |= read_tensors(folder / "weights.safetensors")[0]
+            weights |= current_weights(read_tensors(folder / "weights.safetensors")[0], str(folder))
         state = reconstructor.state_dict()
         for part in experiment.start_fresh:
             if not any(name.startswith(part) for name in state):
@@ -151,8 +152,8 @@ def build_reconstructor(experiment: Experiment) -> Reconstructor:
             if name in state and weight.shape == state[name].shape and not name.startswith(experiment.start_fresh)
         }
         reconstructor.load_state_dict({**state, **fitting})
-        if refinement is None and any(name.startswith("refinement_head.") for name in weights):
-            _LOG.warning("%s has a mesh decoder, which is left behind: set `refinement: {}`", experiment.start_from)
+        if detail is None and any(name.startswith("detail_head.") for name in weights):
+            _LOG.warning("%s has a mesh decoder, which is left behind: set `detail: {}`", experiment.start_from)
     reconstructor.backbone.network.to(memory_format=torch.channels_last)
     if experiment.trainer.compile:
         # In place, so that the names of the weights stay those of an uncompiled model.

@@ -11,7 +11,7 @@ from data.augment import View
 from data.blendshapes import BLENDSHAPE_MIRROR, BLENDSHAPES
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from data.masks import central_mask, skin_mask
-from data.sample import IDENTITY_EMBEDDING, LANDMARKS68, LANDMARKS478, FaceSample
+from data.sample import LANDMARKS68, LANDMARKS478, RECOGNITION_EMBEDDING, FaceSample
 from data.shards import ShardSample
 
 PixelChange = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -52,7 +52,7 @@ def make_sample(
     if not color:
         image = _without_tint(image)
     # Neither a mirror nor other colours make another person: the photograph's embedding stands for all its views.
-    embedding = stored.identity_embedding
+    embedding = stored.recognition_embedding
     return FaceSample(
         image_srgb=np.ascontiguousarray(image.transpose(2, 0, 1), np.float32) / np.float32(255.0),
         color=color,
@@ -62,9 +62,9 @@ def make_sample(
         landmarks478_px=np.zeros((LANDMARKS478, 2), np.float32) if landmarks478 is None else landmarks478,
         landmarks478_weight=stored.landmarks478_weight if landmarks478 is not None else 0.0,
         skin_mask=mask,
-        identity=stored.identity,
-        identity_embedding=np.zeros(IDENTITY_EMBEDDING, np.float32) if embedding is None else embedding,
-        identity_embedding_weight=0.0 if embedding is None else 1.0,
+        person=stored.person,
+        recognition_embedding=np.zeros(RECOGNITION_EMBEDDING, np.float32) if embedding is None else embedding,
+        recognition_embedding_weight=0.0 if embedding is None else 1.0,
         blendshapes=_blendshapes(stored, view),
         blendshapes_weight=stored.blendshapes_weight if stored.blendshapes is not None else 0.0,
         name=stored.name,

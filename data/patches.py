@@ -71,7 +71,7 @@ def _cut(
         landmarks478_weight=0.0 if labels is None or landmarks478 is None else labels.landmarks478_weight,
         yaw_degrees=yaw_degrees,
         color=has_color(image_srgb),
-        identity=photograph.identity,
+        person=photograph.person,
         name=photograph.name,
         source=photograph.source,
         blendshapes=None if labels is None else labels.blendshapes,

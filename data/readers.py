@@ -55,7 +55,7 @@ class SourcePhotograph:
         name: Unique within the data set.
         source: The collection.
         group: What must not be divided between training and validation: a person, a series, or the photograph itself.
-        identity: Number of the person, -1 where unknown.
+        person: Number of the person, -1 where unknown.
         path: The file that holds it.
         offset: Where it begins there.
         byte_count: Its length; None for the whole file.
@@ -66,7 +66,7 @@ class SourcePhotograph:
     name: str
     source: str
     group: str
-    identity: int
+    person: int
     path: Path
     offset: int = 0
     byte_count: int | None = None
@@ -124,7 +124,7 @@ def read_annotated(folder: Path) -> list[SourcePhotograph]:
                 name=name,
                 source=str(rows["source"][row]),
                 group=person or _series(name),
-                identity=persons.get(person, -1),
+                person=persons.get(person, -1),
                 path=path,
                 offset=offset,
                 byte_count=byte_count,

@@ -16,8 +16,8 @@ from data.blendshapes import BLENDSHAPES
 
 LANDMARKS68 = 68
 LANDMARKS478 = 478
-IDENTITY_EMBEDDING = 128
-"""Length of an absent `identity_embedding`: that of the network whose embeddings are usually there."""
+RECOGNITION_EMBEDDING = 128
+"""Length of an absent `recognition_embedding`: that of the network whose embeddings are usually there."""
 
 
 class FaceSample(TypedDict):
@@ -34,10 +34,11 @@ class FaceSample(TypedDict):
         landmarks478_weight: In [0, 1]; 0 where there are none, or they are doubtful.
         skin_mask: (S, S) float32 in [0, 1]: where the skin of the face can be expected; 0 where the crop reaches over
             the photograph's border, and on patches that augmentation put over it.
-        identity: Number of the person, -1 where unknown.
-        identity_embedding: (E,) float32, what a face-recognition network says of the photograph
-            (`tools.embed_identities`): E is 128 for dlib's, 512 for the others'; `IDENTITY_EMBEDDING` zeros if absent.
-        identity_embedding_weight: 1 where there is an embedding, else 0.
+        person: Number of the person, -1 where unknown.
+        recognition_embedding: (E,) float32, what a face-recognition network says of the photograph
+            (`tools.embed_photographs`): E is 128 for dlib's, 512 for the others'; `RECOGNITION_EMBEDDING` zeros if
+            absent.
+        recognition_embedding_weight: 1 where there is an embedding, else 0.
         blendshapes: (52,) float32 in [0, 1], of `data.blendshapes.BLENDSHAPE_NAMES`; zeros where the weight is 0.
         blendshapes_weight: How far they can be trusted, in [0, 1]; 0 where there are none.
         name: Name of the photograph within its source, for messages.
@@ -52,9 +53,9 @@ class FaceSample(TypedDict):
     landmarks478_px: Float32[np.ndarray, "478 2"]
     landmarks478_weight: float
     skin_mask: Float32[np.ndarray, "size size"]
-    identity: int
-    identity_embedding: Float32[np.ndarray, " embedding"]
-    identity_embedding_weight: float
+    person: int
+    recognition_embedding: Float32[np.ndarray, " embedding"]
+    recognition_embedding_weight: float
     blendshapes: Float32[np.ndarray, "52"]
     blendshapes_weight: float
     name: str
@@ -72,9 +73,9 @@ class FaceBatch(TypedDict):
     landmarks478_px: Float[torch.Tensor, "batch 478 2"]
     landmarks478_weight: Float[torch.Tensor, " batch"]
     skin_mask: Float[torch.Tensor, "batch size size"]
-    identity: Int[torch.Tensor, " batch"]
-    identity_embedding: Float[torch.Tensor, "batch embedding"]
-    identity_embedding_weight: Float[torch.Tensor, " batch"]
+    person: Int[torch.Tensor, " batch"]
+    recognition_embedding: Float[torch.Tensor, "batch embedding"]
+    recognition_embedding_weight: Float[torch.Tensor, " batch"]
     blendshapes: Float[torch.Tensor, "batch 52"]
     blendshapes_weight: Float[torch.Tensor, " batch"]
     name: list[str]
@@ -87,15 +88,15 @@ _ARRAYS: dict[str, tuple[int | str, ...]] = {
     "landmarks68_px": (LANDMARKS68, 3),
     "landmarks478_px": (LANDMARKS478, 2),
     "skin_mask": ("S", "S"),
-    "identity_embedding": ("E",),
+    "recognition_embedding": ("E",),
     "blendshapes": (BLENDSHAPES,),
 }
 _SCALARS: dict[str, type] = {
     "color": bool,
     "landmarks68_weight": float,
     "landmarks478_weight": float,
-    "identity": int,
-    "identity_embedding_weight": float,
+    "person": int,
+    "recognition_embedding_weight": float,
     "blendshapes_weight": float,
     "name": str,
     "source": str,
@@ -105,7 +106,7 @@ _UNIT_RANGE = (
     "skin_mask",
     "landmarks68_weight",
     "landmarks478_weight",
-    "identity_embedding_weight",
+    "recognition_embedding_weight",
     "blendshapes",
     "blendshapes_weight",
 )
@@ -122,7 +123,7 @@ def validate_sample(sample: FaceSample) -> None:
     if set(content) != set(_ARRAYS) | set(_SCALARS):
         difference = sorted(set(content) ^ (set(_ARRAYS) | set(_SCALARS)))
         raise ValueError(f"{title}: missing or unknown keys: {', '.join(difference)}")
-    lengths = {"S": content["skin_mask"].shape[-1], "E": np.size(content["identity_embedding"])}
+    lengths = {"S": content["skin_mask"].shape[-1], "E": np.size(content["recognition_embedding"])}
     for key, pattern in _ARRAYS.items():
         value = content[key]
         expected = tuple(lengths[side] if isinstance(side, str) else side for side in pattern)
@@ -140,14 +141,14 @@ def validate_sample(sample: FaceSample) -> None:
             raise ValueError(f"{title}: {key} reaches from {lowest} to {highest}, expected [0, 1]")
     if not (content["intrinsics_px"][0, 0] > 0.0 and content["intrinsics_px"][1, 1] > 0.0):
         raise ValueError(f"{title}: the focal length in intrinsics_px must be positive")
-    if content["identity"] < -1:
-        raise ValueError(f"{title}: identity is {content['identity']}, expected -1 (unknown) or more")
+    if content["person"] < -1:
+        raise ValueError(f"{title}: person is {content['person']}, expected -1 (unknown) or more")
 
 
 def collate(samples: Sequence[FaceSample]) -> FaceBatch:
     """Stack samples into a batch.
 
-    Samples without an identity embedding take the length of the others' (all zeros).
+    Samples without a recognition embedding take the length of the others' (all zeros).
 
     Raises:
         ValueError: If there is none, or they differ in size or in the length of their embeddings.
@@ -163,9 +164,9 @@ def collate(samples: Sequence[FaceSample]) -> FaceBatch:
         landmarks478_px=_stack([sample["landmarks478_px"] for sample in samples]),
         landmarks478_weight=torch.tensor([sample["landmarks478_weight"] for sample in samples]),
         skin_mask=_stack([sample["skin_mask"] for sample in samples]),
-        identity=torch.tensor([sample["identity"] for sample in samples]),
-        identity_embedding=_stack(_embeddings(samples)),
-        identity_embedding_weight=torch.tensor([sample["identity_embedding_weight"] for sample in samples]),
+        person=torch.tensor([sample["person"] for sample in samples]),
+        recognition_embedding=_stack(_embeddings(samples)),
+        recognition_embedding_weight=torch.tensor([sample["recognition_embedding_weight"] for sample in samples]),
         blendshapes=_stack([sample["blendshapes"] for sample in samples]),
         blendshapes_weight=torch.tensor([sample["blendshapes_weight"] for sample in samples]),
         name=[sample["name"] for sample in samples],
@@ -182,38 +183,40 @@ def join(first: FaceBatch, second: FaceBatch) -> FaceBatch:
     sizes = {batch["image_srgb"].shape[-1] for batch in (first, second)}
     if len(sizes) > 1:
         raise ValueError(f"join: crops of {' and '.join(map(str, sorted(sizes)))} px do not fit into one batch")
-    keys = [key for key in FaceBatch.__annotations__ if key != "identity_embedding"]
+    keys = [key for key in FaceBatch.__annotations__ if key != "recognition_embedding"]
     joined: dict[str, Any] = {}
     for key in keys:
         one, other = first[key], second[key]
         joined[key] = one + other if isinstance(one, list) else torch.cat((one, other))
-    joined["identity_embedding"] = torch.cat(_same_length(first, second))
+    joined["recognition_embedding"] = torch.cat(_same_length(first, second))
     return cast(FaceBatch, joined)
 
 
 def _same_length(first: FaceBatch, second: FaceBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings of both, zeros of the other's length where one has none."""
-    one, other = first["identity_embedding"], second["identity_embedding"]
+    one, other = first["recognition_embedding"], second["recognition_embedding"]
     if one.shape[1] == other.shape[1]:
         return one, other
-    if not bool((second["identity_embedding_weight"] > 0).any()):
+    if not bool((second["recognition_embedding_weight"] > 0).any()):
         return one, other.new_zeros(len(other), one.shape[1])
-    if not bool((first["identity_embedding_weight"] > 0).any()):
+    if not bool((first["recognition_embedding_weight"] > 0).any()):
         return one.new_zeros(len(one), other.shape[1]), other
     raise ValueError(
-        f"join: identity embeddings of {one.shape[1]} and {other.shape[1]} numbers are of different networks"
+        f"join: recognition embeddings of {one.shape[1]} and {other.shape[1]} numbers are of different networks"
     )
 
 
 def _embeddings(samples: Sequence[FaceSample]) -> list[np.ndarray]:
-    lengths = {len(sample["identity_embedding"]) for sample in samples if sample["identity_embedding_weight"] > 0.0}
+    lengths = {
+        len(sample["recognition_embedding"]) for sample in samples if sample["recognition_embedding_weight"] > 0.0
+    }
     if len(lengths) > 1:
         raise ValueError(
-            f"collate: identity embeddings of {' and '.join(map(str, sorted(lengths)))} numbers in one batch are of "
-            "different networks; embed all shards with one (python -m tools.embed_identities --force)"
+            f"collate: recognition embeddings of {' and '.join(map(str, sorted(lengths)))} numbers in one batch are of "
+            "different networks; embed all shards with one (python -m tools.embed_photographs --force)"
         )
-    absent = np.zeros(lengths.pop() if lengths else IDENTITY_EMBEDDING, np.float32)
-    return [s["identity_embedding"] if s["identity_embedding_weight"] > 0.0 else absent for s in samples]
+    absent = np.zeros(lengths.pop() if lengths else RECOGNITION_EMBEDDING, np.float32)
+    return [s["recognition_embedding"] if s["recognition_embedding_weight"] > 0.0 else absent for s in samples]
 
 
 def _stack(arrays: Sequence[np.ndarray]) -> torch.Tensor:

@@ -3,11 +3,11 @@
 A sample is up to six members with a common key:
 
     KEY.jpg              a patch of the photograph: the crop window and what lies around it, within the photograph
-    KEY.json             window [left, top, side] in the patch's px, weights, yaw_degrees, color, identity, name, source
+    KEY.json             window [left, top, side] in the patch's px, weights, yaw_degrees, color, person, name, source
     KEY.landmarks68.npy  (68, 3) float32 in the patch's px      (only where there are any)
     KEY.landmarks478.npy (478, 2) float32 in the patch's px     (only where there are any)
     KEY.blendshapes.npy  (52,) uint8, weights of ARKit's blendshapes times 255  (only where there are any)
-    KEY.identity.npy     (E,) float16, embedding by a face-recognition network (only once `tools.embed_identities` ran)
+    KEY.recognition.npy  (E,) float16, a face-recognition network's embedding (only once `tools.embed_photographs` ran)
 
 The patch is cut larger than the crop and never padded, so that augmentation turns and shifts real pixels, each sample
 is resampled once, and what lies beyond the photograph's border is decided when it is read.
@@ -26,11 +26,12 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from common.atomic import atomic_path
+from common.old_names import SHARD_KEYS, SHARD_MEMBERS, current_keys
 from data.alignment import CropWindow
 from data.blendshapes import BLENDSHAPES
 
 JPEG_QUALITY = 95
-IDENTITY_MEMBER = "identity.npy"
+RECOGNITION_MEMBER = "recognition.npy"
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class ShardSample:
         landmarks478_weight: Trust in the mesh, 0 where there is none.
         yaw_degrees: Turn of the head, 0 where unknown.
         color: Whether the photograph has colour.
-        identity: Number of the person, -1 where unknown.
+        person: Number of the person, -1 where unknown.
         name: Name of the photograph.
         source: Its collection.
-        identity_embedding: What a face-recognition network says of the photograph; None where it was not asked.
+        recognition_embedding: What a face-recognition network says of the photograph; None where it was not asked.
         blendshapes: Weights of ARKit's blendshapes in [0, 1] by alphabet; None where there are none.
         blendshapes_weight: Trust in them, 0 where there are none.
     """
@@ -62,10 +63,10 @@ class ShardSample:
     landmarks478_weight: float
     yaw_degrees: float
     color: bool
-    identity: int
+    person: int
     name: str
     source: str
-    identity_embedding: Float32[np.ndarray, " embedding"] | None = None
+    recognition_embedding: Float32[np.ndarray, " embedding"] | None = None
     blendshapes: Float32[np.ndarray, "52"] | None = None
     blendshapes_weight: float = 0.0
 
@@ -88,7 +89,7 @@ def encode_sample(sample: ShardSample, jpeg: bytes | None = None) -> dict[str, b
         "blendshapes_weight": sample.blendshapes_weight,
         "yaw_degrees": round(sample.yaw_degrees, 2),
         "color": sample.color,
-        "identity": sample.identity,
+        "person": sample.person,
         "name": sample.name,
         "source": sample.source,
     }
@@ -98,13 +99,13 @@ def encode_sample(sample: ShardSample, jpeg: bytes | None = None) -> dict[str, b
             members[key] = encode_array(points)
     if sample.blendshapes is not None:
         members["blendshapes.npy"] = encode_array(np.rint(255.0 * sample.blendshapes).astype(np.uint8))
-    if sample.identity_embedding is not None:
-        members[IDENTITY_MEMBER] = encode_embedding(sample.identity_embedding)
+    if sample.recognition_embedding is not None:
+        members[RECOGNITION_MEMBER] = encode_embedding(sample.recognition_embedding)
     return members
 
 
 def encode_embedding(embedding: Float32[np.ndarray, " embedding"]) -> bytes:
-    """The member of an identity embedding: half precision keeps its distances to three digits."""
+    """The member of a recognition embedding: half precision keeps its distances to three digits."""
     return encode_array(embedding.astype(np.float16))
 
 
@@ -122,9 +123,11 @@ def decode_metadata(members: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: If it is missing or not JSON.
     """
     try:
-        return json.loads(members["json"])
+        metadata = json.loads(members["json"])
     except (KeyError, ValueError) as error:
         raise ValueError(f"sample {members.get('__key__')!r}: its .json is missing or broken ({error!r})") from error
+    # What is no mapping is refused where its fields are read.
+    return current_keys(metadata, SHARD_KEYS, "samples of shards") if isinstance(metadata, dict) else metadata
 
 
 def decode_sample(members: Mapping[str, Any]) -> ShardSample:
@@ -147,16 +150,20 @@ def decode_sample(members: Mapping[str, Any]) -> ShardSample:
             landmarks478_weight=float(metadata["landmarks478_weight"]),
             yaw_degrees=float(metadata["yaw_degrees"]),
             color=bool(metadata["color"]),
-            identity=int(metadata["identity"]),
+            person=int(metadata["person"]),
             name=str(metadata["name"]),
             source=str(metadata["source"]),
-            identity_embedding=_embedding(members.get(IDENTITY_MEMBER)),
+            recognition_embedding=_embedding(_current_members(members).get(RECOGNITION_MEMBER)),
             blendshapes=_blendshapes(members.get("blendshapes.npy")),
             # Shards made before there were any lack the weight too.
             blendshapes_weight=float(metadata.get("blendshapes_weight", 0.0)),
         )
     except (KeyError, TypeError, ValueError, EOFError, cv2.error) as error:
         raise ValueError(f"sample {members.get('__key__')!r}: {error}; prepare its shard again") from error
+
+
+def _current_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {SHARD_MEMBERS.get(name, name): content for name, content in members.items()}
 
 
 def _points(content: bytes | None) -> np.ndarray | None:
@@ -177,7 +184,7 @@ def _embedding(content: bytes | None) -> np.ndarray | None:
         return None
     embedding = np.load(io.BytesIO(content), allow_pickle=False)
     if embedding.ndim != 1 or embedding.dtype.kind != "f" or not np.isfinite(embedding).all():
-        raise ValueError(f"its .{IDENTITY_MEMBER} is not a row of finite numbers")
+        raise ValueError(f"its .{RECOGNITION_MEMBER} is not a row of finite numbers")
     return embedding.astype(np.float32)
 
 
@@ -210,7 +217,7 @@ def read_shard(path: Path) -> dict[str, dict[str, bytes]]:
                 key, _, suffix = member.name.partition(".")
                 file = archive.extractfile(member)
                 if file is not None:
-                    content.setdefault(key, {})[suffix] = file.read()
+                    content.setdefault(key, {})[SHARD_MEMBERS.get(suffix, suffix)] = file.read()
     except tarfile.TarError as error:
         raise ValueError(f"{path}: not a readable shard ({error}); prepare it again") from error
     return content

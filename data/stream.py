@@ -199,7 +199,7 @@ def _person(members: dict[str, Any]) -> int:
     """Number of the person in a raw sample, -1 where unknown or broken; read once and noted in the sample."""
     if _PERSON not in members:
         try:
-            members[_PERSON] = int(decode_metadata(members)["identity"])
+            members[_PERSON] = int(decode_metadata(members)["person"])
         except (ValueError, KeyError, TypeError):
             members[_PERSON] = -1
     return members[_PERSON]

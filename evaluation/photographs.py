@@ -15,11 +15,11 @@ from torch import Tensor
 
 from common.tensor_groups import map_tensors
 from evaluation.metrics import psnr_db
-from evaluation.rendering_identity import embed_both
+from evaluation.rendering_recognition import embed_both
 from evaluation.skin_tone import typology_angle_degrees
-from model.identity import IdentityNetwork
 from model.losses.photometric import residual_srgb
 from model.observation import Observation
+from model.recognition import RecognitionNetwork
 from model.reconstructor import Reconstruction, Reconstructor
 from model.render.color import luminance, srgb_to_linear
 from model.render.lighting import spherical_harmonics
@@ -36,7 +36,7 @@ class PhotographResult:
 
     Attributes:
         psnr_db: Rendering against photograph on the skin that both show.
-        linear_psnr_db: The same without the refinement; equal for a model that has none.
+        linear_psnr_db: The same without the detail; equal for a model that has none.
         relit_psnr_db: The same under the light that fits the photograph best.
         baseline_psnr_db: The mean face in the same pose under the light that fits best, on the same pixels.
         baseline_own_light_psnr_db: The mean face under the light that the model answered.
@@ -66,7 +66,7 @@ def evaluate_photographs(
     observations: Iterable[Observation],
     reconstructor: Reconstructor,
     renderer: Renderer,
-    network: IdentityNetwork | None = None,
+    network: RecognitionNetwork | None = None,
 ) -> list[PhotographResult]:
     """Reconstruct crops, draw them again, and compare.
 
@@ -85,9 +85,9 @@ def evaluate_photographs(
         parameters = reconstruction.parameters
         own = _render(reconstructor, renderer, reconstruction, observation)
         linear = own
-        if reconstruction.refinement is not None:
-            unrefined = reconstructor.decode(parameters, observation.intrinsics_px)
-            linear = _render(reconstructor, renderer, unrefined, observation)
+        if reconstruction.detail is not None:
+            without_detail = reconstructor.decode(parameters, observation.intrinsics_px)
+            linear = _render(reconstructor, renderer, without_detail, observation)
         mean_parameters = replace(
             parameters,
             identity=torch.zeros_like(parameters.identity),
@@ -118,7 +118,7 @@ def evaluate_photographs(
                         nme_percent=float(nme[i]),
                         tone_degrees=_tone(observation, mask, i),
                         identity=parameters.identity[i].cpu().numpy(),
-                        person=int(observation.identity[i]),
+                        person=int(observation.person[i]),
                         yardstick=None if seen is None else seen[0][i],
                         rendering_yardstick=None if seen is None else seen[1][i],
                     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from evaluation.metrics import same_person_area
 from evaluation.photographs import PhotographResult
-from evaluation.rendering_identity import format_rendering_identity, rendering_identity
+from evaluation.rendering_recognition import format_rendering_recognition, rendering_recognition
 from evaluation.skin_tone import TONE_GROUPS
 
 
@@ -16,7 +16,7 @@ def format_photographs(results: Sequence[PhotographResult]) -> str:
     mean = np.array([result.baseline_psnr_db for result in results])
     rows = {
         f"model ({len(results)} photographs)": own,
-        "model without its refinement": np.array([result.linear_psnr_db for result in results]),
+        "model without its detail": np.array([result.linear_psnr_db for result in results]),
         "mean face under the model's light": np.array([result.baseline_own_light_psnr_db for result in results]),
         "model, light fitted to each photograph": np.array([result.relit_psnr_db for result in results]),
         "mean face, light fitted to each photograph": mean,
@@ -42,8 +42,8 @@ def format_photographs(results: Sequence[PhotographResult]) -> str:
     photographs = [result.yardstick for result in known if result.yardstick is not None]
     renderings = [result.rendering_yardstick for result in known if result.rendering_yardstick is not None]
     if len(photographs) == len(renderings) == len(known):
-        seen = rendering_identity(np.stack(photographs), np.stack(renderings), people)
-        lines += ["", *format_rendering_identity(seen)]
+        seen = rendering_recognition(np.stack(photographs), np.stack(renderings), people)
+        lines += ["", *format_rendering_recognition(seen)]
     return "\n".join(lines)
 
 

@@ -116,7 +116,7 @@ def ask(observations: Iterable[Observation], reconstructor: Reconstructor) -> An
                 parameters.expression.cpu().numpy()[:, order],
                 observation.blendshapes.cpu().numpy(),
                 observation.blendshapes_weight.cpu().numpy() >= _TRUSTED,
-                observation.identity.cpu().numpy(),
+                observation.person.cpu().numpy(),
             )
         )
     if not parts:

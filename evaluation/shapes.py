@@ -42,10 +42,10 @@ class ShapeResult:
     Attributes:
         heads: How many.
         mean_mm: The mean head.
-        linear_mm: The model without its refinement.
-        refined_mm: The model; equal to the former where it has no refinement.
+        linear_mm: The model without its detail.
+        detailed_mm: The model; equal to the former where it has no detail.
         within_sigma: Share of the coordinates whose error is below the standard deviation that the model answered:
-            0.68 for one that knows itself. None without a refinement.
+            0.68 for one that knows itself. None without detail.
         mean_sigma_mm: Mean of these deviations, None likewise.
         front: How people differ, of the heads seen from the front; None with fewer than three.
         side: The same of those seen from the side.
@@ -54,7 +54,7 @@ class ShapeResult:
     heads: int
     mean_mm: float
     linear_mm: float
-    refined_mm: float
+    detailed_mm: float
     within_sigma: float | None
     mean_sigma_mm: float | None
     front: PeopleResult | None
@@ -76,7 +76,7 @@ def evaluate_shapes(batches: Iterable[Mapping[str, Any]], reconstructor: Reconst
     weight = geometry_weight(model)
     judged = weight >= 1.0
     sums = torch.zeros(3, dtype=torch.float64)
-    heads, within, sigma_mm, refined = 0, 0.0, 0.0, False
+    heads, within, sigma_mm, detailed = 0, 0.0, 0.0, False
     people: list[tuple[Tensor, Tensor, Tensor]] = []
     for batch in batches:
         truth_mm = batch[VERTICES_KEY].to(weight)
@@ -93,19 +93,19 @@ def evaluate_shapes(batches: Iterable[Mapping[str, Any]], reconstructor: Reconst
         neutral = (model.neutral_mm(identity), batch[NEUTRAL_KEY].to(weight))
         answered, true = (align_similarity(points, mean_mm, weight)[:, judged].cpu() for points in neutral)
         people.append((_true_yaw_degrees(batch), answered, true))
-        if answer.refinement is not None:
-            refined = True
-            sigma = answer.refinement.sigma_mm[:, judged, None]
+        if answer.detail is not None:
+            detailed = True
+            sigma = answer.detail.sigma_mm[:, judged, None]
             within += float((errors[2][:, judged].abs() < sigma).double().mean((1, 2)).sum())
             sigma_mm += float(sigma.double().mean((1, 2)).sum())
     if heads == 0:
         raise ValueError("no drawn heads to compare with")
-    mean_mm, linear_mm, refined_mm = (sums / heads).tolist()
-    shares = (within / heads, sigma_mm / heads) if refined else (None, None)
+    mean_mm, linear_mm, detailed_mm = (sums / heads).tolist()
+    shares = (within / heads, sigma_mm / heads) if detailed else (None, None)
     yaw, answered, true = (torch.cat(part) for part in zip(*people, strict=True))
     views = (yaw <= FRONT_DEGREES, yaw > SIDE_DEGREES)
     front, side = (_people(answered[seen], true[seen]) for seen in views)
-    return ShapeResult(heads, mean_mm, linear_mm, refined_mm, *shares, front, side)
+    return ShapeResult(heads, mean_mm, linear_mm, detailed_mm, *shares, front, side)
 
 
 def _true_yaw_degrees(batch: Mapping[str, Any]) -> Float[Tensor, " batch"]:
@@ -133,13 +133,13 @@ def _distance_mm(error_mm: Float[Tensor, "batch vertex 3"], judged: Tensor) -> F
 def format_shapes(result: ShapeResult) -> str:
     """The comparison as text."""
     lines = [f"shape of {result.heads} drawn heads, mean distance over the face after the best similarity, mm"]
-    rows = [("mean head", result.mean_mm), ("model without its refinement", result.linear_mm)]
+    rows = [("mean head", result.mean_mm), ("model without its detail", result.linear_mm)]
     if result.within_sigma is not None:
-        rows.append(("model", result.refined_mm))
+        rows.append(("model", result.detailed_mm))
     lines += [f"{name:<52}{value:>8.2f}" for name, value in rows]
     if result.within_sigma is not None:
-        gain = 100.0 * (1.0 - result.refined_mm / max(result.linear_mm, 1e-9))
-        lines.append(f"{'error taken off by the refinement':<52}{gain:>8.1f} %")
+        gain = 100.0 * (1.0 - result.detailed_mm / max(result.linear_mm, 1e-9))
+        lines.append(f"{'error taken off by the detail':<52}{gain:>8.1f} %")
         lines.append(f"{'coordinates within one answered sigma':<52}{100.0 * result.within_sigma:>8.1f} %")
         lines.append(f"{'mean answered sigma':<52}{result.mean_sigma_mm:>8.2f} mm")
     views = ((f"up to {FRONT_DEGREES:.0f} degrees", result.front), (f"beyond {SIDE_DEGREES:.0f} degrees", result.side))

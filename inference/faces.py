@@ -108,8 +108,8 @@ class FaceReconstructor:
             closer = self._crops(requests, [window.enlarged(_CLOSER) for window in windows])
             parameters = mean_parameters([self._both_sides(*crops), self._both_sides(*closer)])
         # Once, and last: what the vertices show depends on where the head is.
-        refinement = self.reconstructor.refine(*crops, parameters)
-        return split_batch(self.reconstructor.decode(parameters, whole, refinement))
+        detail = self.reconstructor.detail(*crops, parameters)
+        return split_batch(self.reconstructor.decode(parameters, whole, detail))
 
     def _both_sides(
         self, image_srgb: Float[torch.Tensor, "batch 3 size size"], intrinsics_px: Float[torch.Tensor, "batch 3 3"]

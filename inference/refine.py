@@ -160,13 +160,13 @@ def _run(name: str, stage: Stage, crop: FaceCrop, fitted: FittedFace) -> tuple[S
 
 def _start(reconstruction: Reconstruction, crop: FaceCrop, device: torch.device) -> FittedFace:
     """The network's answer, on the device, as tensors that gradients may be asked of."""
-    face = FittedFace(reconstruction.parameters, reconstruction.refinement, crop.intrinsics_px)
+    face = FittedFace(reconstruction.parameters, reconstruction.detail, crop.intrinsics_px)
     return detached(map_tensors(face, lambda values: values.to(device)))
 
 
 def _finite(face: FittedFace) -> bool:
-    groups = [face.parameters] if face.refinement is None else [face.parameters, face.refinement]
-    # The standard deviation of a refinement may be unknown.
+    groups = [face.parameters] if face.detail is None else [face.parameters, face.detail]
+    # The standard deviation of the detail may be unknown.
     values = [value for group in groups for name, value in vars(group).items() if name != "sigma_mm"]
     return all(bool(torch.isfinite(value).all()) for value in (*values, face.intrinsics_px))
 
@@ -186,5 +186,5 @@ def to_reconstruction(
     landmarks_mm = morphable_model.landmarks(mesh.vertices_mm)
     landmarks_camera_mm = face.parameters.to_camera(landmarks_mm).cpu()
     landmarks_image = project(landmarks_camera_mm, intrinsics_px[None])
-    there = Reconstruction(face.parameters, mesh, landmarks_image, landmarks_mm, face.refinement)
+    there = Reconstruction(face.parameters, mesh, landmarks_image, landmarks_mm, face.detail)
     return map_tensors(there, lambda values: values.cpu())

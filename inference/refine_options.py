@@ -9,8 +9,9 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from common.old_names import REFINE_SETTINGS, current_keys
 from common.ranges import AT_LEAST_ONE, Range, check_settings
-from model.identity import IdentityConfig
+from model.recognition import RecognitionConfig
 from model.refine.landmarks.config import LandmarkFitConfig
 from model.refine.raster.fit import RasterFitConfig
 from model.refine.raytrace.config import RaytraceConfig
@@ -49,7 +50,7 @@ class RefineOptions:
             none.
         landmarks: Stage 0, the landmark fit.
         raster: Stage 1, the statistical fit by rasterization.
-        identity_network: What `raster.identity_feature` asks whose face it is, where that has a weight.
+        recognition_network: What `raster.recognition_feature` asks whose face it is, where that has a weight.
         raytrace: Stages 2 and 3, light and skin.
         pictures: What is drawn in the end.
     """
@@ -58,7 +59,7 @@ class RefineOptions:
     cache_gb: float = 2.0
     landmarks: LandmarkFitConfig = field(default_factory=LandmarkFitConfig)
     raster: RasterFitConfig = field(default_factory=RasterFitConfig)
-    identity_network: IdentityConfig = field(default_factory=IdentityConfig)
+    recognition_network: RecognitionConfig = field(default_factory=RecognitionConfig)
     raytrace: RaytraceConfig = field(default_factory=RaytraceConfig)
     pictures: PictureConfig = field(default_factory=PictureConfig)
 
@@ -86,6 +87,7 @@ def read_refine_options(path: Path) -> RefineOptions:
         content = {}
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected settings as `name: value`, not {type(content).__name__}")
+    content = current_keys(content, REFINE_SETTINGS, str(path))
     _refuse_unknown(content, RefineOptions, path, "")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(RefineOptions, None)

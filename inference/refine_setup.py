@@ -13,8 +13,8 @@ from inference.refine_options import PictureConfig, RefineOptions, read_refine_o
 from inference.refine_request import PathTrace, RefineRequest
 from inference.transport_cache import TransportCache
 from model.face.morphable_model import MorphableModel
-from model.identity import build_identity_network
 from model.pictures.path_traced import draw_path_traced
+from model.recognition import build_recognition_network
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.landmarks.fit import fit_landmarks
 from model.refine.mitsuba.variant import why_unavailable
@@ -100,11 +100,11 @@ def build_stages(
         CommandLineError: If one cannot be used.
     """
     network = None
-    if request.level != "landmarks" and options.raster.identity_feature > 0.0:
+    if request.level != "landmarks" and options.raster.recognition_feature > 0.0:
         try:
-            network = build_identity_network(options.identity_network)
+            network = build_recognition_network(options.recognition_network)
         except (OSError, ValueError, RuntimeError) as error:
-            raise CommandLineError(f"{request.config}: identity_network: {error}") from error
+            raise CommandLineError(f"{request.config}: recognition_network: {error}") from error
 
     def landmarks(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
         fitted, record = fit_landmarks(morphable_model, crop, start, options.landmarks)

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 
 from common.atomic import atomic_path
+from common.old_names import CHECKPOINT_KEYS, current_keys, current_weights
 from common.paths import DEFAULT_CHECKPOINT
 from common.tensors import read_tensors, save_tensors
 from common.version import VERSION
 from model.encoder.backbone import EncoderConfig
-from model.encoder.refinement_head import RefinementConfig
+from model.encoder.detail_head import DetailConfig
 from model.face.assets import load_head
 from model.face.hierarchy import MeshHierarchy, load_hierarchy
 from model.reconstructor import Reconstructor
@@ -53,7 +54,7 @@ def save_checkpoint(
     Raises:
         ValueError: If a model with a mesh decoder comes without its hierarchy.
     """
-    decoder = reconstructor.refinement_head
+    decoder = reconstructor.detail_head
     if decoder is not None and hierarchy_path is None:
         raise ValueError("a model with a mesh decoder is saved with hierarchy_path: it cannot be built without")
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ def save_checkpoint(
         "head_sha256": file_sha256(head_path),
     }
     if decoder is not None and hierarchy_path is not None:
-        config["refinement"] = asdict(decoder.config)
+        config["detail"] = asdict(decoder.config)
         config["hierarchy"] = _relative(hierarchy_path, folder)
         config["hierarchy_sha256"] = file_sha256(hierarchy_path)
     config["provenance"] = provenance
@@ -115,26 +116,26 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     state = reconstructor.state_dict()
     counters = {name: value for name, value in state.items() if name.endswith("num_batches_tracked")}
     try:
-        reconstructor.load_state_dict({**{n: w.float() for n, w in weights.items()}, **counters})
+        reconstructor.load_state_dict({**{n: w.float() for n, w in current_weights(weights).items()}, **counters})
     except RuntimeError as error:
         raise ValueError(f"{weights_path}: does not fit {folder / _CONFIG}: {error}") from error
     return reconstructor.to(torch.device(device)).eval()
 
 
-def _decoder(config: dict[str, Any], folder: Path) -> tuple[RefinementConfig | None, MeshHierarchy | None]:
+def _decoder(config: dict[str, Any], folder: Path) -> tuple[DetailConfig | None, MeshHierarchy | None]:
     """What the mesh decoder is built from, nothing for a model without one."""
-    if "refinement" not in config:
+    if "detail" not in config:
         return None, None
     path = (folder / config["hierarchy"]).resolve()
     hierarchy = load_hierarchy(path)
     if file_sha256(path) != config["hierarchy_sha256"] or hierarchy.head_sha256 != config["head_sha256"]:
         raise ValueError(f"{path}: not the hierarchy that {folder} was trained with (its SHA-256 differs)")
-    settings = dict(config["refinement"])
+    settings = dict(config["detail"])
     try:
         settings["channels"] = tuple(settings["channels"])
-        return RefinementConfig(**settings), hierarchy
+        return DetailConfig(**settings), hierarchy
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{folder / _CONFIG}: refinement is not a decoder's config ({error})") from error
+        raise ValueError(f"{folder / _CONFIG}: detail is not a decoder's config ({error})") from error
 
 
 def file_sha256(path: Path) -> str:
@@ -160,8 +161,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not JSON ({error})") from error
     if not isinstance(config, dict) or config.get("format") != CHECKPOINT_FORMAT:
         raise ValueError(f"{path}: not a {CHECKPOINT_FORMAT} config")
+    config = current_keys(config, CHECKPOINT_KEYS, str(path))
     wanted = ["encoder", "image_size", "head", "head_sha256"]
-    if "refinement" in config:
+    if "detail" in config:
         wanted += ["hierarchy", "hierarchy_sha256"]
     missing = [key for key in wanted if key not in config]
     if missing:

@@ -22,9 +22,9 @@ class Observation:
         landmarks478_px: MediaPipe's 478 points.
         landmarks478_weight: 0 where there is no mesh or it is doubtful, up to 1.
         skin_mask: 1 where the skin of the face can be expected.
-        identity: Person number, -1 where unknown.
-        identity_embedding: What a face-recognition network says of each photograph; zeros where the weight is 0.
-        identity_embedding_weight: 1 where there is an embedding, else 0.
+        person: Person number, -1 where unknown.
+        recognition_embedding: What a face-recognition network says of each photograph; zeros where the weight is 0.
+        recognition_embedding_weight: 1 where there is an embedding, else 0.
         blendshapes: Weights of ARKit's 52 blendshapes by alphabet; zeros where the weight is 0.
         blendshapes_weight: 0 where there are none, up to 1.
     """
@@ -37,9 +37,9 @@ class Observation:
     landmarks478_px: Float[Tensor, "batch 478 2"]
     landmarks478_weight: Float[Tensor, " batch"]
     skin_mask: Float[Tensor, "batch size size"]
-    identity: Int[Tensor, " batch"]
-    identity_embedding: Float[Tensor, "batch embedding"]
-    identity_embedding_weight: Float[Tensor, " batch"]
+    person: Int[Tensor, " batch"]
+    recognition_embedding: Float[Tensor, "batch embedding"]
+    recognition_embedding_weight: Float[Tensor, " batch"]
     blendshapes: Float[Tensor, "batch 52"]
     blendshapes_weight: Float[Tensor, " batch"]
 
@@ -67,9 +67,9 @@ class Observation:
             landmarks478_px=size * torch.rand(batch, 478, 2, generator=generator),
             landmarks478_weight=torch.ones(batch),
             skin_mask=torch.ones(batch, size, size),
-            identity=torch.full((batch,), -1),
-            identity_embedding=torch.randn(batch, 128, generator=generator),
-            identity_embedding_weight=torch.ones(batch),
+            person=torch.full((batch,), -1),
+            recognition_embedding=torch.randn(batch, 128, generator=generator),
+            recognition_embedding_weight=torch.ones(batch),
             blendshapes=torch.rand(batch, 52, generator=generator),
             blendshapes_weight=torch.ones(batch),
         )

@@ -4,13 +4,13 @@ image (B,3,S,S) sRGB ──> backbone ──> features ──> parameter head �
                                          │            ^                    │
 intrinsics of the crop ──────────────────│────────────┘      morphable model
                                          │                                 │
-                                         └──> refinement head <──> linear Mesh
+                                         └──> detail head <──> linear Mesh
                                                       │                    │
-                                                 Refinement ──────> Mesh (model and camera space, albedo)
+                                                 Detail ──────> Mesh (model and camera space, albedo)
                                                                            │
 Reconstruction <───────────────────────────────────── landmarks, projected ┘
 
-The refinement head is left out of models that have none.
+The detail head is left out of models that have none.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model.encoder.backbone import Backbone, EncoderConfig
+from model.encoder.detail_head import DetailConfig, DetailHead
 from model.encoder.parameter_head import ParameterHead
-from model.encoder.refinement_head import RefinementConfig, RefinementHead
 from model.face.assets import HeadAssets
+from model.face.detail import Detail
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import Refinement
 from model.geometry.camera import project
 from model.geometry.mesh import Mesh
 from model.parameters import FaceParameters
@@ -37,10 +37,10 @@ class Reconstruction:
 
     Attributes:
         parameters: The network's answer.
-        mesh: The heads it describes, with the refinement.
+        mesh: The heads it describes, with the detail.
         landmarks68_image: iBUG's 68 points as (x_px, y_px, depth_mm), px of the image whose intrinsics were given.
         landmarks68_mm: The same points in model space.
-        refinement: What the mesh decoder added to the linear heads; None where the model has no decoder, or none was
+        detail: What the mesh decoder added to the linear heads; None where the model has no decoder, or none was
             asked for.
     """
 
@@ -48,7 +48,7 @@ class Reconstruction:
     mesh: Mesh
     landmarks68_image: Float[Tensor, "batch 68 3"]
     landmarks68_mm: Float[Tensor, "batch 68 3"]
-    refinement: Refinement | None = None
+    detail: Detail | None = None
 
 
 class Reconstructor(nn.Module):
@@ -58,7 +58,7 @@ class Reconstructor(nn.Module):
         config: The encoder it was built with.
         image_size: Side S of the crops in px.
         morphable_model: The head model; it holds no trained weight.
-        refinement_head: The mesh decoder, or None.
+        detail_head: The mesh decoder, or None.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Reconstructor(nn.Module):
         config: EncoderConfig,
         image_size: int,
         head: HeadAssets,
-        refinement: RefinementConfig | None = None,
+        detail: DetailConfig | None = None,
         hierarchy: MeshHierarchy | None = None,
     ) -> None:
         """Build an untrained reconstructor: it answers with the mean face in front of the camera.
@@ -75,11 +75,11 @@ class Reconstructor(nn.Module):
             config: Backbone and its starting weights.
             image_size: Side of the crops in px.
             head: The morphable model; it must have the landmark set `ibug68`.
-            refinement: The mesh decoder; None for a model without.
+            detail: The mesh decoder; None for a model without.
             hierarchy: The head's levels, which the decoder needs.
 
         Raises:
-            ValueError: If only one of refinement and hierarchy is given, or they do not fit the head.
+            ValueError: If only one of detail and hierarchy is given, or they do not fit the head.
         """
         super().__init__()
         self.config = config
@@ -94,12 +94,12 @@ class Reconstructor(nn.Module):
             self.morphable_model.landmarks(self.morphable_model.mean_mm[None])[0],
             self.backbone.place_count,
         )
-        if (refinement is None) != (hierarchy is None):
-            raise ValueError("a refinement head needs both its config and the head's hierarchy")
-        self.refinement_head: RefinementHead | None = None
-        if refinement is not None and hierarchy is not None:
+        if (detail is None) != (hierarchy is None):
+            raise ValueError("a detail head needs both its config and the head model's hierarchy")
+        self.detail_head: DetailHead | None = None
+        if detail is not None and hierarchy is not None:
             count = self.backbone.feature_count
-            self.refinement_head = RefinementHead(refinement, count, self.morphable_model, hierarchy)
+            self.detail_head = DetailHead(detail, count, self.morphable_model, hierarchy)
 
     def forward(
         self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
@@ -122,8 +122,8 @@ class Reconstructor(nn.Module):
         """The second half of the forward: from the backbone's features of a batch to its heads."""
         with _precisely(image_srgb):
             parameters = self.parameter_head(features, intrinsics_px, self.image_size)
-            refinement = self._refine(image_srgb, intrinsics_px, features, parameters)
-            return self.decode(parameters, intrinsics_px, refinement)
+            detail = self._detail(image_srgb, intrinsics_px, features, parameters)
+            return self.decode(parameters, intrinsics_px, detail)
 
     def features(self, image_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch feature"]:
         """The backbone alone: pooled features of crops, and behind them those of places.
@@ -147,34 +147,34 @@ class Reconstructor(nn.Module):
         with _precisely(image_srgb):
             return self.parameter_head(features, intrinsics_px, self.image_size)
 
-    def refine(
+    def detail(
         self,
         image_srgb: Float[Tensor, "batch 3 size size"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
         parameters: FaceParameters,
-    ) -> Refinement | None:
+    ) -> Detail | None:
         """What the mesh decoder adds to given parameters, from crops that show the face; None without a decoder.
 
         Raises:
             ValueError: If the crops are not S x S.
         """
-        if self.refinement_head is None:
+        if self.detail_head is None:
             return None
         features = self.features(image_srgb)
         with _precisely(image_srgb):
-            return self._refine(image_srgb, intrinsics_px, features, parameters)
+            return self._detail(image_srgb, intrinsics_px, features, parameters)
 
-    def _refine(
+    def _detail(
         self,
         image_srgb: Float[Tensor, "batch 3 size size"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
         features: Float[Tensor, "batch feature"],
         parameters: FaceParameters,
-    ) -> Refinement | None:
-        if self.refinement_head is None:
+    ) -> Detail | None:
+        if self.detail_head is None:
             return None
         pooled = features[:, : self.backbone.feature_count]
-        return self.refinement_head(image_srgb, intrinsics_px, pooled, parameters, self.linear_mesh(parameters))
+        return self.detail_head(image_srgb, intrinsics_px, pooled, parameters, self.linear_mesh(parameters))
 
     def linear_mesh(self, parameters: FaceParameters) -> Mesh:
         """The heads of the morphable model alone."""
@@ -189,16 +189,16 @@ class Reconstructor(nn.Module):
         self,
         parameters: FaceParameters,
         intrinsics_px: Float[Tensor, "batch 3 3"],
-        refinement: Refinement | None = None,
+        detail: Detail | None = None,
     ) -> Reconstruction:
-        """The head that parameters describe, refined if asked; works for edited parameters as well."""
+        """The head that parameters describe, with detail if there is some; works for edited parameters as well."""
         mesh = self.linear_mesh(parameters)
-        if refinement is not None:
-            vertices_mm = mesh.vertices_mm + refinement.offsets_mm
+        if detail is not None:
+            vertices_mm = mesh.vertices_mm + detail.offsets_mm
             mesh = Mesh(
                 vertices_mm=vertices_mm,
                 vertices_camera_mm=parameters.to_camera(vertices_mm),
-                albedo_linear=mesh.albedo_linear + refinement.albedo_linear,
+                albedo_linear=mesh.albedo_linear + detail.albedo_linear,
             )
         vertices_mm = mesh.vertices_mm
         landmarks68_mm = self.morphable_model.landmarks(vertices_mm)
@@ -207,7 +207,7 @@ class Reconstructor(nn.Module):
             mesh=mesh,
             landmarks68_image=project(parameters.to_camera(landmarks68_mm), intrinsics_px),
             landmarks68_mm=landmarks68_mm,
-            refinement=refinement,
+            detail=detail,
         )
 
     def landmarks_image(

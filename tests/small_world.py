@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from model.encoder.backbone import EncoderConfig
-from model.encoder.refinement_head import RefinementConfig
+from model.encoder.detail_head import DetailConfig
 from model.face.assets import HeadAssets, LandmarkSet
 from model.face.hierarchy import MeshHierarchy
 from model.reconstructor import Reconstructor
@@ -241,5 +241,5 @@ def toy_hierarchy(levels: int = 3) -> MeshHierarchy:
 
 def toy_decoding_reconstructor(channels: tuple[int, ...] = (8, 8, 8)) -> Reconstructor:
     """An untrained reconstructor of the toy head with a mesh decoder, in evaluation mode."""
-    refinement = RefinementConfig(channels=channels)
-    return Reconstructor(EncoderConfig(BACKBONE), IMAGE_SIZE, toy_head(), refinement, toy_hierarchy()).eval()
+    detail = DetailConfig(channels=channels)
+    return Reconstructor(EncoderConfig(BACKBONE), IMAGE_SIZE, toy_head(), detail, toy_hierarchy()).eval()

@@ -14,7 +14,7 @@ from data.synthetic import SyntheticConfig
 from evaluation.inverse_rendering.faces import RenderSettings
 from inference.refine_options import PictureConfig, RefineOptions
 from model.encoder.backbone import EncoderConfig
-from model.encoder.refinement_head import RefinementConfig
+from model.encoder.detail_head import DetailConfig
 from model.losses.config import LossConfig
 from model.refine.landmarks.config import LandmarkFitConfig
 from model.refine.raster.config import RasterFitConfig
@@ -37,7 +37,7 @@ CONFIGS = (
     PictureConfig(),
     RefineOptions(),
     EncoderConfig(),
-    RefinementConfig(),
+    DetailConfig(),
     LossConfig(),
     LandmarkFitConfig(),
     RasterFitConfig(),

@@ -164,16 +164,16 @@ def test_a_part_that_the_model_does_not_have_is_refused(place: Path, run: Path) 
 def test_a_decoder_is_taken_along_and_its_loss_is_told(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     own = replace(toy_hierarchy(), head_sha256=file_sha256(place / "head.safetensors"))
     save_hierarchy(own, place / "hierarchy.safetensors")
-    release = place / "refined"
+    release = place / "decoding"
     hierarchy = place / "hierarchy.safetensors"
     save_checkpoint(toy_decoding_reconstructor(), place / "head.safetensors", release, {}, hierarchy_path=hierarchy)
     options = ["--start_from", str(release), "--schedule.max_steps", "1", "--hierarchy", str(hierarchy)]
-    train.main(arguments(place, "kept", *options, "--refinement.channels", "[8,8,8]"))
-    assert load_reconstructor(place / "kept" / "release").refinement_head is not None
+    train.main(arguments(place, "kept", *options, "--detail.channels", "[8,8,8]"))
+    assert load_reconstructor(place / "kept" / "release").detail_head is not None
     assert "left behind" not in caplog.text
     train.main(arguments(place, "dropped", *options))
     assert "left behind" in caplog.text
-    assert load_reconstructor(place / "dropped" / "release").refinement_head is None
+    assert load_reconstructor(place / "dropped" / "release").detail_head is None
 
 
 def test_nothing_to_resume_is_an_error(place: Path) -> None:

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from jsonargparse import ArgumentParser
 
 import train
 from common.atomic import atomic_path
@@ -37,6 +36,7 @@ from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
 from tools.ablation_table import format_table
 from training.config import Experiment
+from training.parser import ExperimentParser
 
 WHOLE = "all losses"
 """The line that nothing is changed in."""
@@ -230,8 +230,8 @@ def _run_options(steps: int) -> list[str]:
     return [part for name, value in options.items() for part in (f"--{name}", str(value))]
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="train.py")
+def _parser() -> ExperimentParser:
+    parser = ExperimentParser(prog="train.py")
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(Experiment, None)
     return parser

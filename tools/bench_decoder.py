@@ -46,9 +46,9 @@ def meshes_per_second(reconstructor: Reconstructor, batch: int, device: str) -> 
     Raises:
         ValueError: If the model has no decoder.
     """
-    decoder = reconstructor.refinement_head
+    decoder = reconstructor.detail_head
     if decoder is None:
-        raise ValueError("this checkpoint has no mesh decoder: train one (docs/training.md, refinement)")
+        raise ValueError("this checkpoint has no mesh decoder: train one (docs/training.md, detail)")
     observation = Observation.fake(batch, reconstructor.image_size)
     image, camera = observation.image_srgb.to(device), observation.intrinsics_px.to(device)
     features = reconstructor.features(image)

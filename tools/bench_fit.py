@@ -207,7 +207,7 @@ def drawn_heads(reconstructor: Reconstructor, count: int, size_px: int, landmark
         inside, weight = torch.ones(size_px, size_px), torch.ones(68)
         crop = FaceCrop(image, inside, bool(face.sample["color"]), intrinsics_px, points_px, weight)
         albedo = model.albedo_linear(scene_parameters(face.scene).albedo)
-        start = FittedFace(answer.parameters, answer.refinement, intrinsics_px)
+        start = FittedFace(answer.parameters, answer.detail, intrinsics_px)
         yield Case(f"head {index}", crop, start, artist.vertices_mm(face.scene), albedo)
 
 
@@ -227,7 +227,7 @@ def photograph_cases(reconstructor: Reconstructor, folder: Path, size_px: int) -
         image, answer = heads[0].photograph_srgb, heads[0].reconstruction
         points = Landmarks(answer.landmarks68_image[0, :, :2].double().numpy(), np.ones(68))
         _, crop = cut_face(image, points, torch.from_numpy(heads[0].camera.intrinsics_px), size_px, cpu)
-        start = detached(FittedFace(answer.parameters, answer.refinement, crop.intrinsics_px))
+        start = detached(FittedFace(answer.parameters, answer.detail, crop.intrinsics_px))
         yield Case(path.stem, crop, start)
 
 
@@ -252,9 +252,9 @@ def picture_row(model: MorphableModel, case: Case, fitted: Fitted) -> Float[np.n
         return linear_to_srgb(view.image_linear(face.parameters.lighting))[0]
 
     bare = fit_face
-    if fit_face.refinement is not None:
-        nothing = torch.zeros_like(fit_face.refinement.albedo_linear)
-        bare = replace(fit_face, refinement=replace(fit_face.refinement, albedo_linear=nothing))
+    if fit_face.detail is not None:
+        nothing = torch.zeros_like(fit_face.detail.albedo_linear)
+        bare = replace(fit_face, detail=replace(fit_face.detail, albedo_linear=nothing))
     mask = fit_face.unoccluded
     shown = torch.zeros_like(level.image_srgb[0, 0]) if mask is None else mask
     tiles = [level.image_srgb[0].permute(1, 2, 0), drawn(case.start), drawn(bare), drawn(fit_face)]

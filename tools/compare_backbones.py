@@ -21,7 +21,6 @@ from typing import Any
 
 import lightning
 import torch
-from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 
 from common.atomic import atomic_path
@@ -35,6 +34,7 @@ from model.reconstructor import Reconstructor
 from training.config import Experiment
 from training.ema import WeightAverage
 from training.module import TrainingModule
+from training.parser import ExperimentParser
 
 
 def described(candidate: str, base: Experiment) -> Experiment:
@@ -135,8 +135,8 @@ def _reconstructor(experiment: Experiment) -> Reconstructor:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print a row for each candidate as it is done, and keep them in `accuracy.json` or `speed.json`."""
-    parser = ArgumentParser(description=__doc__, prog="compare_backbones")
-    parser.add_argument("--config", action="config", help="YAML of the stage")
+    parser = ExperimentParser(description=__doc__, prog="compare_backbones")
+    parser.add_argument("--config", action="config", help="YAML of the training stage")
     parser.add_argument("--candidates", type=list[str], required=True, help="NAME@SIZE or NAME@SIZE=WEIGHTS, ...")
     parser.add_argument("--minutes", type=float, default=8.0, help="CPU time of each; 0: the speed alone")
     parser.add_class_arguments(Experiment, None)

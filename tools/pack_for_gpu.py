@@ -262,7 +262,7 @@ def _by_person(photographs: Mapping[str, Members]) -> list[list[tuple[str, Membe
     """Photographs of a known person together, others alone, in the order of the first of each."""
     groups: dict[object, list[tuple[str, Members]]] = {}
     for key, members in photographs.items():
-        person = int(decode_metadata({"__key__": key, **members})["identity"])
+        person = int(decode_metadata({"__key__": key, **members})["person"])
         groups.setdefault(person if person >= 0 else key, []).append((key, members))
     return list(groups.values())
 

@@ -2,7 +2,7 @@
 
     python -m tools.start_identity --checkpoint FOLDER --drawn runs/drawn --shards shards/train --output runs/start
 
-A layer that starts at zero answers one head for all people, and losses that compare people (`identity_teacher`,
+A layer that starts at zero answers one head for all people, and losses that compare people (`recognition_teacher`,
 `shape_consistency`) have no direction to go by there: in a trial it was still at a spread of 0.03 standard deviations
 after 500 steps. Here the layer is a ridge regression from the encoder's features: to the true identity of drawn heads,
 and to the identity of photographs as their landmarks are fitted (`tools/statistics/fitting.py`, prior at the head's

@@ -8,9 +8,9 @@ from common.paths import DEFAULT_HEAD, DEFAULT_HIERARCHY
 from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, check_settings
 from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
-from model.encoder.refinement_head import RefinementConfig
-from model.identity import IdentityConfig
+from model.encoder.detail_head import DetailConfig
 from model.losses.config import LossConfig
+from model.recognition import RecognitionConfig
 from training.synthetic_geometry import SyntheticGeometryConfig
 
 
@@ -20,7 +20,7 @@ class OptimizerConfig:
 
     Attributes:
         learning_rate: Peak, for the backbone.
-        head_learning_rate_factor: Factor for the linear layers, which start from zero.
+        head_learning_rate_factor: Factor for the network's heads (of parameters and of detail), which start from zero.
         weight_decay: Decoupled decay of the weights (not of biases and norms).
         warmup_steps: Linear warm-up.
         gradient_clip: Largest gradient norm.
@@ -130,16 +130,16 @@ class LoggingConfig:
 
 
 @dataclass(frozen=True)
-class IdentityLossConfig:
-    """The recognition network of `loss.identity`.
+class RecognitionLossConfig:
+    """The recognition network of `loss.recognition`.
 
     Attributes:
         network: Which, and its weights.
         stored: Compare with the embeddings that lie in the shards, which must be this network's
-            (`tools/embed_identities.py`), instead of asking it about each photograph again.
+            (`tools/embed_photographs.py`), instead of asking it about each photograph again.
     """
 
-    network: IdentityConfig = field(default_factory=IdentityConfig)
+    network: RecognitionConfig = field(default_factory=RecognitionConfig)
     stored: bool = False
 
 
@@ -154,13 +154,13 @@ class Experiment:
         head: Morphable-model file.
         image_size: Side of the crops in px.
         encoder: Backbone.
-        refinement: Mesh decoder; none for a model of coefficients alone.
+        detail: Mesh decoder; none for a model of coefficients alone.
         freeze_encoder: Train the mesh decoder alone, as DECA trains its detail stage: backbone and coefficients stay.
         frozen_stages: How many of the backbone's first stages, the stem included, are kept as they are; with the first
             three of `tf_efficientnet_lite0` a step takes 0.6 of the time on a CPU.
         hierarchy: Levels of the head's graph (`tools/build_hierarchy.py`), for the decoder and for relief.
         synthetic: Drawn heads of known shape beside the photographs.
-        identity_network: What `loss.identity` asks whose face a rendering shows.
+        recognition_network: What `loss.recognition` asks whose face a rendering shows.
         start_from: Checkpoint folder whose weights training starts from, or several, of which a later one's count where
             two have the same: an encoder of one run, the mesh decoder of another.
         start_fresh: Parts of the model (names of weights begin so) that do not start from them but untrained.
@@ -180,12 +180,12 @@ class Experiment:
     head: Path = DEFAULT_HEAD
     image_size: int = 112
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    refinement: RefinementConfig | None = None
+    detail: DetailConfig | None = None
     freeze_encoder: bool = False
     frozen_stages: int = 0
     hierarchy: Path = DEFAULT_HIERARCHY
     synthetic: SyntheticGeometryConfig = field(default_factory=SyntheticGeometryConfig)
-    identity_network: IdentityLossConfig = field(default_factory=IdentityLossConfig)
+    recognition_network: RecognitionLossConfig = field(default_factory=RecognitionLossConfig)
     start_from: Path | tuple[Path, ...] | None = None
     start_fresh: tuple[str, ...] = ()
     rendered_photographs: int = 0
@@ -211,8 +211,8 @@ class Experiment:
             raise ValueError("start_fresh leaves out parts of `start_from`, which names nothing")
         if self.synthetic.bank is not None and self.loss.loop_back > 0.0:
             raise ValueError("loss.loop_back needs skin and light of drawn heads, which synthetic.bank does not hold")
-        if self.freeze_encoder and self.refinement is None:
-            raise ValueError("freeze_encoder leaves nothing to train without a refinement: set `refinement`")
+        if self.freeze_encoder and self.detail is None:
+            raise ValueError("freeze_encoder leaves nothing to train without a mesh decoder: set `detail`")
 
     @property
     def starts(self) -> tuple[Path, ...]:

@@ -15,7 +15,7 @@ from common.tensors import open_tensors, save_tensors
 from data.augment import AugmentConfig, PixelAugmentation
 from data.blendshapes import BLENDSHAPE_MIRROR
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
-from data.sample import IDENTITY_EMBEDDING, FaceBatch, FaceSample, collate
+from data.sample import RECOGNITION_EMBEDDING, FaceBatch, FaceSample, collate
 from data.synthetic import SyntheticFace
 from model.face.morphable_model import MorphableModel
 from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY, Truth, true_vertices_mm
@@ -150,9 +150,9 @@ class DrawnBank:
             landmarks478_px=points478,
             landmarks478_weight=1.0,
             skin_mask=mask,
-            identity=-1,
-            identity_embedding=np.zeros(IDENTITY_EMBEDDING, np.float32),
-            identity_embedding_weight=0.0,
+            person=-1,
+            recognition_embedding=np.zeros(RECOGNITION_EMBEDDING, np.float32),
+            recognition_embedding_weight=0.0,
             blendshapes=blendshapes,
             blendshapes_weight=1.0,
             name=f"drawn-{index:08d}",

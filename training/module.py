@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from data.sample import FaceBatch, join
 from model.checkpoint import file_sha256
 from model.face.hierarchy import load_hierarchy
-from model.identity import build_identity_network
 from model.losses.objective import Objective
 from model.losses.weighting import total
 from model.observation import Observation
+from model.recognition import build_recognition_network
 from model.reconstructor import Reconstructor
 from training.config import Experiment
 from training.freezing import freeze_stages
@@ -133,8 +133,8 @@ class TrainingModule(LightningModule):
         groups = backbone + self._groups(self.reconstructor.parameter_head, head_rate)
         if self.teacher_layer is not None:
             groups += self._groups(self.teacher_layer, head_rate)
-        if self.reconstructor.refinement_head is not None:
-            groups += self._groups(self.reconstructor.refinement_head, head_rate)
+        if self.reconstructor.detail_head is not None:
+            groups += self._groups(self.reconstructor.detail_head, head_rate)
         # Lightning's checkpoints hold no group without parameters, and a frozen encoder has none to train.
         groups = [group for group in groups if group["params"]]
         optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
@@ -164,11 +164,11 @@ class TrainingModule(LightningModule):
 
 def build_objective(experiment: Experiment, reconstructor: Reconstructor) -> Objective:
     """What a run minimises."""
-    recognition = experiment.identity_network
+    recognition = experiment.recognition_network
     return Objective(
         experiment.loss,
         reconstructor,
-        functools.partial(build_identity_network, recognition.network),
+        functools.partial(build_recognition_network, recognition.network),
         stored=recognition.stored,
         rendered_photographs=experiment.rendered_photographs,
     )

@@ -6,9 +6,9 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from model.encoder.mesh_convolution import upsampling
+from model.face.detail import local_frames
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import local_frames
 from model.face.regions import NO_SKIN, any_region
 
 _LEVELS_MM = {3: 1.1, 2: 0.5}

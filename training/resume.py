@@ -12,6 +12,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from common.atomic import atomic_path
+from common.old_names import current_weights
 from training.photographs import Photographs
 
 _KEY = "run_state"
@@ -84,6 +85,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
+
+    def load_checkpoint(self, path: str | Path, *others: Any, **options: Any) -> dict[str, Any]:
+        """Read one; where an earlier version wrote it, weights and their average get the names of today."""
+        checkpoint = super().load_checkpoint(path, *others, **options)
+        checkpoint["state_dict"] = current_weights(checkpoint["state_dict"], str(path))
+        for state in checkpoint.get("callbacks", {}).values():
+            if "average" in state:
+                state["average"] = current_weights(state["average"], str(path))
+        return checkpoint
 
 
 def remove_half_written(folder: Path) -> None:

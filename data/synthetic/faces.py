@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 from common.ranges import AT_LEAST_ONE, Range, check_settings
 from data.alignment import CropWindow, crop_intrinsics, window_from_landmarks
 from data.blendshapes import BLENDSHAPE_NAMES
-from data.sample import IDENTITY_EMBEDDING, FaceSample
+from data.sample import RECOGNITION_EMBEDDING, FaceSample
 from data.synthetic.expressions import draw_expression
 from data.synthetic.hair import draw_hair_over
 from data.synthetic.pictures import degrade, draw_background, draw_occluders
@@ -105,10 +105,10 @@ class SyntheticFaces:
             landmarks478_px=np.ascontiguousarray(points478[:, :2]),
             landmarks478_weight=1.0,
             skin_mask=skin,
-            identity=index // config.pictures_per_person if config.pictures_per_person > 1 else -1,
+            person=index // config.pictures_per_person if config.pictures_per_person > 1 else -1,
             # A network that knows photographs is no judge of drawings.
-            identity_embedding=np.zeros(IDENTITY_EMBEDDING, np.float32),
-            identity_embedding_weight=0.0,
+            recognition_embedding=np.zeros(RECOGNITION_EMBEDDING, np.float32),
+            recognition_embedding_weight=0.0,
             blendshapes=_by_alphabet(scene.expression, self._artist.expression_names),
             blendshapes_weight=1.0,
             name=f"synthetic-{config.seed}-{index:08d}",

@@ -77,7 +77,7 @@ def evaluate_inverse_rendering(
         fits: By the names that the table shows.
 
     Yields:
-        For each face what its start is worth, with and without its refinement, then each fit.
+        For each face what its start is worth, with and without its detail, then each fit.
     """
     atlas = build_atlas(model, TEXEL_GRID)
     for face in faces:
@@ -106,11 +106,11 @@ def _start_figures(
     renderer: Renderer,
     atlas: Atlas,
     start: FittedFace,
-    refined: bool = True,
+    detailed: bool = True,
 ) -> SkinFigures:
     size = len(face.photograph_srgb)
     mesh = start.mesh(model)
-    albedo_linear = mesh.albedo_linear if refined else model.albedo_linear(start.parameters.albedo)
+    albedo_linear = mesh.albedo_linear if detailed else model.albedo_linear(start.parameters.albedo)
     albedo_linear = albedo_linear.clamp(0.005, 1.0)
     drawn = replace(mesh, albedo_linear=albedo_linear)
     lighting, camera = start.parameters.lighting, start.intrinsics_px[None]

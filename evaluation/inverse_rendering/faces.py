@@ -17,9 +17,9 @@ from common.ranges import AT_LEAST_ONE, check_settings
 from evaluation.inverse_rendering.lights import SceneLight, hard_light, smooth_light
 from evaluation.inverse_rendering.skin import paint_skin
 from evaluation.inverse_rendering.truth import LEAST_COSINE, TexelTruth, face_triangles, texel_truth
+from model.face.detail import Detail
 from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import Refinement
 from model.geometry.camera import project
 from model.geometry.mesh import vertex_normals
 from model.geometry.rotation import rotation_from_euler
@@ -219,10 +219,10 @@ def _draw_head(
         lighting=neutral_lighting(1),
     )
     nothing = torch.zeros(1, vertex_count)
-    refinement = Refinement(offsets_mm, torch.zeros(1, vertex_count, 3), nothing, nothing)
+    detail = Detail(offsets_mm, torch.zeros(1, vertex_count, 3), nothing, nothing)
     middle = 0.5 * size_px
     intrinsics_px = torch.tensor([[focal_px, 0.0, middle], [0.0, focal_px, middle], [0.0, 0.0, 1.0]])
-    return FittedFace(parameters, refinement, intrinsics_px)
+    return FittedFace(parameters, detail, intrinsics_px)
 
 
 def _albedo_of_tone(tone: float, albedo: torch.Tensor, model: MorphableModel) -> torch.Tensor:

@@ -36,16 +36,16 @@ class ExactGeometry:
         request = FaceRequest(face.photograph_srgb, window_from_landmarks(points_px), face.intrinsics_px)
         answer = self._likeness.faces.reconstruct([request])[0]
         parameters = replace(truth.parameters, albedo=answer.parameters.albedo, lighting=answer.parameters.lighting)
-        refinement = truth.refinement
-        if refinement is not None and answer.refinement is not None:
-            refinement = replace(
-                refinement,
-                albedo_linear=answer.refinement.albedo_linear,
-                sigma_mm=torch.zeros_like(answer.refinement.sigma_mm),
-                visibility=answer.refinement.visibility,
+        detail = truth.detail
+        if detail is not None and answer.detail is not None:
+            detail = replace(
+                detail,
+                albedo_linear=answer.detail.albedo_linear,
+                sigma_mm=torch.zeros_like(answer.detail.sigma_mm),
+                visibility=answer.detail.visibility,
             )
         crop = _crop(face, points_px, face.intrinsics_px)
-        return crop, detached(FittedFace(parameters, refinement, face.intrinsics_px))
+        return crop, detached(FittedFace(parameters, detail, face.intrinsics_px))
 
 
 class OwnGeometry:
@@ -79,7 +79,7 @@ def true_landmarks_px(face: BenchmarkFace, model: MorphableModel) -> Float[np.nd
 
 
 def _fitted(answer: Reconstruction, crop: FaceCrop) -> FittedFace:
-    return detached(FittedFace(answer.parameters, answer.refinement, crop.intrinsics_px))
+    return detached(FittedFace(answer.parameters, answer.detail, crop.intrinsics_px))
 
 
 def _crop(

@@ -1,4 +1,4 @@
-"""The mesh that crosses the stages, and the differential quantities computed on it."""
+"""The mesh that crosses the parts of the model, and the differential quantities computed on it."""
 
 from dataclasses import dataclass
 

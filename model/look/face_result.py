@@ -79,7 +79,7 @@ def face_result(
         return value.detach().cpu().numpy().astype(np.float32)
 
     parameters, mesh = reconstruction.parameters, reconstruction.mesh
-    refinement, vertices_mm = reconstruction.refinement, plain(mesh.vertices_mm[0])
+    detail, vertices_mm = reconstruction.detail, plain(mesh.vertices_mm[0])
     camera = intrinsics_px.to(mesh.vertices_camera_mm)[None]
     neutral_mm = morphable_model.neutral_mm(parameters.identity)
     landmarks_px = project(parameters.to_camera(reconstruction.landmarks68_mm), camera)[0, :, :2]
@@ -99,9 +99,9 @@ def face_result(
         faces=morphable_model.faces.cpu().numpy().astype(np.int32),
         albedo_vertex_linear=plain(mesh.albedo_linear[0].clamp(0.0, 1.0)),
         albedo_components_linear=plain(morphable_model.albedo_linear(parameters.albedo)[0].clamp(0.0, 1.0)),
-        offsets_mm=np.zeros_like(vertices_mm) if refinement is None else plain(refinement.offsets_mm[0]),
+        offsets_mm=np.zeros_like(vertices_mm) if detail is None else plain(detail.offsets_mm[0]),
         # Not 0, which would be the claim of an exact answer.
-        sigma_mm=np.full(len(vertices_mm), np.nan, np.float32) if refinement is None else plain(refinement.sigma_mm[0]),
+        sigma_mm=np.full(len(vertices_mm), np.nan, np.float32) if detail is None else plain(detail.sigma_mm[0]),
         landmarks68_px=plain(landmarks_px),
         landmarks68_mm=plain(reconstruction.landmarks68_mm[0]),
         yaw_pitch_roll_degrees=plain(torch.rad2deg(euler_from_rotation(parameters.rotation[0]))),

@@ -8,7 +8,7 @@ from common.ranges import SHARE, Range, check_settings
 SETTINGS = ("landmark_weights", "hidden_landmarks", "pyramid_levels", "occlusion_smoothing")
 """The fields that are no weights."""
 
-_OF_A_RENDERING = ("photometric", "silhouette", "identity")
+_OF_A_RENDERING = ("photometric", "silhouette", "recognition")
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class LossConfig:
         batch_distribution: Identity and albedo coefficients of a batch against mean 0 and variance 1 (Genova et al.).
         photometric: Rendering against photograph. It and the next two cost a rendering per sample.
         silhouette: Head missing where skin is expected (ReDA's idea).
-        identity: Recognition embedding of the rendering against that of the photograph.
+        recognition: Recognition embedding of the rendering against that of the photograph.
         multiview: Albedo seen in one photograph of a person against that of another (MGCNet's idea).
-        identity_teacher: Identity coefficients as near or far as the recognition embeddings of the photographs.
-        identity_distillation: The recognition embeddings themselves, found again by a layer on the encoder's features
-            that is thrown away after training.
+        recognition_teacher: Identity coefficients as near or far as the recognition embeddings of the photographs.
+        recognition_distillation: The recognition embeddings themselves, found again by a layer on the encoder's
+            features that is thrown away after training.
         shape_consistency: Identity coefficients of one person's photographs against one another.
         swapped_identity: Landmarks with the identity of another photograph of the person (DECA).
         loop_back: Parameters of a drawn head found again (Genova et al.).
@@ -47,7 +47,7 @@ class LossConfig:
         vertices: Error of the vertices in mm, where the truth is known.
         neutral_vertices: The same of the heads at rest, from identity alone.
         likelihood: Error of the vertices under the standard deviation that was answered, where the truth is known.
-        offset_prior: Squared offsets of the refinement. These six are left out for a model without one.
+        offset_prior: Squared offsets of the detail. These six are left out for a model without one.
         offset_smoothness: Laplacian of the offsets.
         offset_symmetry: Offsets against their mirror image, by what the photograph saw.
         albedo_residual_prior: Squared albedo residual, more where it was not seen.
@@ -72,10 +72,10 @@ class LossConfig:
     batch_distribution: float = 0.0
     photometric: float = 0.0
     silhouette: float = 0.0
-    identity: float = 0.0
+    recognition: float = 0.0
     multiview: float = 0.0
-    identity_teacher: float = 0.0
-    identity_distillation: float = 0.0
+    recognition_teacher: float = 0.0
+    recognition_distillation: float = 0.0
     shape_consistency: float = 0.0
     swapped_identity: float = 0.0
     loop_back: float = 0.0

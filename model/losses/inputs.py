@@ -12,21 +12,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from common.tensor_groups import map_tensors
-from model.face.refinement import Refinement
+from model.face.detail import Detail
 from model.geometry.camera import project
 from model.geometry.mesh import vertex_normals
 from model.geometry.procrustes import align_similarity
 from model.geometry.vertex_sampling import sample_at_vertices, vertex_visibility
-from model.identity import IdentityNetwork
 from model.losses.config import LossConfig
 from model.losses.landmark_weights import landmark_visibility, landmark_weights
+from model.losses.loss_tables import LossTables
 from model.losses.multiview import observed_albedo
 from model.losses.openings import EYES_68
 from model.losses.photometric import residual_srgb
 from model.losses.swapped_identity import swap_within_person
-from model.losses.tables import LossTables
 from model.observation import Observation
 from model.parameters import FaceParameters
+from model.recognition import RecognitionNetwork
 from model.reconstructor import Reconstruction, Reconstructor
 from model.render.color import srgb_to_linear
 from model.render.lighting import shade
@@ -79,7 +79,7 @@ class LossInputs:
     reconstruction: Reconstruction
     features: Float[Tensor, "batch feature"] | None = None
     teacher_layer: nn.Linear | None = None
-    network: IdentityNetwork | None = None
+    network: RecognitionNetwork | None = None
     stored: bool = False
     truth: KnownHeads | None = None
 
@@ -157,8 +157,8 @@ class LossInputs:
             ValueError: If there is no layer, or nothing for it to look at.
         """
         if self.teacher_layer is None or self.features is None:
-            raise ValueError("loss.identity_distillation needs a layer and the encoder's features")
-        length = self.observation.identity_embedding.shape[1]
+            raise ValueError("loss.recognition_distillation needs a layer and the encoder's features")
+        length = self.observation.recognition_embedding.shape[1]
         return self.teacher_layer(self.features)[:, :length]
 
     # Several photographs of one person.
@@ -166,7 +166,7 @@ class LossInputs:
     @cached_property
     def swapped_identity(self) -> tuple[FaceParameters, Bool[Tensor, " batch"]]:
         """The answer with the identity of another photograph of the person, and whose was exchanged."""
-        identity, changed = swap_within_person(self.parameters.identity, self.observation.identity)
+        identity, changed = swap_within_person(self.parameters.identity, self.observation.person)
         return replace(self.parameters, identity=identity), changed
 
     def swapped_points(self, name: str) -> Float[Tensor, "batch point 2"]:
@@ -206,23 +206,23 @@ class LossInputs:
     # What the mesh decoder added.
 
     @property
-    def refinement(self) -> Refinement:
+    def detail(self) -> Detail:
         """What the decoder added to the linear heads.
 
         Raises:
             ValueError: If the model has no decoder.
         """
-        if self.reconstruction.refinement is None:
-            raise ValueError("the answer has no refinement: these losses are of a model with a mesh decoder")
-        return self.reconstruction.refinement
+        if self.reconstruction.detail is None:
+            raise ValueError("the answer has no detail: these losses are of a model with a mesh decoder")
+        return self.reconstruction.detail
 
     @cached_property
-    def refinement_seen(self) -> Float[Tensor, "batch vertex"]:
+    def detail_seen(self) -> Float[Tensor, "batch vertex"]:
         """How far the photographs show each vertex, where what lies over it is expected to be skin.
 
         Over other vertices lie hair, hands or the background, which are no evidence of the head.
         """
-        return self.refinement.visibility * self.skin
+        return self.detail.visibility * self.skin
 
     # The answer drawn over its photographs.
 

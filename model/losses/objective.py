@@ -10,17 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model.identity import IdentityNetwork
 from model.losses.batch_distribution import batch_distribution
 from model.losses.blendshapes import labelled_blendshapes, opposites
 from model.losses.config import LossConfig
+from model.losses.detail import albedo_residual_prior, offset_prior
 from model.losses.gaze import gaze
-from model.losses.identity import rendering_identity
-from model.losses.identity_teacher import identity_distillation, identity_teacher, shape_consistency
 from model.losses.inputs import KnownHeads, LossInputs
 from model.losses.landmarks import landmark_depth, landmark_distance
 from model.losses.likelihood import gaussian_likelihood
 from model.losses.loop_back import loop_back
+from model.losses.loss_tables import LossTables
 from model.losses.multiview import multiview_difference
 from model.losses.openings import EYES_68, EYES_478, LIPS_68, LIPS_478, relative_distance
 from model.losses.photometric import photometric
@@ -32,15 +31,16 @@ from model.losses.priors import (
     sparse_prior,
     white_light,
 )
-from model.losses.refinement import albedo_residual_prior, offset_prior
+from model.losses.recognition import rendering_recognition
+from model.losses.recognition_teacher import recognition_distillation, recognition_teacher, shape_consistency
 from model.losses.reflectance import reflectance_variance
 from model.losses.silhouette import silhouette
 from model.losses.smoothness import laplacian_smoothness
 from model.losses.symmetry import mirror_difference
-from model.losses.tables import LossTables
 from model.losses.vertices import vertex_distance
 from model.losses.weighting import Terms, weighted
 from model.observation import Observation
+from model.recognition import RecognitionNetwork
 from model.reconstructor import Reconstruction, Reconstructor
 from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
@@ -84,14 +84,14 @@ def _blendshapes(given: LossInputs) -> Float[Tensor, ""]:
     return labelled_blendshapes(given.parameters.expression, given.tables.alphabetical, labels, weight)
 
 
-def _identity_teacher(given: LossInputs) -> Float[Tensor, ""]:
-    embedding, weight = given.observation.identity_embedding, given.observation.identity_embedding_weight
-    return identity_teacher(given.parameters.identity, embedding, weight)
+def _recognition_teacher(given: LossInputs) -> Float[Tensor, ""]:
+    embedding, weight = given.observation.recognition_embedding, given.observation.recognition_embedding_weight
+    return recognition_teacher(given.parameters.identity, embedding, weight)
 
 
-def _identity_distillation(given: LossInputs) -> Float[Tensor, ""]:
-    embedding, weight = given.observation.identity_embedding, given.observation.identity_embedding_weight
-    return identity_distillation(given.answered_embedding, embedding, weight)
+def _recognition_distillation(given: LossInputs) -> Float[Tensor, ""]:
+    embedding, weight = given.observation.recognition_embedding, given.observation.recognition_embedding_weight
+    return recognition_distillation(given.answered_embedding, embedding, weight)
 
 
 def _batch_distribution(given: LossInputs) -> Float[Tensor, ""]:
@@ -110,7 +110,7 @@ def _swapped_identity(given: LossInputs) -> Float[Tensor, ""]:
 
 def _multiview(given: LossInputs) -> Float[Tensor, ""]:
     observation = given.observation
-    return multiview_difference(given.observed_albedo, given.seen_skin, observation.identity, observation.color)
+    return multiview_difference(given.observed_albedo, given.seen_skin, observation.person, observation.color)
 
 
 def _photometric(given: LossInputs) -> Float[Tensor, ""]:
@@ -130,21 +130,21 @@ def _silhouette(given: LossInputs) -> Float[Tensor, ""]:
 
 
 def _symmetry(given: LossInputs) -> Float[Tensor, ""]:
-    refinement = given.reconstruction.refinement
-    seen = None if refinement is None else refinement.visibility
+    detail = given.reconstruction.detail
+    seen = None if detail is None else detail.visibility
     return mirror_difference(given.reconstruction.mesh.albedo_linear, given.tables.mirror, seen)
 
 
-def _identity(given: LossInputs) -> Float[Tensor, ""]:
+def _recognition(given: LossInputs) -> Float[Tensor, ""]:
     if given.network is None:
-        raise ValueError("loss.identity needs a recognition network: name one, or set the weight to 0")
-    return rendering_identity(given.network, given.rendering, given.observation, stored=given.stored)
+        raise ValueError("loss.recognition needs a recognition network: name one, or set the weight to 0")
+    return rendering_recognition(given.network, given.rendering, given.observation, stored=given.stored)
 
 
 def _likelihood(given: LossInputs) -> Float[Tensor, ""]:
     # Without gradient to the error: a likelihood that trains both learns slowest where it errs most, for there it may
     # call itself unsure (Seitzer et al., "On the pitfalls of heteroscedastic uncertainty estimation", ICLR 2022).
-    return gaussian_likelihood(given.error_mm.detach(), given.refinement.sigma_mm, given.known.vertex_weight)
+    return gaussian_likelihood(given.error_mm.detach(), given.detail.sigma_mm, given.known.vertex_weight)
 
 
 def _loop_back(given: LossInputs) -> Float[Tensor, ""]:
@@ -164,27 +164,27 @@ OF_PHOTOGRAPHS: Losses = {
     "expression_prior": lambda given: sparse_prior(given.parameters.expression),
     "opposites": lambda given: opposites(given.parameters.expression, given.tables.alphabetical),
     "blendshapes": _blendshapes,
-    "identity_teacher": _identity_teacher,
-    "shape_consistency": lambda given: shape_consistency(given.parameters.identity, given.observation.identity),
+    "recognition_teacher": _recognition_teacher,
+    "shape_consistency": lambda given: shape_consistency(given.parameters.identity, given.observation.person),
     "batch_distribution": _batch_distribution,
-    "identity_distillation": _identity_distillation,
+    "recognition_distillation": _recognition_distillation,
     "swapped_identity": _swapped_identity,
     "multiview": _multiview,
 }
 """Of labels, coefficients, embeddings and several photographs of one person; none of them needs a rendering."""
 
-OF_REFINEMENTS: Losses = {
-    "offset_prior": lambda given: offset_prior(given.refinement.offsets_mm),
-    "offset_smoothness": lambda given: laplacian_smoothness(given.refinement.offsets_mm, given.tables.laplacian),
+OF_DETAIL: Losses = {
+    "offset_prior": lambda given: offset_prior(given.detail.offsets_mm),
+    "offset_smoothness": lambda given: laplacian_smoothness(given.detail.offsets_mm, given.tables.laplacian),
     "offset_symmetry": lambda given: mirror_difference(
-        given.refinement.offsets_mm, given.tables.mirror, given.refinement_seen, vectors=True
+        given.detail.offsets_mm, given.tables.mirror, given.detail_seen, vectors=True
     ),
-    "albedo_residual_prior": lambda given: albedo_residual_prior(given.refinement.albedo_linear, given.refinement_seen),
+    "albedo_residual_prior": lambda given: albedo_residual_prior(given.detail.albedo_linear, given.detail_seen),
     "albedo_residual_smoothness": lambda given: laplacian_smoothness(
-        given.refinement.albedo_linear, given.tables.laplacian
+        given.detail.albedo_linear, given.tables.laplacian
     ),
     "albedo_residual_symmetry": lambda given: mirror_difference(
-        given.refinement.albedo_linear, given.tables.mirror, given.refinement_seen
+        given.detail.albedo_linear, given.tables.mirror, given.detail_seen
     ),
 }
 """Of what the mesh decoder adds to the linear model; left out for a model without one."""
@@ -199,7 +199,7 @@ OF_RENDERINGS: Losses = {
     "albedo_range": lambda given: albedo_range(given.reconstruction.mesh.albedo_linear),
     "symmetry": _symmetry,
     "reflectance": lambda given: reflectance_variance(given.reconstruction.mesh.albedo_linear, given.tables.skin),
-    "identity": _identity,
+    "recognition": _recognition,
 }
 """Of the picture, its light, its skin, and whose face it shows; left out where `LossConfig.renders` says so."""
 
@@ -234,7 +234,7 @@ class Objective:
         self,
         config: LossConfig,
         reconstructor: Reconstructor,
-        build_network: Callable[[], IdentityNetwork] | None = None,
+        build_network: Callable[[], RecognitionNetwork] | None = None,
         *,
         stored: bool = False,
         rendered_photographs: int = 0,
@@ -252,7 +252,7 @@ class Objective:
         self.renderer = Renderer(build_rasterizer("auto"))
         self.tables = LossTables(reconstructor.morphable_model)
         self.teacher_layer: nn.Linear | None = None
-        if config.identity_distillation > 0.0:
+        if config.recognition_distillation > 0.0:
             width = reconstructor.backbone.feature_count + reconstructor.backbone.place_count
             self.teacher_layer = nn.Linear(width, WIDEST_EMBEDDING)
         self._reconstructor = reconstructor
@@ -278,15 +278,15 @@ class Objective:
         with torch.autocast(features.device.type, enabled=False):
             given = self.inputs(observation, reconstruction, features)
             terms = weighted(self.config, OF_PHOTOGRAPHS, given)
-            if reconstruction.refinement is not None:
-                terms |= weighted(self.config, OF_REFINEMENTS, given)
+            if reconstruction.detail is not None:
+                terms |= weighted(self.config, OF_DETAIL, given)
             if self.config.renders:
                 shown = self._rendered_photographs or len(features)
                 terms |= weighted(self.config, OF_RENDERINGS, given.part(slice(None, shown)))
             if truth is not None:
                 known = given.part(slice(len(features) - len(truth.vertices_mm), None), truth)
                 terms |= weighted(self.config, OF_KNOWN_SHAPES, known)
-                if reconstruction.refinement is not None:
+                if reconstruction.detail is not None:
                     terms |= weighted(self.config, OF_KNOWN_ERRORS, known)
                 if truth.parameters is not None:
                     terms |= weighted(self.config, OF_KNOWN_PARAMETERS, known)
@@ -312,7 +312,7 @@ class Objective:
             stored=self._stored,
         )
 
-    def _recognition_network(self, device: torch.device) -> IdentityNetwork | None:
-        if self.config.identity > 0.0 and self._network is None and self._build_network is not None:
+    def _recognition_network(self, device: torch.device) -> RecognitionNetwork | None:
+        if self.config.recognition > 0.0 and self._network is None and self._build_network is not None:
             self._network = self._build_network().to(device)
         return self._network

@@ -2,7 +2,7 @@
 
     FaceCrop + FittedFace ──> landmark fit ──> FittedFace ──> raster fit ──> FittedFace ──> ray-traced stage ──> ...
 
-Parameters and refinements keep their leading batch axis, which is 1, because the morphable model wants it.
+Parameters and detail keep their leading batch axis, which is 1, because the morphable model wants it.
 """
 
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from common.tensor_groups import map_tensors
+from model.face.detail import Detail
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import Refinement
 from model.geometry.mesh import Mesh
 from model.parameters import FaceParameters
 
@@ -50,14 +50,14 @@ class FittedFace:
 
     Attributes:
         parameters: Of the morphable model; batch of 1.
-        refinement: What is added to its vertices; batch of 1, or None.
+        detail: What is added to its vertices; batch of 1, or None.
         intrinsics_px: Camera of the window; a stage may have found another focal length.
         unoccluded: 1 where the window shows the face itself and not hair, glasses or a hand before it; None while
             nobody has looked.
     """
 
     parameters: FaceParameters
-    refinement: Refinement | None
+    detail: Detail | None
     intrinsics_px: Float[Tensor, "3 3"]
     unoccluded: Float[Tensor, "size size"] | None = None
 
@@ -66,9 +66,9 @@ class FittedFace:
         parameters = self.parameters
         vertices_mm = morphable_model.vertices_mm(parameters.identity, parameters.expression)
         albedo_linear = morphable_model.albedo_linear(parameters.albedo)
-        if self.refinement is not None:
-            vertices_mm = vertices_mm + self.refinement.offsets_mm
-            albedo_linear = albedo_linear + self.refinement.albedo_linear
+        if self.detail is not None:
+            vertices_mm = vertices_mm + self.detail.offsets_mm
+            albedo_linear = albedo_linear + self.detail.albedo_linear
         return Mesh(vertices_mm, parameters.to_camera(vertices_mm), albedo_linear)
 
 

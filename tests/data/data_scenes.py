@@ -45,7 +45,7 @@ def stored_face(
     labelled: bool = True,
     yaw_degrees: float = 0.0,
     color: bool = True,
-    identity: int = -1,
+    person: int = -1,
     embedding: np.ndarray | None = None,
     blendshapes: np.ndarray | None = None,
 ) -> ShardSample:
@@ -61,10 +61,10 @@ def stored_face(
         landmarks478_weight=0.5 if labelled else 0.0,
         yaw_degrees=yaw_degrees,
         color=color,
-        identity=identity,
+        person=person,
         name=name,
         source="test",
-        identity_embedding=embedding,
+        recognition_embedding=embedding,
         blendshapes=blendshapes,
         blendshapes_weight=0.0 if blendshapes is None else 0.75,
     )

@@ -91,7 +91,7 @@ def test_labels_stay_on_the_pixels(tmp_path: Path) -> None:
     assert stored.window.left_px > 0.2 * stored.window.side_px
     assert stored.patch_srgb.shape[1] > stored.window.left_px + 1.2 * stored.window.side_px
     back = decode_sample(encode_sample(stored))
-    assert back.identity == 3
+    assert back.person == 3
     assert not back.color
 
 
@@ -117,7 +117,7 @@ def test_the_annotations_are_read_as_described(tmp_path: Path) -> None:
         reliable=np.array([True, False, True, True]),
     )
     photographs = read_annotated(tmp_path / "photos")
-    assert [p.identity for p in photographs] == [1, -1, 0, 1]
+    assert [p.person for p in photographs] == [1, -1, 0, 1]
     weights = [p.labels.landmarks478_weight if p.labels else -1.0 for p in photographs]
     assert weights == [1.0, 1.0, 0.0, 0.0]
     assert [bool(p.doubt) for p in photographs] == [False, True, False, False]

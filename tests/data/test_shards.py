@@ -14,7 +14,7 @@ from tests.data.data_scenes import encoded, stored_face
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_sample_comes_back_as_it_was(labelled: bool) -> None:
     embedding = np.array([0.5, -0.25, 1.0], np.float32) if labelled else None
-    stored = stored_face(labelled=labelled, yaw_degrees=-33.5, identity=12, embedding=embedding)
+    stored = stored_face(labelled=labelled, yaw_degrees=-33.5, person=12, embedding=embedding)
     back = decode_sample(encode_sample(stored))
     for field in dataclasses.fields(stored):
         old, new = getattr(stored, field.name), getattr(back, field.name)
@@ -55,9 +55,9 @@ def test_shards_from_before_there_were_blendshapes_are_read() -> None:
         ("jpg", b"no picture"),
         ("json", b"{"),
         ("landmarks68.npy", b"\x93NUM"),
-        ("identity.npy", b"\x93NUM"),
-        ("identity.npy", encode_array(np.zeros((2, 3), np.float16))),
-        ("identity.npy", encode_array(np.full(3, np.nan, np.float16))),
+        ("recognition.npy", b"\x93NUM"),
+        ("recognition.npy", encode_array(np.zeros((2, 3), np.float16))),
+        ("recognition.npy", encode_array(np.full(3, np.nan, np.float16))),
         ("blendshapes.npy", b"\x93NUM"),
         ("blendshapes.npy", encode_array(np.zeros(51, np.uint8))),
         ("blendshapes.npy", encode_array(np.zeros(52, np.float32))),

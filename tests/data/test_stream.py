@@ -198,7 +198,7 @@ def test_a_resumed_share_with_other_parts_begins_where_it_is_told(shards: Path) 
 
 def test_photographs_of_a_person_come_in_pairs_when_asked_for(tmp_path: Path) -> None:
     for person in range(6):
-        write_shard(tmp_path / f"train-{person:06d}.tar", encoded(4, f"person{person}", identity=person))
+        write_shard(tmp_path / f"train-{person:06d}.tar", encoded(4, f"person{person}", person=person))
     shares = []
     for chance in (0.0, 1.0):
         config = training(tmp_path, shuffle_buffer=24, person_pairs=chance)

@@ -122,7 +122,7 @@ def test_persons_keep_their_face_and_their_number(artist: MorphableHeadArtist) -
     np.testing.assert_array_equal(first.scene.albedo, second.scene.albedo)
     assert not np.array_equal(first.scene.yaw_pitch_roll_rad, second.scene.yaw_pitch_roll_rad)
     assert not np.array_equal(first.scene.identity, third.scene.identity)
-    assert [face.sample["identity"] for face in (first, second, third)] == [0, 0, 1]
+    assert [face.sample["person"] for face in (first, second, third)] == [0, 0, 1]
 
 
 @pytest.mark.slow

@@ -7,14 +7,14 @@ import torch
 
 from evaluation.photographs import PhotographResult, evaluate_photographs
 from evaluation.photographs_table import format_photographs
-from model.identity.dlib_resnet import DlibResNet
 from model.observation import Observation
+from model.recognition.dlib_resnet import DlibResNet
 from model.reconstructor import Reconstructor
 from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb, luminance
 from model.render.lighting import neutral_lighting
 from model.render.renderer import Renderer
-from tests.model.identity.faces import random_dlib_weights
+from tests.model.recognition.faces import random_dlib_weights
 from tests.small_world import IMAGE_SIZE, crop_camera, toy_reconstructor
 
 

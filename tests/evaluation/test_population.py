@@ -147,7 +147,7 @@ def test_asking_encodes_each_photograph_and_sorts_the_blendshapes() -> None:
     with torch.no_grad():
         reconstructor.parameter_head.expression.bias.copy_(bias)
     first, second = (Observation.fake(batch=2, size=IMAGE_SIZE, seed=seed) for seed in (0, 1))
-    second = replace(second, blendshapes_weight=torch.tensor([1.0, 0.5]), identity=torch.tensor([4, -1]))
+    second = replace(second, blendshapes_weight=torch.tensor([1.0, 0.5]), person=torch.tensor([4, -1]))
     given = ask([first, second], reconstructor)
     assert given.identity.shape == (4, 6)
     assert given.trusted.tolist() == [True, True, True, False]

@@ -24,14 +24,14 @@ def test_an_untrained_model_is_the_mean_head() -> None:
     result = evaluate_shapes(batches(reconstructor), reconstructor)
     assert result.heads == 8
     assert result.linear_mm == pytest.approx(result.mean_mm)
-    assert result.refined_mm == pytest.approx(result.linear_mm)
+    assert result.detailed_mm == pytest.approx(result.linear_mm)
     assert result.within_sigma is None
     assert "answered" not in format_shapes(result)
 
 
 def test_sigma_is_judged_by_how_often_it_holds() -> None:
     reconstructor = toy_decoding_reconstructor()
-    decoder = reconstructor.refinement_head
+    decoder = reconstructor.detail_head
     assert decoder is not None
     shares = []
     for log_sigma in (-4.0, 2.0):

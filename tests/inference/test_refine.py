@@ -54,7 +54,7 @@ def moving(x_mm: float, *, accepted: bool = True, focal: float = 1.0) -> Stage:
         camera = start.intrinsics_px.clone()
         camera[0, 0] *= focal
         camera[1, 1] *= focal
-        answer = FittedFace(replace(moved, translation_mm=moved.translation_mm.detach()), start.refinement, camera)
+        answer = FittedFace(replace(moved, translation_mm=moved.translation_mm.detach()), start.detail, camera)
         return StageAnswer(answer if accepted else start), StageRecord("told", accepted, "told", 0.1, {"x_mm": x_mm})
 
     return stage

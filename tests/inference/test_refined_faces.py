@@ -19,7 +19,7 @@ WINDOWS = (CropWindow(50.0, 40.0, 160.0), CropWindow(220.0, 130.0, 90.0))
 def awake() -> Reconstructor:
     reconstructor = toy_decoding_reconstructor()
     torch.manual_seed(0)
-    decoder = reconstructor.refinement_head
+    decoder = reconstructor.detail_head
     assert decoder is not None
     torch.nn.init.normal_(decoder.outputs.weight, std=0.5)
     return reconstructor
@@ -31,19 +31,19 @@ def test_each_face_is_refined_from_its_own_crop_and_stands_in_its_photograph() -
     requests = [FaceRequest.in_photograph(PHOTOGRAPH, window) for window in WINDOWS]
     together = faces.reconstruct(requests)
     for request, answer in zip(requests, together, strict=True):
-        refinement = answer.refinement
-        assert refinement is not None
-        assert refinement.offsets_mm.shape == answer.mesh.vertices_mm.shape
-        assert refinement.offsets_mm.norm(dim=-1).max() > 0.05
+        detail = answer.detail
+        assert detail is not None
+        assert detail.offsets_mm.shape == answer.mesh.vertices_mm.shape
+        assert detail.offsets_mm.norm(dim=-1).max() > 0.05
         linear = reconstructor.linear_mesh(answer.parameters)
-        torch.testing.assert_close(answer.mesh.vertices_mm, linear.vertices_mm + refinement.offsets_mm)
+        torch.testing.assert_close(answer.mesh.vertices_mm, linear.vertices_mm + detail.offsets_mm)
         torch.testing.assert_close(
             answer.mesh.vertices_camera_mm, answer.parameters.to_camera(answer.mesh.vertices_mm), atol=1e-3, rtol=1e-4
         )
         (alone,) = faces.reconstruct([request])
-        assert alone.refinement is not None
-        torch.testing.assert_close(alone.refinement.offsets_mm, refinement.offsets_mm, atol=1e-2, rtol=1e-2)
-    first, second = (answer.refinement for answer in together)
+        assert alone.detail is not None
+        torch.testing.assert_close(alone.detail.offsets_mm, detail.offsets_mm, atol=1e-2, rtol=1e-2)
+    first, second = (answer.detail for answer in together)
     assert first is not None
     assert second is not None
     assert (first.albedo_linear - second.albedo_linear).abs().max() > 1e-3
@@ -64,7 +64,7 @@ def test_the_arrays_tell_what_was_added_and_how_sure_it_is(tmp_path: Path) -> No
         model, parameters = reconstructor.morphable_model, answer.parameters
         alone_mm = model.vertices_mm(parameters.identity, torch.zeros_like(parameters.expression))[0].numpy()
         np.testing.assert_allclose(neutral_mm, alone_mm, atol=1e-4)
-        if answer.refinement is None:
+        if answer.detail is None:
             assert not offsets_mm.any()
             assert np.isnan(sigma_mm).all()
         else:

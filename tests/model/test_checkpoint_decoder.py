@@ -17,7 +17,7 @@ from tests.small_world import IMAGE_SIZE, crop_camera, toy_decoding_reconstructo
 def awake() -> Reconstructor:
     torch.manual_seed(0)
     reconstructor = toy_decoding_reconstructor()
-    decoder = reconstructor.refinement_head
+    decoder = reconstructor.detail_head
     assert decoder is not None
     torch.nn.init.normal_(decoder.outputs.weight, std=0.5)
     return reconstructor
@@ -37,12 +37,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_decoder_comes_back_with_its_settings(folder: Path) -> None:
     loaded, saved = load_reconstructor(folder), awake()
-    assert loaded.refinement_head is not None
-    assert saved.refinement_head is not None
-    assert loaded.refinement_head.config == saved.refinement_head.config
+    assert loaded.detail_head is not None
+    assert saved.detail_head is not None
+    assert loaded.detail_head.config == saved.detail_head.config
     image = torch.rand(1, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        answer, expected = (model(image, crop_camera(1)).refinement for model in (loaded, saved))
+        answer, expected = (model(image, crop_camera(1)).detail for model in (loaded, saved))
     assert answer is not None
     assert expected is not None
     assert expected.offsets_mm.norm(dim=-1).max() > 0.05
@@ -72,9 +72,9 @@ def test_a_missing_hierarchy_says_how_to_make_one(folder: Path) -> None:
 @pytest.mark.parametrize("settings", [{}, {"channels": [8, 8, 8], "colour": 3}])
 def test_settings_that_are_no_decoders_are_refused(folder: Path, settings: dict) -> None:
     config = json.loads((folder / "config.json").read_text())
-    config["refinement"] = settings
+    config["detail"] = settings
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"config\.json: refinement"):
+    with pytest.raises(ValueError, match=r"config\.json: detail"):
         load_reconstructor(folder)
 
 

@@ -30,10 +30,10 @@ def photograph(index: int, generator: np.random.Generator, side_px: int = 200) -
         landmarks478_weight=1.0,
         yaw_degrees=12.0,
         color=True,
-        identity=index // PER_PERSON,
+        person=index // PER_PERSON,
         name=f"photograph{index}",
         source="noise",
-        identity_embedding=generator.standard_normal(128).astype(np.float32),
+        recognition_embedding=generator.standard_normal(128).astype(np.float32),
     )
 
 
@@ -91,7 +91,7 @@ def test_the_loader_reads_packed_shards_and_unpacked_ones_alike(shards: Path, tm
     batches = [next(iter(build_loader(LoaderConfig(f, size=64, batch_size=8, workers=0)))) for f in (packed, plain)]
     assert torch.equal(batches[0]["image_srgb"], batches[1]["image_srgb"])
     assert torch.equal(batches[0]["landmarks68_px"], batches[1]["landmarks68_px"])
-    assert batches[0]["identity_embedding"].shape == (8, 128)
+    assert batches[0]["recognition_embedding"].shape == (8, 128)
     assert batches[0]["landmarks478_weight"].unique().tolist() == [0.0, 1.0]
 
 

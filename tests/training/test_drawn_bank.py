@@ -109,8 +109,8 @@ def test_heads_come_back_with_all_that_is_known_of_them(
     assert seen == {True, False}
     for name in ("landmarks68_weight", "landmarks478_weight", "blendshapes_weight"):
         assert batch[name].tolist() == [1.0] * HEADS
-    assert batch["identity"].tolist() == [-1] * HEADS
-    assert not batch["identity_embedding_weight"].any()
+    assert batch["person"].tolist() == [-1] * HEADS
+    assert not batch["recognition_embedding_weight"].any()
 
 
 def test_labels_lie_on_the_true_head_in_the_mirror_too(

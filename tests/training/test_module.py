@@ -171,11 +171,11 @@ def test_only_matrices_decay_and_the_head_has_its_own_rate() -> None:
 
 def test_a_layer_that_is_thrown_away_learns_the_embeddings(batch: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    module = TrainingModule(experiment(loss=LossConfig(identity_distillation=1.0)), toy_reconstructor())
+    module = TrainingModule(experiment(loss=LossConfig(recognition_distillation=1.0)), toy_reconstructor())
     logged = quiet(module)
     people = batch | {
-        "identity_embedding": torch.randn(6, 128, generator=torch.Generator().manual_seed(1)),
-        "identity_embedding_weight": torch.ones(6),
+        "recognition_embedding": torch.randn(6, 128, generator=torch.Generator().manual_seed(1)),
+        "recognition_embedding_weight": torch.ones(6),
     }
     (optimizer,) = [module.configure_optimizers()["optimizer"]]
     assert module.teacher_layer is not None
@@ -187,14 +187,14 @@ def test_a_layer_that_is_thrown_away_learns_the_embeddings(batch: dict[str, Any]
     assert weight[:128].any()
     # Embeddings of 128 numbers are answered by the first 128.
     assert not weight[128:].any()
-    first = logged["train/identity_distillation"].item()
+    first = logged["train/recognition_distillation"].item()
     for step in range(10):
         optimizer.zero_grad()
         module.training_step(people, step).backward()
         for parameter in module.parameters():
             if parameter.grad is not None:
                 parameter.data -= 0.05 * parameter.grad
-    assert logged["train/identity_distillation"].item() < 0.9 * first
+    assert logged["train/recognition_distillation"].item() < 0.9 * first
     assert not any(name.startswith("teacher") for name in module.reconstructor.state_dict())
 
 
@@ -213,12 +213,12 @@ class Yardstick(torch.nn.Linear):
 
 def test_the_weights_have_the_names_that_resumable_checkpoints_know(batch: dict[str, Any]) -> None:
     """The teacher's layer is trained and saved; tables of the head and the recognition network are not."""
-    loss = LossConfig(photometric=1.0, identity=1.0, identity_distillation=1.0)
+    loss = LossConfig(photometric=1.0, recognition=1.0, recognition_distillation=1.0)
     reconstructor, network = toy_reconstructor(), Yardstick(3, 3)
     module = TrainingModule(experiment(loss=loss), reconstructor, Objective(loss, reconstructor, lambda: network))
     logged = quiet(module)
     module.training_step(batch, 0).backward()
-    assert "train/identity" in logged
+    assert "train/recognition" in logged
     expected = [f"reconstructor.{name}" for name in reconstructor.state_dict()]
     assert list(module.state_dict()) == [*expected, "teacher_layer.weight", "teacher_layer.bias"]
     assert network not in list(module.modules())

@@ -182,7 +182,7 @@ class _Fit:
 
 def point_head(model: MorphableModel, start: FittedFace | None, extra: Tensor | None = None) -> PointHead:
     """The head at iBUG's 68 points and at extra vertices, with the offsets of an earlier answer."""
-    offsets_mm = None if start is None or start.refinement is None else start.refinement.offsets_mm
+    offsets_mm = None if start is None or start.detail is None else start.detail.offsets_mm
     mean = model.mean_mm[None] if offsets_mm is None else model.mean_mm + offsets_mm
     parts = [
         (

@@ -22,7 +22,7 @@ class PointHead:
     """The head at P points.
 
     Attributes:
-        mean_mm: Points of the mean head, with what a refinement adds there.
+        mean_mm: Points of the mean head, with the detail that is added there.
         identity_basis: mm per standard deviation.
         expression_basis: mm at weight 1.
     """

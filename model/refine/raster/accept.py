@@ -97,10 +97,10 @@ def judge(
 
 def without_residual(face: FittedFace) -> FittedFace:
     """The head with the albedo of the components alone."""
-    refinement = face.refinement
-    if refinement is None:
+    detail = face.detail
+    if detail is None:
         return face
-    return replace(face, refinement=replace(refinement, albedo_linear=torch.zeros_like(refinement.albedo_linear)))
+    return replace(face, detail=replace(detail, albedo_linear=torch.zeros_like(detail.albedo_linear)))
 
 
 class _Eye:
@@ -133,8 +133,8 @@ class _Eye:
         return self.mask(face, make_level(self._crop, self._crop.size_px))
 
     def with_residual(self, face: FittedFace, view: View, weight: Float[Tensor, "size size"]) -> FittedFace:
-        parameters, refinement = face.parameters, face.refinement
-        if refinement is None:
+        parameters, detail = face.parameters, face.detail
+        if detail is None:
             return face
         residual = solve_residual(
             self._model,
@@ -146,7 +146,7 @@ class _Eye:
             self._config,
             color=self._crop.color,
         )
-        return replace(face, refinement=replace(refinement, albedo_linear=residual))
+        return replace(face, detail=replace(detail, albedo_linear=residual))
 
     def psnr(self, face: FittedFace, weight: Float[Tensor, "size size"]) -> float:
         """Masked, in sRGB; in luminance for grey photographs."""
@@ -162,7 +162,7 @@ class _Eye:
 def _implausible(face: FittedFace) -> str:
     parameters = face.parameters
     values = [*vars(parameters).values(), face.intrinsics_px]
-    offsets_mm = None if face.refinement is None else face.refinement.offsets_mm
+    offsets_mm = None if face.detail is None else face.detail.offsets_mm
     if offsets_mm is not None:
         values.append(offsets_mm)
     if not all(bool(torch.isfinite(value).all()) for value in values):

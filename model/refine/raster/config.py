@@ -32,7 +32,7 @@ class RasterFitConfig:
         focal: `estimate` lets the focal length go, see `LandmarkFitConfig`.
         focal_log_sd: Standard deviation of the logarithm of the focal length.
         white_light: Cost of the light's deviation from white light, over that of the compared pixels.
-        identity_feature: Weight of one minus the likeness that a recognition network sees (GANFit); 0 leaves it out.
+        recognition_feature: Weight of one minus the likeness that a recognition network sees (GANFit); 0 leaves it out.
     """
 
     sizes_px: tuple[int, ...] = (64, 128, 256)
@@ -52,7 +52,7 @@ class RasterFitConfig:
     focal: Literal["fixed", "estimate"] = "fixed"
     focal_log_sd: float = 0.1
     white_light: float = 0.02
-    identity_feature: float = 0.0
+    recognition_feature: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.

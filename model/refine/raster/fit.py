@@ -15,11 +15,11 @@ from torch import Tensor
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import project
 from model.geometry.mesh import vertex_normals
-from model.identity.network import IdentityNetwork
-from model.losses.identity import identity_loss
 from model.losses.landmark_weights import landmark_visibility
 from model.losses.landmarks import landmark_distance
 from model.losses.photometric import residual_srgb
+from model.losses.recognition import recognition_loss
+from model.recognition.network import RecognitionNetwork
 from model.refine.face import FaceCrop, FittedFace, StageRecord, detached
 from model.refine.raster.accept import judge
 from model.refine.raster.config import RasterFitConfig
@@ -44,7 +44,7 @@ def fit_raster(
     crop: FaceCrop,
     start: FittedFace,
     config: RasterFitConfig,
-    identity_network: IdentityNetwork | None = None,
+    recognition_network: RecognitionNetwork | None = None,
 ) -> tuple[FittedFace, StageRecord]:
     """Fit shape, skin, pose and light to what a photograph shows.
 
@@ -53,24 +53,24 @@ def fit_raster(
         crop: The photograph's window.
         start: The answer so far.
         config: Weights, sizes and steps.
-        identity_network: For the identity-feature term.
+        recognition_network: For the recognition-feature term.
 
     Returns:
         The fit and what became of it; where the fit is no better the start, whose occluders are marked.
 
     Raises:
-        ValueError: If the config wants the identity-feature term and there is no network, or the crop is smaller than
-            the smallest size.
+        ValueError: If the config wants the recognition-feature term and there is no network, or the crop is smaller
+            than the smallest size.
     """
-    if config.identity_feature > 0.0 and identity_network is None:
-        raise ValueError("raster.identity_feature has a weight, but no identity network was given")
+    if config.recognition_feature > 0.0 and recognition_network is None:
+        raise ValueError("raster.recognition_feature has a weight, but no recognition network was given")
     if crop.size_px < config.sizes_px[0]:
         raise ValueError(
             f"the crop has {crop.size_px} px, the smallest of raster.sizes_px {config.sizes_px} is larger: "
             "cut a larger crop or name a smaller size"
         )
     began = time.perf_counter()
-    fit = RasterFit(morphable_model, crop, detached(start), config, identity_network)
+    fit = RasterFit(morphable_model, crop, detached(start), config, recognition_network)
     history = fit.run()
     with torch.no_grad():
         answer, verdict = judge(morphable_model, fit.rasterizer, crop, detached(start), fit.answer(), config)
@@ -92,10 +92,10 @@ class RasterFit:
         crop: FaceCrop,
         start: FittedFace,
         config: RasterFitConfig,
-        identity_network: IdentityNetwork | None,
+        recognition_network: RecognitionNetwork | None,
     ) -> None:
         """Prepare; see `fit_raster`."""
-        self._model, self._crop, self._config, self._network = model, crop, config, identity_network
+        self._model, self._crop, self._config, self._network = model, crop, config, recognition_network
         self.rasterizer: Rasterizer = build_rasterizer("auto")
         self._compared = compared_vertices(model)
         self._unknowns = Unknowns(model, start, config)
@@ -188,8 +188,8 @@ class RasterFit:
             # A tint moves between skin and light even more easily than brightness does.
             tint = change - change.mean()
             terms["tone"] = config.tone * (change.square().sum() + _TINT * tint.square().sum())
-        if config.identity_feature > 0.0:
-            terms["identity_feature"] = config.identity_feature * self._feature(view, image_linear, level)
+        if config.recognition_feature > 0.0:
+            terms["recognition_feature"] = config.recognition_feature * self._feature(view, image_linear, level)
         return terms
 
     def _tone(self, face: FittedFace) -> Float[Tensor, "3"]:
@@ -200,8 +200,8 @@ class RasterFit:
     def _landmarks(self, face: FittedFace) -> Float[Tensor, ""]:
         parameters, model, crop = face.parameters, self._model, self._crop
         points_mm = model.landmarks_mm(parameters.identity, parameters.expression)
-        if face.refinement is not None:
-            points_mm = points_mm + model.landmarks(face.refinement.offsets_mm)
+        if face.detail is not None:
+            points_mm = points_mm + model.landmarks(face.detail.offsets_mm)
         points_px = project(parameters.to_camera(points_mm), face.intrinsics_px[None])[..., :2]
         seen = landmark_visibility(
             self._normals68, parameters.rotation, parameters.translation_mm, self._config.hidden_landmarks
@@ -215,8 +215,8 @@ class RasterFit:
         assert network is not None
         grey = luminance(image_linear)[..., None].expand_as(image_linear)
         drawn = linear_to_srgb((image_linear if self._crop.color else grey).clamp(0.0, 1.0)).permute(0, 3, 1, 2)
-        # As `model.losses.identity.composite_srgb`: what is not the face's skin stays the photograph's.
+        # As `model.losses.recognition.composite_srgb`: what is not the face's skin stays the photograph's.
         share = view.weight[:, None]
         picture = share * drawn + (1.0 - share) * level.image_srgb
         points_px = self._crop.landmarks68_px[None] * level.scale
-        return identity_loss(network, picture, level.image_srgb, points_px, points_px.new_ones(1))
+        return recognition_loss(network, picture, level.image_srgb, points_px, points_px.new_ones(1))

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from model.encoder.parameter_head import to_unit_interval
+from model.face.detail import Detail
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import Refinement
 from model.face.regions import facial_skin
 from model.geometry.mesh import vertex_normals
 from model.parameters import FaceParameters
@@ -38,7 +38,7 @@ class Unknowns:
     """Leaves of the graph by name, each zero at the start.
 
     Attributes:
-        start: Where they deviate from; its refinement as the config wants it.
+        start: Where they deviate from; its detail as the config wants it.
         alone: The start had no albedo of its own, so it came from landmarks and not from a network.
     """
 
@@ -91,9 +91,9 @@ class Unknowns:
             translation_mm=parameters.translation_mm + depth_mm * values["shift"],
             lighting=lighting,
         )
-        refinement = self.start.refinement
-        if refinement is not None and height_mm is not None:
-            refinement = replace(refinement, offsets_mm=refinement.offsets_mm + (height_mm * self._normals)[None])
+        detail = self.start.detail
+        if detail is not None and height_mm is not None:
+            detail = replace(detail, offsets_mm=detail.offsets_mm + (height_mm * self._normals)[None])
         intrinsics_px = self.start.intrinsics_px
         if "log_focal" in values:
             scale = values["log_focal"].exp()
@@ -101,7 +101,7 @@ class Unknowns:
             intrinsics_px = intrinsics_px * torch.stack((scale, scale, one))[:, None].where(
                 torch.eye(3, device=scale.device) > 0, one
             )
-        return FittedFace(moved, refinement, intrinsics_px)
+        return FittedFace(moved, detail, intrinsics_px)
 
     def prior(self, height_mm: Float[Tensor, "vertex 1"] | None) -> Float[Tensor, ""]:
         """Half the squared deviations in standard deviations; per-vertex ones count as many as the coefficients."""
@@ -127,13 +127,13 @@ def moved_vertices(model: MorphableModel) -> Bool[Tensor, " vertex"]:
 
 
 def _prepared(model: MorphableModel, start: FittedFace, config: RasterFitConfig) -> FittedFace:
-    """The start with a refinement to add to, if anything shall be added or kept."""
+    """The start with detail to add to, if anything shall be added or kept."""
     like = model.mean_mm[None]
-    refinement = start.refinement or Refinement(
+    detail = start.detail or Detail(
         torch.zeros_like(like), torch.zeros_like(like), torch.ones_like(like[..., 0]), torch.zeros_like(like[..., 0])
     )
     if config.offsets == "drop":
-        refinement = replace(refinement, offsets_mm=torch.zeros_like(like))
+        detail = replace(detail, offsets_mm=torch.zeros_like(like))
     if config.albedo_residual != "keep":
-        refinement = replace(refinement, albedo_linear=torch.zeros_like(like))
-    return replace(start, refinement=refinement)
+        detail = replace(detail, albedo_linear=torch.zeros_like(like))
+    return replace(start, detail=detail)

@@ -8,7 +8,7 @@ from model.refine.raytrace.config import RaytraceConfig, RaytraceWeights
 from model.refine.raytrace.descent import History, descend
 from model.refine.raytrace.light_setup import LightSpace
 from model.refine.raytrace.skin_problem import SkinProblem
-from model.refine.raytrace.tables import irradiance
+from model.refine.raytrace.transport_tables import irradiance
 
 
 def fit_light(

@@ -20,8 +20,8 @@ from model.refine.raytrace.light_stage import LightStage
 from model.refine.raytrace.pixel_surface import PixelSurface
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.table_cache import cached_tables, trace_key
-from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.transport import TransportConfig, build_tables, concatenated
+from model.refine.raytrace.transport_tables import TransportTables
 from model.refine.raytrace.visibility import diffuse_table, trace_visibility
 
 ENVIRONMENT_ROWS = 128

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model.refine.raytrace.skin_problem import SkinProblem
-from model.refine.raytrace.tables import irradiance
+from model.refine.raytrace.transport_tables import irradiance
 from model.render.color import REC709_LUMINANCE, linear_to_srgb
 
 _PROJECTED_STEPS = 200

@@ -16,7 +16,7 @@ from model.refine.raytrace import priors
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.descent import History, descend
 from model.refine.raytrace.skin_problem import SkinProblem
-from model.refine.raytrace.tables import irradiance, mixed_levels
+from model.refine.raytrace.transport_tables import irradiance, mixed_levels
 
 _SKIN = (0.04, 0.45)
 """F0 of skin's refractive index 1.4 with the oil on it, and perceptual roughness (d'Eon and Luebke, GPU Gems 3, ch. 14,

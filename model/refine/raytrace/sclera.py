@@ -17,7 +17,7 @@ from common.ranges import check_settings
 from model.face.morphable_model import MorphableModel
 from model.face.regions import any_region, triangles_of
 from model.refine.raytrace.skin_problem import SkinProblem
-from model.refine.raytrace.tables import glossy, irradiance
+from model.refine.raytrace.transport_tables import glossy, irradiance
 from model.render.color import luminance
 
 _WHITE = 0.32

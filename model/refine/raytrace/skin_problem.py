@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from model.refine.raytrace.tables import TransportTables
+from model.refine.raytrace.transport_tables import TransportTables
 from model.render.color import linear_to_srgb, luminance, srgb_to_linear
 
 _SATURATED_SRGB = 0.985

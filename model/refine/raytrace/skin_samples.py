@@ -14,7 +14,7 @@ from model.refine.face import FaceCrop
 from model.refine.raytrace.materials import region_shares
 from model.refine.raytrace.pixel_surface import PixelSurface
 from model.refine.raytrace.skin_problem import SkinProblem, observe
-from model.refine.raytrace.tables import TransportTables
+from model.refine.raytrace.transport_tables import TransportTables
 
 _COSINE_EDGE = 0.2
 _OCCLUDER_REACH = 0.02

@@ -24,7 +24,7 @@ from model.refine.raytrace.reflectance import TextureVariable, texture_side
 from model.refine.raytrace.sclera import shifted_coefficients, skin_shift
 from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.skin_samples import bare_skin
-from model.refine.raytrace.tables import glossy, irradiance, mixed_levels, shade
+from model.refine.raytrace.transport_tables import glossy, irradiance, mixed_levels, shade
 
 _OCCLUSION_ROUNDS = 2
 _TONE_SD = 0.3
@@ -178,11 +178,11 @@ class SkinSearch:
             self._vertex_materials,
             self._factors.raw,
         )
-        refinement = start.refinement
-        if refinement is not None:
+        detail = start.detail
+        if detail is not None:
             # The start's free albedo had shadows in it.
             added = torch.from_numpy(maps.vertex_albedo_linear).to(statistical) - statistical
-            refinement = replace(refinement, albedo_linear=added[None])
+            detail = replace(detail, albedo_linear=added[None])
         appearance = Appearance(
             diffuse_linear=maps.diffuse_linear,
             specular_f0=maps.specular_f0,
@@ -194,7 +194,7 @@ class SkinSearch:
             tone_sd=_TONE_SD,
         )
         return RaytracedFace(
-            fitted=replace(start, parameters=parameters, refinement=refinement),
+            fitted=replace(start, parameters=parameters, detail=detail),
             appearance=appearance,
             rendered_linear=surface.pixel_mean(self.radiance().cpu()),
             mask=surface.pixel_mean(self.problem.weight.cpu()[:, None])[..., 0],

@@ -14,8 +14,8 @@ from common.tensors import read_tensors, save_tensors
 from model.refine.raytrace.light_basis import LightBasis, fibonacci_directions
 from model.refine.raytrace.light_stage import LightStage
 from model.refine.raytrace.pixel_surface import PixelSurface
-from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.transport import TransportConfig
+from model.refine.raytrace.transport_tables import TransportTables
 
 TABLES_FORMAT = "likeness-transport-1"
 

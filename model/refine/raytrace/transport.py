@@ -13,7 +13,7 @@ from model.refine.raytrace.light_stage import LightStage, stage_tables
 from model.refine.raytrace.pixel_surface import PixelSurface, ShadingPoints, points_at_vertices
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.specular import glossy_tables
-from model.refine.raytrace.tables import TransportTables
+from model.refine.raytrace.transport_tables import TransportTables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
 
 _ROUGHNESS = Range(0, 1, above=True)

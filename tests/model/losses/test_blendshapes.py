@@ -4,7 +4,7 @@ import torch
 from data.blendshapes import BLENDSHAPE_NAMES
 from model.losses import blendshapes
 from model.losses.blendshapes import labelled_blendshapes, opposites
-from model.losses.tables import LossTables
+from model.losses.loss_tables import LossTables
 from tests.small_world import toy_reconstructor
 
 ALPHABET = torch.arange(52)

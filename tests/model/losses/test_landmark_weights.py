@@ -4,7 +4,7 @@ import torch
 from model.face.morphable_model import MorphableModel
 from model.geometry.rotation import rotation_from_euler
 from model.losses.landmark_weights import landmark_visibility, landmark_weights
-from model.losses.tables import LossTables
+from model.losses.loss_tables import LossTables
 from tests.small_world import toy_head
 
 

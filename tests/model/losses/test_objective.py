@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from common.tensor_groups import map_tensors
-from model.face.refinement import Refinement
+from model.face.detail import Detail
 from model.geometry.camera import project
 from model.geometry.procrustes import align_similarity
 from model.geometry.rotation import rotation_from_euler
@@ -13,10 +13,10 @@ from model.geometry.vertex_sampling import sample_at_vertices
 from model.losses.config import LossConfig
 from model.losses.inputs import KnownHeads
 from model.losses.landmarks import landmark_distance
+from model.losses.loss_tables import LossTables
 from model.losses.objective import OF_RENDERINGS, Objective
 from model.losses.photometric import photometric
 from model.losses.symmetry import mirror_difference
-from model.losses.tables import LossTables
 from model.losses.vertices import vertex_distance
 from model.losses.weighting import Terms, total
 from model.observation import Observation
@@ -81,7 +81,7 @@ def test_what_explains_the_photograph_costs_nothing(
 ) -> None:
     config = LossConfig(photometric=1.0, symmetry=1.0, reflectance=1.0, multiview=1.0, blendshapes=1.0, opposites=1.0)
     # The heads are one: what any photograph shows is the same.
-    of_one = dataclasses.replace(explained, identity=torch.zeros(BATCH, dtype=torch.long), skin_mask=drawn.mask)
+    of_one = dataclasses.replace(explained, person=torch.zeros(BATCH, dtype=torch.long), skin_mask=drawn.mask)
     terms = terms_of(config, reconstructor, of_one, answer)
     assert {"photometric", "symmetry", "reflectance", "multiview", "landmarks68"} <= set(terms)
     for name, value in terms.items():
@@ -188,8 +188,8 @@ def restless(reconstructor: Reconstructor) -> Reconstruction:
         lighting=neutral.lighting + noise(neutral.lighting),
     )
     some = torch.rand(BATCH, len(reconstructor.morphable_model.mean_mm), 3, generator=generator)
-    refinement = Refinement(some - 0.5, 0.8 * some.flip(1) - 0.5, 1.0 + some[..., 0], some[..., 1].round())
-    return reconstructor.decode(parameters, crop_camera(BATCH), refinement)
+    detail = Detail(some - 0.5, 0.8 * some.flip(1) - 0.5, 1.0 + some[..., 0], some[..., 1].round())
+    return reconstructor.decode(parameters, crop_camera(BATCH), detail)
 
 
 def neutral_parameters(reconstructor: Reconstructor, batch: int) -> FaceParameters:
@@ -212,7 +212,7 @@ def strange(explained: Observation) -> Observation:
     """Photographs of one person that show nothing of what was answered."""
     image = torch.rand(explained.image_srgb.shape, generator=torch.Generator().manual_seed(3))
     return dataclasses.replace(
-        explained, identity=torch.zeros(BATCH, dtype=torch.long), image_srgb=image, landmarks478_px=eyes_open(explained)
+        explained, person=torch.zeros(BATCH, dtype=torch.long), image_srgb=image, landmarks478_px=eyes_open(explained)
     )
 
 
@@ -286,10 +286,10 @@ def test_the_terms_are_those_of_the_answer_and_of_the_truth(
     mask = seen.skin_mask * rendering.mask
     expected["photometric"] = photometric(rendering.image_linear, seen.image_srgb, mask, seen.color)
 
-    assert restless.refinement is not None
+    assert restless.detail is not None
     at_vertices = sample_at_vertices(skin_mask[:, None], project(restless.mesh.vertices_camera_mm, camera))[..., 0]
-    evidence = restless.refinement.visibility * at_vertices
-    offsets_mm = restless.refinement.offsets_mm
+    evidence = restless.detail.visibility * at_vertices
+    offsets_mm = restless.detail.offsets_mm
     expected["offset_symmetry"] = mirror_difference(offsets_mm, tables.mirror, evidence, vectors=True)
 
     aligned_mm = align_similarity(restless.mesh.vertices_mm[1:], truth.vertices_mm, truth.vertex_weight)
@@ -332,7 +332,7 @@ def test_the_network_is_made_once_and_only_when_it_is_asked(
         made.append(Likeness())
         return made[-1]
 
-    for config, count in ((LossConfig(photometric=1.0), 0), (LossConfig(identity=1.0), 1)):
+    for config, count in ((LossConfig(photometric=1.0), 0), (LossConfig(recognition=1.0), 1)):
         objective = Objective(config, reconstructor, build)
         assert len(made) == 0
         for _ in range(2):
@@ -359,7 +359,7 @@ def test_one_weight_computes_one_term(
         assert set(all_terms(config, reconstructor, strange, restless, truth)) == wanted
 
 
-def test_a_model_without_refinements_has_no_terms_of_them(
+def test_a_model_without_detail_has_no_terms_of_it(
     reconstructor: Reconstructor, explained: Observation, answer: Reconstruction, truth: KnownHeads
 ) -> None:
     nothing = dict.fromkeys(LossConfig().weights(), 0.0)
@@ -391,11 +391,11 @@ def test_a_term_that_is_not_finite_is_named() -> None:
         total({"landmarks68": torch.tensor(1.0), "depth68": torch.tensor(torch.nan)})
 
 
-def test_an_identity_loss_without_a_network_is_refused(
+def test_a_recognition_loss_without_a_network_is_refused(
     reconstructor: Reconstructor, explained: Observation, answer: Reconstruction
 ) -> None:
-    with pytest.raises(ValueError, match=r"loss\.identity needs a recognition network"):
-        terms_of(LossConfig(identity=0.1), reconstructor, explained, answer)
+    with pytest.raises(ValueError, match=r"loss\.recognition needs a recognition network"):
+        terms_of(LossConfig(recognition=0.1), reconstructor, explained, answer)
 
 
 def test_no_term_at_all_is_an_error() -> None:

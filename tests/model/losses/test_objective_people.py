@@ -39,7 +39,7 @@ def family(reconstructor: Reconstructor) -> tuple[Observation, Reconstruction]:
         intrinsics_px=crop_camera(3),
         landmarks68_px=points68,
         landmarks478_px=points478[..., :2].contiguous(),
-        identity=torch.tensor([4, 4, -1]),
+        person=torch.tensor([4, 4, -1]),
     )
     return observation, reconstructor.decode(parameters, crop_camera(3))
 
@@ -71,7 +71,7 @@ def test_only_exchanged_identities_count(
     observation, answer = family
     for name in LABELS:
         assert swapped_identity(reconstructor, moved(observation, name, 2), answer) == pytest.approx(0.0, abs=1e-6)
-    strangers = dataclasses.replace(observation, identity=torch.tensor([4, 5, -1]))
+    strangers = dataclasses.replace(observation, person=torch.tensor([4, 5, -1]))
     for name in LABELS:
         assert swapped_identity(reconstructor, moved(strangers, name, 0), answer) == 0.0
 
@@ -96,7 +96,7 @@ def multiview(
         image_srgb=image_srgb,
         intrinsics_px=crop_camera(2),
         skin_mask=mask,
-        identity=torch.zeros(2, dtype=torch.long),
+        person=torch.zeros(2, dtype=torch.long),
     )
     return Objective(CONFIG, reconstructor)(observation, faces, torch.zeros(2, 1))["multiview"].item()
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from model.face.morphable_model import MorphableModel
+from model.losses.loss_tables import LossTables
 from model.losses.reflectance import reflectance_variance
-from model.losses.tables import LossTables
 from tests.small_world import toy_head
 
 SKIN = torch.tensor([True, True, True, True, False])

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from model.face.detail import Detail
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import Refinement
 from model.refine.face import FaceCrop, FittedFace
 from model.refine.landmarks.config import LandmarkFitConfig
 from model.refine.landmarks.fit import fit_landmarks, point_head
@@ -78,12 +78,12 @@ def test_offsets_skin_and_light_of_the_start_are_kept(head: MorphableModel) -> N
     truth = drawn_face(head)
     offsets_mm = 3.0 * torch.randn(1, len(head.mean_mm), 3, generator=torch.Generator().manual_seed(1))
     nothing = torch.zeros_like(offsets_mm)
-    refined = replace(truth, refinement=Refinement(offsets_mm, nothing, nothing[..., 0] + 1.0, nothing[..., 0]))
-    crop = crop_of(head, refined)
-    start = turned(refined, 0.1, 5.0)
+    detailed = replace(truth, detail=Detail(offsets_mm, nothing, nothing[..., 0] + 1.0, nothing[..., 0]))
+    crop = crop_of(head, detailed)
+    start = turned(detailed, 0.1, 5.0)
     found, _ = fit_landmarks(head, crop, start, EXACT)
     assert off_px(head, found, crop) < 0.1
-    assert found.refinement is start.refinement
+    assert found.detail is start.detail
     assert found.parameters.albedo is start.parameters.albedo
     assert found.parameters.lighting is start.parameters.lighting
 

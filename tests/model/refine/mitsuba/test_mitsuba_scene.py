@@ -20,8 +20,8 @@ from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.light_basis import HarmonicLight, LightBasis, environment
 from model.refine.raytrace.light_stage import LightStage
 from model.refine.raytrace.pixel_surface import HeadGeometry, pixel_surface
-from model.refine.raytrace.tables import shade
 from model.refine.raytrace.transport import TransportConfig, build_tables
+from model.refine.raytrace.transport_tables import shade
 from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from tests.small_world import toy_head

@@ -5,8 +5,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from model.face.detail import Detail
 from model.face.morphable_model import MorphableModel
-from model.face.refinement import Refinement
 from model.geometry.procrustes import align_similarity
 from model.refine.face import FaceCrop, FittedFace
 from model.refine.raster.config import RasterFitConfig
@@ -35,8 +35,8 @@ def shape_error_mm(head: MorphableModel, face: FittedFace, truth: FittedFace) ->
 
 def finite(face: FittedFace) -> bool:
     values = [*vars(face.parameters).values(), face.intrinsics_px]
-    if face.refinement is not None:
-        values += [face.refinement.offsets_mm, face.refinement.albedo_linear]
+    if face.detail is not None:
+        values += [face.detail.offsets_mm, face.detail.albedo_linear]
     return all(bool(torch.isfinite(value).all()) for value in values)
 
 
@@ -100,8 +100,8 @@ def test_a_grey_photograph_gets_white_light_and_keeps_its_skins_colour(head: Mor
     assert record.accepted, record.reason
     lighting = found.parameters.lighting
     torch.testing.assert_close(lighting, lighting.mean(-1, keepdim=True).expand_as(lighting))
-    assert found.refinement is not None
-    residual = found.refinement.albedo_linear
+    assert found.detail is not None
+    residual = found.detail.albedo_linear
     assert float((residual - residual.mean(-1, keepdim=True)).abs().max()) < 0.02
     assert record.figures["psnr_after_db"] > record.figures["psnr_before_db"]
 
@@ -154,14 +154,14 @@ def test_what_is_kept_dropped_and_learned_is_as_the_config_says(head: MorphableM
     generator = torch.Generator().manual_seed(2)
     offsets_mm = 0.2 * torch.randn(1, len(head.mean_mm), 3, generator=generator)
     stain = torch.zeros_like(offsets_mm) + 0.01
-    refinement = Refinement(offsets_mm, stain, stain[..., 0], stain[..., 0])
-    start = replace(start, refinement=refinement)
+    detail = Detail(offsets_mm, stain, stain[..., 0], stain[..., 0])
+    start = replace(start, detail=detail)
 
-    def refined(**settings: str) -> Refinement:
+    def refined(**settings: str) -> Detail:
         found, record = fit_raster(head, crop, start, replace(QUICK, steps=(5, 5), **settings))
         assert record.accepted, record.reason
-        assert found.refinement is not None
-        return found.refinement
+        assert found.detail is not None
+        return found.detail
 
     kept = refined(offsets="keep", albedo_residual="keep")
     torch.testing.assert_close(kept.offsets_mm, offsets_mm)
@@ -224,7 +224,7 @@ def test_settings_that_cannot_be_are_refused_by_name(head: MorphableModel) -> No
         RasterFitConfig(photometric=-1.0)
     truth = drawn_face(head)
     crop = photograph(head, truth)
-    with pytest.raises(ValueError, match="no identity network"):
-        fit_raster(head, crop, truth, replace(QUICK, identity_feature=0.1))
+    with pytest.raises(ValueError, match="no recognition network"):
+        fit_raster(head, crop, truth, replace(QUICK, recognition_feature=0.1))
     with pytest.raises(ValueError, match="crop has 64 px"):
         fit_raster(head, crop, truth, RasterFitConfig(sizes_px=(128,), steps=(1,)))

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from model.refine.raytrace.light_basis import fibonacci_directions
 from model.refine.raytrace.skin_problem import SkinProblem
-from model.refine.raytrace.tables import TransportTables, shade
+from model.refine.raytrace.transport_tables import TransportTables, shade
 from model.render.color import luminance
 
 LEVELS = (0.2, 0.45, 0.8)

@@ -7,8 +7,8 @@ pytest.importorskip("embreex", reason="rays need the optional package embreex")
 from model.refine.raytrace.bounce import bounce_table, seen_vertices
 from model.refine.raytrace.light_basis import HarmonicLight
 from model.refine.raytrace.pixel_surface import HeadGeometry, ShadingPoints, pixel_surface
-from model.refine.raytrace.tables import irradiance
 from model.refine.raytrace.transport import TransportConfig, build_tables
+from model.refine.raytrace.transport_tables import irradiance
 from tests.model.refine.raytrace.ray_scenes import (
     ball,
     ball_surface,

@@ -11,7 +11,7 @@ from model.refine.raytrace.config import LightConfig
 from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight
 from model.refine.raytrace.light_setup import LightSetup, spread
 from model.refine.raytrace.pixel_surface import pixel_surface
-from model.refine.raytrace.tables import TransportTables, shade
+from model.refine.raytrace.transport_tables import TransportTables, shade
 from model.refine.raytrace.visibility import diffuse_table, trace_visibility
 from tests.model.refine.raytrace.ray_scenes import ball, ball_surface, camera, geometry, rays_of
 

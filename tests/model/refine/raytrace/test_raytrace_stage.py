@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
-from model.face.refinement import Refinement
+from model.face.detail import Detail
 from model.look.appearance import Appearance
 from model.refine.face import StageRecord
 from model.refine.raytrace import light_setup
@@ -248,8 +248,8 @@ def test_shadows_in_the_starts_free_albedo_are_painted_over():
     count = len(scene.head.mirror)
     shadow = torch.zeros(1, count, 3)
     shadow[:, ::2] = -0.2
-    refinement = Refinement(torch.zeros(1, count, 3), shadow, torch.ones(1, count), torch.ones(1, count))
-    answer = quick(replace(scene, start=replace(scene.start, refinement=refinement)))
+    detail = Detail(torch.zeros(1, count, 3), shadow, torch.ones(1, count), torch.ones(1, count))
+    answer = quick(replace(scene, start=replace(scene.start, detail=detail)))
     kept(answer)
     albedo = answer.fitted.mesh(scene.head).albedo_linear[0]
     assert 0.0 <= float(albedo.min()) <= float(albedo.max()) <= 1.0

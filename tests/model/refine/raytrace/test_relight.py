@@ -13,8 +13,8 @@ from model.refine.raytrace.light_stage import LightStage
 from model.refine.raytrace.pixel_surface import PixelSurface, pixel_surface
 from model.refine.raytrace.ray_queries import RayQueries
 from model.refine.raytrace.relight import RelightConfig, SurfaceReflectance, environment_samples, relight
-from model.refine.raytrace.tables import shade
 from model.refine.raytrace.transport import TransportConfig, build_tables
+from model.refine.raytrace.transport_tables import shade
 from tests.model.refine.raytrace.ray_scenes import ball, ball_surface, camera, geometry, rays_of
 
 SIZE = 24

@@ -8,7 +8,7 @@ from model import load_reconstructor
 from model.face.morphable_model import MorphableModel
 from model.refine.raytrace.sclera import ScleraConfig, sclera_faces, shifted_coefficients, skin_shift
 from model.refine.raytrace.skin_problem import SkinProblem
-from model.refine.raytrace.tables import TransportTables
+from model.refine.raytrace.transport_tables import TransportTables
 
 CONFIG = ScleraConfig()
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from model.refine.raytrace.config import RaytraceConfig, RaytraceWeights
 from model.refine.raytrace.descent import History
 from model.refine.raytrace.reflectance import TextureVariable, texture_side
-from model.refine.raytrace.tables import glossy, irradiance
+from model.refine.raytrace.transport_tables import glossy, irradiance
 from tests.model.refine.raytrace.known_faces import KnownFace, known_face
 
 SIDE = 32

@@ -11,8 +11,8 @@ from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight
 from model.refine.raytrace.light_stage import LightStage
 from model.refine.raytrace.pixel_surface import PixelSurface
 from model.refine.raytrace.table_cache import cached_tables, load_tables, save_tables, trace_key
-from model.refine.raytrace.tables import TransportTables
 from model.refine.raytrace.transport import TransportConfig
+from model.refine.raytrace.transport_tables import TransportTables
 from tests.model.refine.raytrace.ray_scenes import ball_surface
 
 

@@ -8,8 +8,8 @@ pytest.importorskip("embreex", reason="rays need the optional package embreex")
 from model.refine.raytrace import visibility as visibility_module
 from model.refine.raytrace.light_basis import GaussianLight, HarmonicLight, fibonacci_directions
 from model.refine.raytrace.pixel_surface import ShadingPoints
-from model.refine.raytrace.tables import TransportTables, shade
 from model.refine.raytrace.transport import TransportConfig, build_tables, concatenated
+from model.refine.raytrace.transport_tables import TransportTables, shade
 from model.refine.raytrace.visibility import diffuse_table, trace_visibility
 from model.render import lighting
 from tests.model.refine.raytrace.ray_scenes import UP, ball, ball_surface, floor_points, rays_of, wall, wall_share
