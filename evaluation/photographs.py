@@ -88,12 +88,8 @@ def evaluate_photographs(
         if reconstruction.detail is not None:
             without_detail = reconstructor.decode(parameters, observation.intrinsics_px)
             linear = _render(reconstructor, renderer, without_detail, observation)
-        mean_parameters = replace(
-            parameters,
-            identity=torch.zeros_like(parameters.identity),
-            expression=torch.zeros_like(parameters.expression),
-            albedo=torch.zeros_like(parameters.albedo),
-        )
+        nothing = {name: torch.zeros_like(getattr(parameters, name)) for name in ("identity", "expression", "albedo")}
+        mean_parameters = replace(parameters, **nothing)
         mean_head = reconstructor.decode(mean_parameters, observation.intrinsics_px)
         mean = _render(reconstructor, renderer, mean_head, observation)
         mask = (observation.skin_mask > 0.5) & (mean.face_index >= 0)

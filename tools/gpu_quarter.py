@@ -197,14 +197,7 @@ def gpu_quarter(
     """
     if minutes <= 0.0 or heads < 0 or min(checks_seconds, drawing_seconds, reserve_seconds) < 0.0:
         raise ValueError("--minutes must be more than 0; --heads and the seconds at least 0")
-    if device not in {"cuda", "cpu"}:
-        raise ValueError(f"--device {device}: expected cuda, or cpu for a rehearsal")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("torch sees no CUDA device here; --device cpu rehearses the command")
-    if not (data / PACK_NAME).is_file():
-        raise FileNotFoundError(f"{data / PACK_NAME}: missing; {data} is not what tools.pack_for_gpu writes")
-    if (work / "run").exists():
-        raise FileExistsError(f"{work / 'run'}: holds a run already; remove it or name another --work")
+    _refuse_what_cannot_run(data, work, device)
     # In a rehearsal of two minutes as well something must be left to train.
     checks_seconds, drawing_seconds = (min(limit, 15.0 * minutes) for limit in (checks_seconds, drawing_seconds))
     output.mkdir(parents=True, exist_ok=True)
@@ -237,6 +230,17 @@ def gpu_quarter(
         if drawing is not None:
             _wait(drawing, 0.0)
     report.add("done")
+
+
+def _refuse_what_cannot_run(data: Path, work: Path, device: str) -> None:
+    if device not in {"cuda", "cpu"}:
+        raise ValueError(f"--device {device}: expected cuda, or cpu for a rehearsal")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("torch sees no CUDA device here; --device cpu rehearses the command")
+    if not (data / PACK_NAME).is_file():
+        raise FileNotFoundError(f"{data / PACK_NAME}: missing; {data} is not what tools.pack_for_gpu writes")
+    if (work / "run").exists():
+        raise FileExistsError(f"{work / 'run'}: holds a run already; remove it or name another --work")
 
 
 def read_on_this_machine(

@@ -60,29 +60,7 @@ def fit_raytrace(
         ImportError: If there is no ray tracer.
     """
     began = time.perf_counter()
-    with torch.no_grad():
-        # The head in camera space, mm, and the ray tracer on it.
-        mesh = start.mesh(morphable_model)
-        geometry = HeadGeometry(
-            mesh.vertices_camera_mm[0], morphable_model.faces, morphable_model.uv, morphable_model.uv_faces
-        )
-        rays = EmbreeRays(geometry.vertices_mm.cpu().numpy(), geometry.faces.cpu().numpy())
-        # Samples: the pixels of the window that show skin or the white of an eye, each with its place on the head.
-        skin, white = skin_faces(morphable_model), sclera_faces(morphable_model)
-        surface = pixel_surface(geometry, rays, start.intrinsics_px, crop.size_px, keep_faces=skin | white)
-        weight = sample_weight(surface, crop, config.least_cosine)
-        surface, weight = surface.kept(weight > 0.0), weight[weight > 0.0]
-        of_skin = skin[surface.face_index]
-        if int(of_skin.sum()) < _FEWEST_SAMPLES:
-            raise ValueError(f"the window shows {int(of_skin.sum())} pixels of skin, {_FEWEST_SAMPLES} are needed")
-        # Tables: what each sample sends to the camera under each basis light, shadows and one bounce included.
-        setup = LightSetup(config.light, geometry.middle_mm)
-        statistical = morphable_model.albedo_linear(start.parameters.albedo)[0].clamp(0.0, 1.0)
-        tables = setup.tables(surface, rays, statistical, cache)
-        # The photograph's linear radiance at the samples beside the tables, apart for skin and eyes.
-        everything = build_problem(morphable_model, crop, surface, weight, tables)
-        skin_samples, eye_samples = (which.nonzero()[:, 0].to(tables.diffuse.device) for which in (of_skin, ~of_skin))
-        face = SeenFace(surface.kept(of_skin), everything.part(skin_samples), everything.part(eye_samples), setup)
+    face = _trace(morphable_model, crop, start, config, cache)
     traced = time.perf_counter()
     # Light and skin, in turns; then skin maps in texture space.
     search = SkinSearch(morphable_model, face, start, config)
@@ -90,6 +68,7 @@ def fit_raytrace(
     answer = search.answer(start, build_atlas_once(morphable_model, config.texture_px))
     # PSNR over the samples, in dB: of the start, and of its light with the statistical albedo alone.
     # The start's free albedo has its shadows painted in.
+    mesh = start.mesh(morphable_model)
     bare = replace(mesh, albedo_linear=morphable_model.albedo_linear(start.parameters.albedo))
     before_db, plain_db = (
         search.problem.psnr_db(harmonic_radiance(of, face.surface, start.parameters.lighting)) for of in (mesh, bare)
@@ -118,6 +97,39 @@ def fit_raytrace(
     if reason:
         answer = replace(answer, fitted=start, appearance=None)
     return answer, record
+
+
+@torch.no_grad()
+def _trace(
+    morphable_model: MorphableModel, crop: FaceCrop, start: FittedFace, config: RaytraceConfig, cache: Path | None
+) -> SeenFace:
+    """What the photograph shows of skin and eyes, and what each light would send from there to the camera.
+
+    Raises:
+        ValueError: If the window shows too little of the face.
+    """
+    # The head in camera space, mm, and the ray tracer on it.
+    mesh = start.mesh(morphable_model)
+    geometry = HeadGeometry(
+        mesh.vertices_camera_mm[0], morphable_model.faces, morphable_model.uv, morphable_model.uv_faces
+    )
+    rays = EmbreeRays(geometry.vertices_mm.cpu().numpy(), geometry.faces.cpu().numpy())
+    # Samples: the pixels of the window that show skin or the white of an eye, each with its place on the head.
+    skin, white = skin_faces(morphable_model), sclera_faces(morphable_model)
+    surface = pixel_surface(geometry, rays, start.intrinsics_px, crop.size_px, keep_faces=skin | white)
+    weight = sample_weight(surface, crop, config.least_cosine)
+    surface, weight = surface.kept(weight > 0.0), weight[weight > 0.0]
+    of_skin = skin[surface.face_index]
+    if int(of_skin.sum()) < _FEWEST_SAMPLES:
+        raise ValueError(f"the window shows {int(of_skin.sum())} pixels of skin, {_FEWEST_SAMPLES} are needed")
+    # Tables: what each sample sends to the camera under each basis light, shadows and one bounce included.
+    setup = LightSetup(config.light, geometry.middle_mm)
+    statistical = morphable_model.albedo_linear(start.parameters.albedo)[0].clamp(0.0, 1.0)
+    tables = setup.tables(surface, rays, statistical, cache)
+    # The photograph's linear radiance at the samples beside the tables, apart for skin and eyes.
+    everything = build_problem(morphable_model, crop, surface, weight, tables)
+    skin_samples, eye_samples = (which.nonzero()[:, 0].to(tables.diffuse.device) for which in (of_skin, ~of_skin))
+    return SeenFace(surface.kept(of_skin), everything.part(skin_samples), everything.part(eye_samples), setup)
 
 
 @lru_cache(maxsize=4)
