@@ -29,6 +29,8 @@ class Range:
         return over and under and math.isfinite(number)
 
     def __str__(self) -> str:
+        if self.least == -math.inf and self.most == math.inf:
+            return "a finite number"
         low = f"above {self.least:g}" if self.above else f"{self.least:g} or more"
         if self.most == math.inf:
             return f"a finite number {low}" if self.above else f"a finite number, {low}"

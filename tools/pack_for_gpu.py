@@ -156,73 +156,6 @@ def pack_for_gpu(
     return packed
 
 
-def _pack_extras(
-    output: Path,
-    start: Path | None,
-    backbone: Path | None,
-    skins: Path | None,
-    skin_count: int,
-    drawn: Path | None,
-    heads: int,
-) -> tuple[dict[str, int], int, int]:
-    """Weights, skins and drawn heads, as `pack_for_gpu` is asked for them: bytes of each, heads, skins."""
-    sizes: dict[str, int] = {}
-    if start is not None:
-        sizes[START_NAME] = _pack_start(start, output / START_NAME)
-    if backbone is not None:
-        sizes["backbone"] = _pack_weights(backbone, output / BACKBONE_NAME, without="classifier.")
-    skins_in = _pack_skins(skins, output / SKINS_NAME, skin_count) if skins is not None else 0
-    if skins is not None:
-        sizes["skins"] = (output / SKINS_NAME).stat().st_size
-    heads_in = 0
-    if drawn is not None:
-        heads_in, sizes["drawn"] = _pack_bank(drawn, output / "drawn", heads)
-    return sizes, heads_in, skins_in
-
-
-def _pack_photographs(
-    train: Sequence[Path],
-    folder: Path,
-    output: Path,
-    small: _Small,
-    left: int,
-    sizes: Mapping[str, int],
-    megabytes: float,
-) -> tuple[int, int, int, int, int]:
-    """As many photographs for training as there is room for, in the best quality in which all of them would fit.
-
-    Args:
-        train: Their shards.
-        folder: Where these lie, for the message.
-        output: The folder to write to.
-        small: Makes a photograph small.
-        left: Bytes.
-        sizes: What the other parts take, for the message.
-        megabytes: What was asked for, for the message.
-
-    Returns:
-        How many, of how many, how many of them with a mesh, their quality, and their bytes.
-
-    Raises:
-        ValueError: If there are none, or there is no room.
-    """
-    counts, measured = _measure(train, small)
-    there_are = sum(counts.values())
-    if there_are == 0:
-        raise ValueError(f"{folder}: its shards hold no photographs; prepare them again")
-    quality = next((q for q in QUALITIES if measured[q] * there_are <= _SLACK * left), QUALITIES[-1])
-    fraction = min(1.0, _SLACK * left / (measured[quality] * there_are))
-    if fraction * there_are < 1.0:
-        parts = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
-        raise ValueError(f"--megabytes {megabytes:g}: leaves no room for photographs beside {parts}; leave some out")
-    for _ in range(_TRIES):
-        photographs, with_mesh, size = _write_train(train, output / "shards" / "train", small, quality, fraction)
-        if size <= left and photographs:
-            return photographs, there_are, with_mesh, quality, size
-        fraction *= 0.98 * left / size if size > left else 1.5
-    raise ValueError(f"{output}: photographs do not come below {left / 1e6:.1f} MB; raise --megabytes")
-
-
 def folder_bytes(folder: Path) -> int:
     """Size of all files of a folder and of those below it."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -465,6 +398,73 @@ def _summary(packed: Packed, output: Path, size: int, budget: int) -> str:
             "The repository is not in it: it travels by other means.",
         ]
     )
+
+
+def _pack_extras(
+    output: Path,
+    start: Path | None,
+    backbone: Path | None,
+    skins: Path | None,
+    skin_count: int,
+    drawn: Path | None,
+    heads: int,
+) -> tuple[dict[str, int], int, int]:
+    """Weights, skins and drawn heads, as `pack_for_gpu` is asked for them: bytes of each, heads, skins."""
+    sizes: dict[str, int] = {}
+    if start is not None:
+        sizes[START_NAME] = _pack_start(start, output / START_NAME)
+    if backbone is not None:
+        sizes["backbone"] = _pack_weights(backbone, output / BACKBONE_NAME, without="classifier.")
+    skins_in = _pack_skins(skins, output / SKINS_NAME, skin_count) if skins is not None else 0
+    if skins is not None:
+        sizes["skins"] = (output / SKINS_NAME).stat().st_size
+    heads_in = 0
+    if drawn is not None:
+        heads_in, sizes["drawn"] = _pack_bank(drawn, output / "drawn", heads)
+    return sizes, heads_in, skins_in
+
+
+def _pack_photographs(
+    train: Sequence[Path],
+    folder: Path,
+    output: Path,
+    small: _Small,
+    left: int,
+    sizes: Mapping[str, int],
+    megabytes: float,
+) -> tuple[int, int, int, int, int]:
+    """As many photographs for training as there is room for, in the best quality in which all of them would fit.
+
+    Args:
+        train: Their shards.
+        folder: Where these lie, for the message.
+        output: The folder to write to.
+        small: Makes a photograph small.
+        left: Bytes.
+        sizes: What the other parts take, for the message.
+        megabytes: What was asked for, for the message.
+
+    Returns:
+        How many, of how many, how many of them with a mesh, their quality, and their bytes.
+
+    Raises:
+        ValueError: If there are none, or there is no room.
+    """
+    counts, measured = _measure(train, small)
+    there_are = sum(counts.values())
+    if there_are == 0:
+        raise ValueError(f"{folder}: its shards hold no photographs; prepare them again")
+    quality = next((q for q in QUALITIES if measured[q] * there_are <= _SLACK * left), QUALITIES[-1])
+    fraction = min(1.0, _SLACK * left / (measured[quality] * there_are))
+    if fraction * there_are < 1.0:
+        parts = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
+        raise ValueError(f"--megabytes {megabytes:g}: leaves no room for photographs beside {parts}; leave some out")
+    for _ in range(_TRIES):
+        photographs, with_mesh, size = _write_train(train, output / "shards" / "train", small, quality, fraction)
+        if size <= left and photographs:
+            return photographs, there_are, with_mesh, quality, size
+        fraction *= 0.98 * left / size if size > left else 1.5
+    raise ValueError(f"{output}: photographs do not come below {left / 1e6:.1f} MB; raise --megabytes")
 
 
 def main(arguments: list[str] | None = None) -> None:

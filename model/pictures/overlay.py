@@ -29,7 +29,7 @@ def draw_overlay(
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     texture_srgb: UInt8[np.ndarray, "size size 3"],
     atlas: Atlas,
-) -> UInt8[np.ndarray, "tile width 3"]:
+) -> UInt8[np.ndarray, "tile across 3"]:
     """Draw the five pictures side by side."""
     tiles = [*_on_photograph(result, photograph_srgb)]
     tiles += [_turned(result, texture_srgb, atlas, yaw) for yaw in _YAWS_DEGREES]

@@ -1,5 +1,6 @@
 """Settings of the ray-traced stage."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -155,6 +156,8 @@ class RaytraceConfig:
                 Range(16): ("texture_px",),
                 AT_LEAST_ONE: ("rounds", "solver_rounds", "light_samples"),
                 Range(0, 1, below=True): ("least_cosine",),
+                # Below 0, an answer that explains the photograph less well is kept too.
+                Range(-math.inf): ("least_gain_db",),
             },
         )
         if self.texture_px & (self.texture_px - 1):
