@@ -58,6 +58,10 @@ CONFIGS = (
 )
 
 
+SIGNED = {"least_gain_db"}
+"""Settings that may be below 0."""
+
+
 def wrong_numbers() -> list[tuple[Any, str, float]]:
     """Each config with each of its numbers and what it may not be; a whole number is refused by its type."""
     found = []
@@ -67,7 +71,9 @@ def wrong_numbers() -> list[tuple[Any, str, float]]:
             if type(value) is int:
                 found.append((config, field.name, -1))
             elif type(value) is float:
-                found += [(config, field.name, -1.0), (config, field.name, math.nan)]
+                found.append((config, field.name, math.nan))
+                if field.name not in SIGNED:
+                    found.append((config, field.name, -1.0))
     return found
 
 
