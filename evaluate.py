@@ -259,9 +259,7 @@ def main(arguments: list[str] | None = None, program: str = "evaluate.py") -> in
             "scans": scans,
         }
         given = sys.argv[1:] if arguments is None else arguments
-        auto_cli(
-            commands, args=current_arguments(given, EVALUATE_OPTIONS, "evaluate.py"), as_positional=False, prog=program
-        )
+        auto_cli(commands, args=current_arguments(given, EVALUATE_OPTIONS, program), as_positional=False, prog=program)
     except (FileNotFoundError, ValueError, CommandLineError, MitsubaUnavailableError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2

@@ -142,14 +142,15 @@ def build_reconstructor(experiment: Experiment) -> Reconstructor:
         for folder in experiment.starts:
             weights |= current_weights(read_tensors(folder / "weights.safetensors")[0], str(folder))
         state = reconstructor.state_dict()
-        for part in experiment.start_fresh:
+        fresh = tuple(current_weights(dict.fromkeys(experiment.start_fresh), "start_fresh"))
+        for part in fresh:
             if not any(name.startswith(part) for name in state):
                 raise ValueError(f"start_fresh: no weight of this model is called {part}...")
         # What has another size in this head (its albedo components, say) starts afresh.
         fitting = {
             name: weight.float()
             for name, weight in weights.items()
-            if name in state and weight.shape == state[name].shape and not name.startswith(experiment.start_fresh)
+            if name in state and weight.shape == state[name].shape and not name.startswith(fresh)
         }
         reconstructor.load_state_dict({**state, **fitting})
         if detail is None and any(name.startswith("detail_head.") for name in weights):

@@ -232,5 +232,5 @@ def list_shards(folder: Path) -> list[Path]:
     # Hidden files are what an interrupted `data.prepare` left half-written.
     shards = sorted(path for path in folder.glob("*.tar") if not path.name.startswith("."))
     if not shards:
-        raise FileNotFoundError(f"{folder}: holds no shards (*.tar); make them with `python -m data.prepare`")
+        raise FileNotFoundError(f"{folder}: holds no shards (*.tar); make them with " + "`python -m data.prepare`")
     return shards

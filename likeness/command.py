@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from common.paths import REPOSITORY
 from common.version import VERSION
 
 USAGE = """usage: likeness infer|train|evaluate OPTIONS
@@ -13,6 +14,10 @@ USAGE = """usage: likeness infer|train|evaluate OPTIONS
 
 `likeness infer --help` and so on tell the options; `likeness --version` tells the version.
 """
+
+
+_IN_A_CLONE = (REPOSITORY / "pyproject.toml").is_file()
+_ADVICE = "make setup-train" if _IN_A_CLONE else "pip install 'likeness[train]'"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package in ("", "likeness"):
             raise
-        print(f"likeness {name} needs the package {package}: pip install 'likeness[train]'", file=sys.stderr)
+        print(f"likeness {name} needs the package {package}: {_ADVICE}", file=sys.stderr)
         return 2
     if program is None:
         print(f"{USAGE}\nlikeness: {repr(name) + ' is no command' if name else 'which command?'}", file=sys.stderr)

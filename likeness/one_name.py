@@ -140,18 +140,28 @@ def claim(repository: Path) -> None:
         repository: The root of the clone.
 
     Raises:
-        ImportError: If another version is loaded already.
+        ImportError: If another version is loaded already, or another clone is claimed.
     """
     loaded = sys.modules.get(NAME)
-    if loaded is None:
-        sys.meta_path.insert(0, _Finder(repository))
+    if loaded is not None:
+        project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        version = getattr(loaded, "__version__", None)
+        if project["version"] != version:
+            raise ImportError(
+                f"Likeness {version} is loaded already, from {getattr(loaded, '__file__', None)}: that of {repository} "
+                "is another version; load it in a program of its own"
+            )
         return
-    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    if project["version"] != loaded.__version__:
-        raise ImportError(
-            f"Likeness {loaded.__version__} is loaded already, from {loaded.__file__}: that of {repository} is another "
-            "version; load it in a program of its own"
-        )
+    claimed = next((_claimed_by(finder) for finder in sys.meta_path if _claimed_by(finder) is not None), None)
+    if claimed is None:
+        sys.meta_path.insert(0, _Finder(repository))
+    elif claimed != repository:
+        raise ImportError(f"{claimed} is to be loaded as `{NAME}` already; load {repository} in a program of its own")
+
+
+def _claimed_by(finder: object) -> Path | None:
+    """The clone that a finder of ours looks into. torch.hub reads this file anew each time: its class is not one."""
+    return getattr(finder, "claimed_repository", None)
 
 
 class _Finder(MetaPathFinder):
@@ -162,7 +172,7 @@ class _Finder(MetaPathFinder):
     """
 
     def __init__(self, repository: Path) -> None:
-        self._repository = repository
+        self.claimed_repository = self._repository = repository
 
     def find_spec(self, fullname: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """A spec for what is ours, None for everything else."""
@@ -188,7 +198,7 @@ class _Finder(MetaPathFinder):
     def _others(self, name: str) -> bool:
         """Whether anybody else has a module of this name; the clone itself, on the path while it is loaded, has not."""
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(name, None)
+            spec = None if _claimed_by(finder) is not None else finder.find_spec(name, None)
             if spec is None:
                 continue
             places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())

@@ -76,10 +76,31 @@ assert model.geometry.camera is likeness.model.geometry.camera
     assert done.returncode == 0, done.stderr
 
 
+def test_asking_torch_hub_twice_leaves_the_users_own_modules_to_him(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("class Net: pass\n")
+    # torch.hub reads hubconf.py anew each time it is asked.
+    script = f"""
+import importlib.util, sys
+for _ in range(2):
+    spec = importlib.util.spec_from_file_location("hubconf", {str(REPOSITORY / "hubconf.py")!r})
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+import model
+assert hasattr(model, "Net")
+assert importlib.util.find_spec("nobody_has_this") is None
+assert sum(hasattr(finder, "claimed_repository") for finder in sys.meta_path) == 1
+"""
+    done = run_in(tmp_path, sys.executable, "-c", script)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_likeness_that_is_loaded_already_is_used_if_it_is_the_same_version(monkeypatch: pytest.MonkeyPatch) -> None:
     finders = list(sys.meta_path)
     claim(REPOSITORY)
     assert sys.meta_path == finders
     monkeypatch.setitem(sys.modules, "likeness", SimpleNamespace(__version__="0.0.1", __file__="elsewhere"))  # pyright: ignore
     with pytest.raises(ImportError, match=r"Likeness 0\.0\.1 is loaded already, from elsewhere"):
+        claim(REPOSITORY)
+    # A module of the user's own that is called likeness.
+    monkeypatch.setitem(sys.modules, "likeness", SimpleNamespace())  # pyright: ignore
+    with pytest.raises(ImportError, match="is loaded already"):
         claim(REPOSITORY)

@@ -218,3 +218,15 @@ def test_crops_of_another_size_than_the_model_takes_are_refused_by_both_names(pl
 def test_missing_shards_are_named(place: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no shards"):
         train.main(arguments(place, "no-shards", "--train.shards", str(place)))
+
+
+def test_several_folders_to_start_from_are_written_as_they_are_read(tmp_path: Path) -> None:
+    options = ["--config", str(REPOSITORY / "configs" / "likeness_s_detail.yaml"), "--output", str(tmp_path)]
+    experiment, resolved, _ = train.read_experiment(options)
+    assert experiment.start_from == (Path("checkpoints/likeness-s"), Path("runs/likeness-s-coefficients/release"))
+    (tmp_path / "config.yaml").write_text(resolved)
+    again, _, _ = train.read_experiment(["--config", str(tmp_path / "config.yaml")])
+    assert again == experiment
+    one, _, _ = train.read_experiment([*options, "--start_from", "runs/one"])
+    assert one.start_from == Path("runs/one")
+    assert one.starts == (Path("runs/one"),)

@@ -4,7 +4,7 @@
 
 Each labelled sample gets a member `recognition.npy` (`data/shards.py`), which the losses `recognition_teacher` and
 `recognition` use. Each tar is replaced at once when its samples are done, so it can be interrupted and started again:
-what has an embedding keeps it, unless `--force` is given.
+what has an embedding keeps it, unless `--force true` is given.
 """
 
 import logging

@@ -186,7 +186,8 @@ class Experiment:
     hierarchy: Path = DEFAULT_HIERARCHY
     synthetic: SyntheticGeometryConfig = field(default_factory=SyntheticGeometryConfig)
     recognition_network: RecognitionLossConfig = field(default_factory=RecognitionLossConfig)
-    start_from: Path | tuple[Path, ...] | None = None
+    # The list first: jsonargparse writes a value down as the first type that takes it, and a path takes any text.
+    start_from: tuple[Path, ...] | Path | None = None
     start_fresh: tuple[str, ...] = ()
     rendered_photographs: int = 0
     loss: LossConfig = field(default_factory=LossConfig)

@@ -85,4 +85,4 @@ def test_a_program_without_its_packages_says_how_to_get_them(
 
     monkeypatch.setattr("likeness.command._program", missing)
     assert main(["train"]) == 2
-    assert capsys.readouterr().err == "likeness train needs the package lightning: pip install 'likeness[train]'\n"
+    assert capsys.readouterr().err == "likeness train needs the package lightning: make setup-train\n"
