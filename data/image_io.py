@@ -79,8 +79,9 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 def _why_not_a_file(path: Path) -> str:
     if path.is_dir() and path.is_symlink():
         return "a link out of the folder that was given, which is not followed; name the folder it leads to"
-    kind = "a folder that cannot be listed" if path.is_dir() else "not a regular file"
-    return f"{kind}; give image files or readable folders"
+    if path.is_dir():
+        return "a folder that cannot be listed, or one where a single photograph is expected; give image files"
+    return "not a regular file; give image files or readable folders"
 
 
 def decode_photograph(content: bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:

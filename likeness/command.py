@@ -17,7 +17,7 @@ USAGE = """usage: likeness infer|train|evaluate OPTIONS
 
 
 _IN_A_CLONE = (REPOSITORY / "pyproject.toml").is_file()
-_ADVICE = "make setup-train" if _IN_A_CLONE else "pip install 'likeness[train]'"
+_ADVICE = "make setup-train" if _IN_A_CLONE else "pip install '.[train]' in a clone of Likeness"
 
 
 def main(arguments: list[str] | None = None) -> int:
