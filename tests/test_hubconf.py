@@ -76,6 +76,22 @@ assert model.geometry.camera is likeness.model.geometry.camera
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
+def test_what_it_compiles_is_not_left_where_the_clone_would_load_it(tmp_path: Path) -> None:
+    script = f"""
+import sys, torch
+torch.hub.load({str(REPOSITORY)!r}, "likeness_s", source="local", checkpoint={str(toy_checkpoint(tmp_path))!r})
+from likeness.model.render.backends import build_rasterizer
+corners = torch.tensor([[[1.0, 1.0, 5.0], [9.0, 1.0, 5.0], [1.0, 9.0, 5.0]]])
+fragments = build_rasterizer("cpu").rasterize(corners, torch.tensor([[0, 1, 2]], dtype=torch.int32), 10, 10)
+assert (fragments.face_index >= 0).any()
+"""
+    done = run_in(tmp_path, sys.executable, "-c", script)
+    assert done.returncode == 0, done.stderr
+    kept = (REPOSITORY / "model" / "render" / "cpu" / "__pycache__").glob("*.nb*")
+    assert not [path.name for path in kept if b"likeness.model" in path.read_bytes()]
+
+
 def test_asking_torch_hub_twice_leaves_the_users_own_modules_to_him(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("class Net: pass\n")
     # torch.hub reads hubconf.py anew each time it is asked.

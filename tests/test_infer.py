@@ -243,8 +243,12 @@ def test_interrupting_leaves_nothing_half_written(tmp_path: Path, checkpoint: Pa
         astronaut.save(tmp_path / "in" / f"{number}.png", compress_level=1)
     output = tmp_path / "out"
     options = ["--images", tmp_path / "in", "--output", output, "--checkpoint", checkpoint, "--device", "cpu"]
+    # A shell that runs the tests in the background lets its children ignore the signal.
     process = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "infer.py"), *map(str, options)], stderr=subprocess.PIPE, text=True
+        [sys.executable, str(REPOSITORY / "infer.py"), *map(str, options)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 120.0
     while not list(output.rglob("result.json")):

@@ -8,8 +8,10 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from model.render.cpu.cache import CACHED
 
-@njit(cache=True, nogil=True, error_model="numpy")
+
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _blend_totals(pixels: np.ndarray, weights: np.ndarray, pixel_count: int) -> np.ndarray:
     """Sum of the weights into each pixel, (H W,)."""
@@ -19,7 +21,7 @@ def _blend_totals(pixels: np.ndarray, weights: np.ndarray, pixel_count: int) -> 
     return totals
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def blend_forward(image: np.ndarray, pixels: np.ndarray, weights: np.ndarray, blended: np.ndarray) -> None:
     """Blend an image (H W, C) into `blended`, which comes as a copy of it."""
@@ -31,7 +33,7 @@ def blend_forward(image: np.ndarray, pixels: np.ndarray, weights: np.ndarray, bl
             blended[into, channel] += weight * (image[of, channel] - image[into, channel])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def blend_backward(
     image: np.ndarray,

@@ -22,11 +22,13 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from model.render.cpu.cache import CACHED
+
 _FOUND, _SAME_SURFACE, _HIDDEN = 0, 1, 2
 _MAX_STEPS = 256
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _side(vertices: np.ndarray, start: int, end: int, point: int) -> float:
     """Twice the signed area of three vertices in the image: on which side of an edge the third one lies."""
@@ -34,7 +36,7 @@ def _side(vertices: np.ndarray, start: int, end: int, point: int) -> float:
     return (vertices[end, 0] - x) * (vertices[point, 1] - y) - (vertices[end, 1] - y) * (vertices[point, 0] - x)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _crossing(
     vertices: np.ndarray, start: int, end: int, along: int, position: float, level: float, direction: float
@@ -46,7 +48,7 @@ def _crossing(
     return (a + (level - c) * slope - position) * direction
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _first_exit(
     vertices: np.ndarray,
@@ -69,7 +71,7 @@ def _first_exit(
     return exit_corner, distance
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _walk(
     vertices: np.ndarray,
@@ -128,7 +130,7 @@ def _walk(
     return _SAME_SURFACE, -1, 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _blend_weight(
     vertices: np.ndarray,
@@ -173,7 +175,7 @@ def _blend_weight(
     return reach * factor
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _find_contours(
     vertices: np.ndarray,
@@ -223,7 +225,7 @@ def _find_contours(
     return contours[:count], distances[:count]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def find_blends(
     vertices: np.ndarray,

@@ -13,6 +13,8 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from model.render.cpu.cache import CACHED
+
 MIN_DOUBLE_AREA_PX2 = 1e-9
 """Triangles whose doubled area is below this are seen edge-on and not drawn."""
 
@@ -20,7 +22,7 @@ GRADIENT_DAMPING_PX2 = 1e-3
 """Gradients of barycentrics grow as 1 / area; those of triangles around this doubled area and below are faded out."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _canonical_edge(
     ax: float, ay: float, bx: float, by: float, winding: float
@@ -35,7 +37,7 @@ def _canonical_edge(
     return bx, by, ax - bx, ay - by, -winding
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def _pixel_range(a: float, b: float, c: float, size: int) -> tuple[int, int]:
     """First pixel and the one after the last whose centres lie between the least and the greatest of three coordinates.
@@ -49,7 +51,7 @@ def _pixel_range(a: float, b: float, c: float, size: int) -> tuple[int, int]:
     return int(first), int(last) + 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def rasterize(
     vertices: np.ndarray,
@@ -84,7 +86,7 @@ def rasterize(
             _draw_face(corners, face, cull_back_faces, nearest, face_index, barycentric, depth_mm)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@njit(cache=CACHED, nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _draw_face(
     corners: np.ndarray,
@@ -136,7 +138,7 @@ def _draw_face(
                 barycentric[row, column, 2] = a2 / total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def rasterize_backward(
     vertices: np.ndarray,
@@ -198,7 +200,7 @@ def rasterize_backward(
                 grad_vertices[vertex, 1] += grad_e[i] * x[j] - grad_e[j] * x[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def interpolate(
     attributes: np.ndarray,
@@ -222,7 +224,7 @@ def interpolate(
                 )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=CACHED, nogil=True, error_model="numpy")
 @no_type_check
 def interpolate_backward(
     attributes: np.ndarray,
