@@ -69,7 +69,7 @@ test: lint docs ## lint and API pages, then all tests
 	@echo "== pytest"
 	$(BIN)/python -m pytest
 
-test-fast: $(DEVELOP) ## the quick tests alone, in under 90 seconds
+test-fast: $(DEVELOP) ## the quick tests alone, in about two minutes
 	@echo "== pytest, without the tests that are marked slow"
 	$(BIN)/python -m pytest -m "not slow"
 

@@ -60,6 +60,7 @@ def test_a_run_leaves_what_is_needed_to_know_and_to_resume_it(run: Path) -> None
     assert any(row.get("val/residual") for row in logged)
 
 
+@pytest.mark.slow
 def test_the_release_reconstructs(run: Path) -> None:
     reconstructor = load_reconstructor(run / "release")
     with torch.no_grad():

@@ -47,6 +47,7 @@ def some_light() -> torch.Tensor:
     return lighting
 
 
+@pytest.mark.slow
 def test_the_baseline_finds_the_light_of_a_mean_face(reconstructor: Reconstructor, renderer: Renderer) -> None:
     (result,) = evaluate_photographs([drawn(reconstructor, renderer, some_light())], reconstructor, renderer)
     assert result.baseline_psnr_db > 40.0

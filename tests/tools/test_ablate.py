@@ -49,6 +49,7 @@ def test_each_line_is_trained_with_its_change_for_each_seed(table: Path) -> None
         assert {name: value for name, value in settings.items() if value != whole[name]} == changes
 
 
+@pytest.mark.slow
 def test_the_table_has_mean_and_spread_of_every_number(table: Path) -> None:
     lines = (table / "table.md").read_text().splitlines()
     assert lines[0] == "| losses | NME % | PSNR dB | residual | AUC | seeds |"
@@ -65,6 +66,7 @@ def test_the_table_has_mean_and_spread_of_every_number(table: Path) -> None:
         assert line.endswith("| 2 |")
 
 
+@pytest.mark.slow
 def test_runs_are_told_apart_by_their_losses_and_start_from_one_seed(table: Path) -> None:
     first, second, other = (
         load_file(table / run / "release" / "weights.safetensors")

@@ -111,6 +111,7 @@ def test_a_mesh_that_is_not_the_neutral_one_is_named(folder: Path, change: str) 
         pack(folder, identity_count=2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SAMPLE.is_dir() and PACKED.is_file()), reason="shared/data/ict-facekit is missing")
 def test_the_real_files_give_the_packed_model() -> None:
     neutral = read_obj(SAMPLE / "generic_neutral_mesh.obj")
