@@ -1,21 +1,19 @@
 """PSNR of the answers of a refinement to one photograph, all in the same mask."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from model.face.morphable_model import MorphableModel
-from model.pictures.drawing import to_srgb
+from model.pictures.drawing import draw_fitted, to_srgb
 from model.pictures.relit import in_own_light
-from model.refine.face import FaceCrop, FittedFace
+from model.refine.face import FaceCrop
 from model.refine.raytrace.skin_samples import skin_faces
 from model.refine.refined import Raytraced, RefinedFace, StageAnswer
-from model.render.backends import build_rasterizer
 from model.render.color import luminance
-from model.render.renderer import Renderer, Rendering
+from model.render.renderer import Rendering
 
 
 @torch.no_grad()
@@ -28,9 +26,9 @@ def psnr_figures(refined: RefinedFace, answers: dict[str, StageAnswer], model: M
         make of the whole head. Where the ray-traced answer was not kept only these, and none of that answer.
     """
     crop = refined.crop
-    drawn = {"network": _draw(refined.start, crop, model)}
+    drawn = {"network": draw_fitted(refined.start, crop, model)}
     if "raster" in answers:
-        drawn["raster"] = _draw(answers["raster"].fitted, crop, model)
+        drawn["raster"] = draw_fitted(answers["raster"].fitted, crop, model)
     pictures = {name: rendering.image_linear[0] for name, rendering in drawn.items()}
     skin = _skin(drawn.values(), model) & (crop.inside > 0.5)
     figures = {f"{name} skin": psnr_db(picture, crop, skin.float()) for name, picture in pictures.items()}
@@ -50,13 +48,6 @@ def psnr_db(image_linear: Float[Tensor, "size size 3"], crop: FaceCrop, weight: 
     error = (to_srgb(image_linear.to(crop.image_srgb)) - crop.image_srgb.permute(1, 2, 0)).square().mean(-1)
     mean = (weight * error).sum() / weight.sum().clamp(min=1e-6)
     return float(-10.0 * torch.log10(mean.clamp(min=1e-10)))
-
-
-def _draw(face: FittedFace, crop: FaceCrop, model: MorphableModel) -> Rendering:
-    mesh = face.mesh(model)
-    skin = replace(mesh, albedo_linear=mesh.albedo_linear.clamp(0.0, 1.0))
-    lighting, camera = face.parameters.lighting, face.intrinsics_px[None]
-    return Renderer(build_rasterizer()).render_mesh(skin, lighting, model.faces, camera, crop.size_px)
 
 
 def _skin(drawn: Iterable[Rendering], model: MorphableModel) -> Bool[Tensor, "size size"]:

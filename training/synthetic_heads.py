@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from data.synthetic import Drawing, HeadScene
@@ -40,7 +40,7 @@ class MorphableHeadArtist:
         self._renderer = renderer
         self._relief = relief
         self._skins = skins
-        self._skin_faces = _skin_faces(morphable_model)
+        self._skin_faces = triangles_of(morphable_model, facial_skin(morphable_model))
         # The last scene's vertices: landmarks, picture and truth of one face ask for them five times.
         self._drawn: tuple[HeadScene, Tensor] | None = None
 
@@ -136,8 +136,3 @@ def scene_parameters(scene: HeadScene) -> FaceParameters:
         translation_mm=torch.from_numpy(scene.translation_mm)[None],
         lighting=lighting,
     )
-
-
-def _skin_faces(model: MorphableModel) -> Bool[Tensor, " face"]:
-    """Triangles of the face's front skin: all three corners in it, none on an eyeball."""
-    return triangles_of(model, facial_skin(model))

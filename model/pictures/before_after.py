@@ -1,7 +1,5 @@
 """What a refinement changed, side by side and named: `before_after.jpg`."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import torch
@@ -9,13 +7,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from model.face.morphable_model import MorphableModel
-from model.pictures.drawing import BACKGROUND, as_bytes, over_background, titled, to_srgb
+from model.pictures.drawing import BACKGROUND, as_bytes, draw_fitted, over_background, titled, to_srgb
 from model.pictures.relit import in_own_light
-from model.refine.face import FaceCrop, FittedFace
+from model.refine.face import FaceCrop
 from model.refine.refined import Raytraced, RefinedFace
-from model.render.backends import build_rasterizer
 from model.render.color import luminance
-from model.render.renderer import Renderer, Rendering
+from model.render.renderer import Rendering
 
 _ERROR_GAIN = 4.0
 """An error of a quarter of the range is shown as the largest."""
@@ -31,7 +28,7 @@ def draw_before_after(refined: RefinedFace, morphable_model: MorphableModel) -> 
     """
     crop = refined.crop
     photograph = crop.image_srgb.permute(1, 2, 0)
-    before, after = (_render(face, crop, morphable_model) for face in (refined.start, refined.fitted))
+    before, after = (draw_fitted(face, crop, morphable_model) for face in (refined.start, refined.fitted))
     covered = after.mask[0, ..., None].clamp(0.0, 1.0)
     image, albedo, shading = after.image_linear[0], after.albedo_linear[0], after.shading[0]
     if refined.raytraced is not None:
@@ -78,10 +75,3 @@ def _white(shading: Float[Tensor, "size size 3"], compared: Float[Tensor, "size 
 def _first(before: Rendering, crop: FaceCrop) -> Float[Tensor, "size size 3"]:
     image = before.image_linear[0]
     return to_srgb(image if crop.color else luminance(image)[..., None].expand(-1, -1, 3))
-
-
-def _render(face: FittedFace, crop: FaceCrop, morphable_model: MorphableModel) -> Rendering:
-    mesh = face.mesh(morphable_model)
-    skin = replace(mesh, albedo_linear=mesh.albedo_linear.clamp(0.0, 1.0))
-    lighting, camera = face.parameters.lighting, face.intrinsics_px[None]
-    return Renderer(build_rasterizer()).render_mesh(skin, lighting, morphable_model.faces, camera, crop.size_px)

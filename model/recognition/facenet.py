@@ -13,7 +13,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model.recognition.network import at_least_single
+from model.recognition.network import cosine
 
 DOWNLOAD = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt"
 """Where facenet-pytorch finds the weights itself."""
@@ -63,7 +63,7 @@ class FaceNet(nn.Module):
         self, first: Float[Tensor, "batch 512"], second: Float[Tensor, "batch 512"]
     ) -> Float[Tensor, " batch"]:
         """Cosine of the vectors' angle."""
-        return nn.functional.cosine_similarity(at_least_single(first), at_least_single(second), dim=-1)
+        return cosine(first, second)
 
 
 def _downloaded() -> nn.Module:

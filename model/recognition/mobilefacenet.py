@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model.recognition.network import at_least_single
+from model.recognition.network import at_least_single, cosine
 
 _TEMPLATE_PX = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
 
@@ -155,7 +155,7 @@ class MobileFaceNet(nn.Module):
         self, first: Float[Tensor, "batch 512"], second: Float[Tensor, "batch 512"]
     ) -> Float[Tensor, " batch"]:
         """Cosine of the vectors' angle."""
-        return nn.functional.cosine_similarity(at_least_single(first), at_least_single(second), dim=-1)
+        return cosine(first, second)
 
 
 def _read(path: Path) -> tuple[object, dict[str, np.ndarray]]:

@@ -61,3 +61,8 @@ class RecognitionNetwork(Protocol):
 def at_least_single(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Half precision as single: places in pictures and distances of vectors need more digits than it has."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def cosine(first: Float[Tensor, "batch feature"], second: Float[Tensor, "batch feature"]) -> Float[Tensor, " batch"]:
+    """Cosine of the vectors' angle."""
+    return torch.nn.functional.cosine_similarity(at_least_single(first), at_least_single(second), dim=-1)
