@@ -19,6 +19,7 @@ from typing import get_args
 
 from jsonargparse import ArgumentParser
 
+from inference.camera_request import CameraRequest, read_intrinsics
 from inference.inputs import list_inputs
 from inference.options import ALL_FORMATS, CommandLineError, Device, InferenceOptions
 from inference.refine_request import LEVELS, PathTrace, RefineRequest
@@ -45,12 +46,28 @@ def main(arguments: list[str] | None = None, program: str = "infer.py") -> int:
 def _run(options: InferenceOptions) -> int:
     try:
         inputs = list_inputs(options.images, options.output)
+        _refuse_early(options)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
     # Late, since it loads torch: so that --help and a mistyped option or path answer at once.
     from inference.run import run
 
     return run(options, inputs)
+
+
+def _refuse_early(options: InferenceOptions) -> None:
+    """Refuse paths that cannot be meant, as the loaders of what lies there would after seconds.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If the output cannot be a folder, or the camera's file holds none.
+    """
+    if not (options.checkpoint / "config.json").is_file():
+        raise FileNotFoundError(f"--checkpoint {options.checkpoint}: no checkpoint; it is a folder with a config.json")
+    if options.output.exists() and not options.output.is_dir():
+        raise ValueError(f"--output {options.output}: a file is there; choose a folder")
+    if options.camera.intrinsics is not None:
+        read_intrinsics(options.camera.intrinsics)
 
 
 def parse_options(arguments: list[str] | None = None, program: str = "infer.py") -> InferenceOptions:
@@ -73,14 +90,32 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
         "--formats", nargs="+", choices=ALL_FORMATS, default=list(defaults.formats), help="what to write for each face"
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
+    _add_camera(parser)
     _add_refinement(parser)
     values = vars(parser.parse_args(arguments))
     asked = {name: values.pop(option) for option, name in _REFINEMENT.items()}
+    known = {name: values.pop(name) for name in _CAMERA}
     try:
-        refinement = RefineRequest(**asked)
-        return InferenceOptions(**{**values, "formats": tuple(values["formats"]), "refinement": refinement})
+        parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked)}
+        return InferenceOptions(**{**values, **parts, "formats": tuple(values["formats"])})
     except ValueError as error:
         parser.error(str(error))
+
+
+_CAMERA = ("fov", "focal_px", "intrinsics")
+"""Options that make the `CameraRequest`, and its fields."""
+
+
+def _add_camera(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--fov", type=float, help="field of view in degrees over the longer side of each photograph, where it is known"
+    )
+    parser.add_argument("--focal-px", type=float, help="focal length in px of the photographs, where it is known")
+    parser.add_argument(
+        "--intrinsics",
+        type=Path,
+        help="file with the camera matrix of all photographs or of each by its name: docs/results.md",
+    )
 
 
 _REFINEMENT = {

@@ -5,6 +5,7 @@ import os
 import stat
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,16 +13,16 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2"}
-)
-"""What counts as an image in a folder; a file that is named itself is read whatever its suffix."""
+from data.exif_camera import ExifFocal, focal_from_exif
+from data.high_depth import grey_of_high_depth, unusual_tiff
+from data.image_kinds import RAW_ADVICE, begins_like_a_picture, is_picture, is_raw, opened_formats, why_not_read
 
 MAX_PIXELS = 178_956_970
 """Images above this are refused before they are decoded (Pillow's own limit against decompression bombs)."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
 _BEHIND_ALPHA = 128
+_DNG_VERSION = 50706
+_END_OF_JPEG = b"\xff\xd9"
 
 # What Pillow warns of (large pictures, odd metadata) is either refused here with an error of ours or does not matter.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -36,7 +37,7 @@ class UnreadableImageError(ValueError):
         advice: The message without the name, for where the name already stands.
     """
 
-    Kind = Literal["empty", "truncated", "not_an_image", "too_large", "unreadable"]
+    Kind = Literal["empty", "truncated", "not_an_image", "too_large", "unsupported", "unreadable"]
 
     def __init__(self, kind: Kind, name: str, advice: str) -> None:
         """Say what is wrong."""
@@ -50,9 +51,24 @@ class UnreadableImageError(ValueError):
         return type(self), (self.kind, self.name, self.advice)
 
     @property
-    def status(self) -> Literal["unreadable", "too_large"]:
-        """`too_large` or `unreadable`, the words of `infer.py`'s report."""
-        return "too_large" if self.kind == "too_large" else "unreadable"
+    def status(self) -> Literal["unreadable", "too_large", "unsupported"]:
+        """`too_large`, `unsupported` or `unreadable`, the words of `infer.py`'s report."""
+        return self.kind if self.kind in ("too_large", "unsupported") else "unreadable"
+
+
+@dataclass(frozen=True)
+class DecodedPhotograph:
+    """A photograph and what its file says besides.
+
+    Attributes:
+        image_srgb: Its pixels, upright.
+        focal: The focal length that its EXIF data state.
+        note: What is wrong with the file although it could be read; empty where nothing is.
+    """
+
+    image_srgb: UInt8[np.ndarray, "height width 3"]
+    focal: ExifFocal = field(default_factory=ExifFocal)
+    note: str = ""
 
 
 def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
@@ -60,6 +76,18 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 
     Turned as its EXIF orientation says; grey, palette, CMYK, 16-bit and floating-point pictures are converted; an
     embedded colour profile is honoured; transparent parts come out neutral grey; of an animation, the first frame.
+    A JPEG that breaks off is read as viewers read it, see `open_photograph`.
+
+    Raises:
+        UnreadableImageError: Whatever is wrong with the file.
+    """
+    return open_photograph(path).image_srgb
+
+
+def open_photograph(path: Path) -> DecodedPhotograph:
+    """Read a photograph as `read_photograph` does, and what its file says of lens and faults.
+
+    A JPEG that breaks off gives what was decoded, as in every viewer: the rest is grey or blurred, and `note` says so.
 
     Raises:
         UnreadableImageError: Whatever is wrong with the file.
@@ -73,7 +101,7 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         raise UnreadableImageError(
             "unreadable", str(path), f"cannot be opened ({reason}); check path and rights"
         ) from error
-    return decode_photograph(content, str(path))
+    return _decode(content, str(path), broken_off=True)
 
 
 def _why_not_a_file(path: Path) -> str:
@@ -85,7 +113,7 @@ def _why_not_a_file(path: Path) -> str:
 
 
 def decode_photograph(content: bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
-    """The same from bytes.
+    """The pixels of a whole file from its bytes; one that breaks off is refused, for nothing is learned from grey.
 
     Args:
         content: The encoded picture.
@@ -94,29 +122,94 @@ def decode_photograph(content: bytes, name: str) -> UInt8[np.ndarray, "height wi
     Raises:
         UnreadableImageError: Whatever is wrong with it.
     """
+    return _decode(content, name, broken_off=False).image_srgb
+
+
+def _decode(content: bytes, name: str, *, broken_off: bool) -> DecodedPhotograph:
     if not content:
         raise UnreadableImageError("empty", name, "the file is empty; copy it again from its source")
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            image.load()
-            return upright_srgb(image)
+        return _opened(content, name)
+    except UnreadableImageError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = MAX_PIXELS // 1_000_000
         raise UnreadableImageError("too_large", name, f"more than {limit} megapixels; scale it down first") from error
-    except UnidentifiedImageError as error:
-        advice = "not an image, or of a kind that is not supported; convert it to JPEG or PNG"
-        raise UnreadableImageError("not_an_image", name, advice) from error
     # Decoders raise almost anything on malformed files, and one bad file must not cost the others their result.
     except Exception as error:
-        if "truncated" in str(error).lower() or isinstance(error, EOFError):
-            advice = "the file breaks off before its end; copy it again from its source"
-            raise UnreadableImageError("truncated", name, advice) from error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        advice = f"cannot be decoded ({reason}); convert it to JPEG or PNG"
-        raise UnreadableImageError("unreadable", name, advice) from error
+        if broken_off and _breaks_off(error) and (rest := _broken_off_jpeg(content, name)) is not None:
+            return rest
+        raise _refusal(error, content, name) from error
+
+
+def _refusal(error: Exception, content: bytes, name: str) -> UnreadableImageError:
+    """What is wrong with a file that cannot be decoded, in words."""
+    unsupported = why_not_read(content, name)
+    if unsupported is not None:
+        return UnreadableImageError("unsupported", name, unsupported)
+    if isinstance(error, UnidentifiedImageError):
+        advice = "not an image, or of a kind that is not supported; convert it to JPEG or PNG"
+        return UnreadableImageError("not_an_image", name, advice)
+    if _breaks_off(error):
+        return UnreadableImageError("truncated", name, "the file breaks off before its end; copy it again")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UnreadableImageError("unreadable", name, f"cannot be decoded ({reason}); convert it to JPEG or PNG")
+
+
+def _breaks_off(error: Exception) -> bool:
+    return "truncated" in str(error).lower() or isinstance(error, EOFError)
+
+
+def _opened(content: bytes, name: str) -> DecodedPhotograph:
+    """Decode a file; whatever Pillow raises comes through."""
+    if is_raw(content, name):
+        raise UnreadableImageError("unsupported", name, RAW_ADVICE)
+    try:
+        with Image.open(io.BytesIO(content), formats=opened_formats(name)) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if _DNG_VERSION in getattr(image, "tag_v2", {}):
+                raise UnreadableImageError("unsupported", name, RAW_ADVICE)
+            image.load()
+            # The tags of the file: upright, Pillow's picture has lost some of them.
+            return DecodedPhotograph(upright_srgb(image), focal_from_exif(image))
+    except UnidentifiedImageError:
+        unusual = unusual_tiff(content, MAX_PIXELS)
+        if unusual is None:
+            raise
+        return DecodedPhotograph(upright_srgb(unusual))
+
+
+def _broken_off_jpeg(content: bytes, name: str) -> DecodedPhotograph | None:
+    """What a JPEG that breaks off holds, with a note of how much is missing; None where it holds nothing."""
+    if not content.startswith(b"\xff\xd8"):
+        return None
+    try:
+        # With an end put behind it, the decoder leaves grey what it was not told: the way of all viewers. Pillow's
+        # own switch for that is one for all threads.
+        rest = _opened(content + _END_OF_JPEG, name)
+    except Exception:
+        return None
+    missing = _undecoded_share(rest.image_srgb)
+    if missing == 1.0:
+        return None
+    told = f"its last {max(1, round(100.0 * missing))} % are missing" if missing else "it may be blurred"
+    return replace(rest, note=f"the file breaks off before its end: {told}; copy it again from its source")
+
+
+def _undecoded_share(image_srgb: UInt8[np.ndarray, "height width 3"]) -> float:
+    """How much of a picture's side is one even grey from one of its edges on: what the decoder was not told."""
+    shares = []
+    # The picture was turned upright, so that its end may lie at any edge.
+    for turned in (image_srgb, image_srgb[::-1], image_srgb.swapaxes(0, 1), image_srgb.swapaxes(0, 1)[::-1]):
+        edge = turned[0, 0].astype(int)
+        # The middle of the range in every channel, up to what a colour profile makes of it.
+        if np.abs(edge - 128).max() > 10:
+            continue
+        even = (np.abs(turned - edge) <= 1).all(axis=(1, 2))
+        shares.append(float(np.argmin(even)) / len(even) if not even.all() else 1.0)
+    return max(shares, default=0.0)
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -124,9 +217,10 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 
     Folders are searched recursively, each once and under its own name before that of any link to it. Links to folders
     are followed only within the root they are found under: otherwise one link up would search the whole disk. Hidden
-    files and folders (with a leading dot) are left out. A file that is named itself is always listed; so is a folder
-    that cannot be searched and a link that is not followed, for `read_photograph` to say why. Two roots may hold the
-    same relative name: telling their results apart is up to the caller.
+    files and folders (with a leading dot) are left out. A picture of a kind that is not read is listed as well, and so
+    is a folder that cannot be searched and a link that is not followed, for `read_photograph` to say why. A file that
+    is named itself is always listed. Two roots may hold the same relative name: telling their results apart is up to
+    the caller.
 
     Args:
         paths: Files and folders.
@@ -166,7 +260,7 @@ def _walk(root: Path) -> list[Path]:
                 continue
             path = folder / entry.name
             if not _is_folder(entry):
-                if path.suffix.lower() in IMAGE_SUFFIXES:
+                if _is_listed(entry):
                     found.append(path)
             elif not entry.is_symlink():
                 folders.append(path)
@@ -176,6 +270,18 @@ def _walk(root: Path) -> list[Path]:
                 # Any other way out is worth a word; this one would only lead round in a circle.
                 found.append(path)
     return found
+
+
+def _is_listed(entry: os.DirEntry[str]) -> bool:
+    """Whether a file of a folder is a picture: by its name, and where that does not tell by how it begins."""
+    told = is_picture(entry.name)
+    if told is not None:
+        return told
+    try:
+        # Nothing else is opened: a pipe would keep the reader waiting.
+        return entry.is_file() and begins_like_a_picture(entry.path)
+    except OSError:
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -188,9 +294,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def upright_srgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     """A picture of Pillow's as `read_photograph` gives files, whatever its mode."""
+    # Pillow's turned picture has lost the tags of its file.
+    tags = getattr(image, "tag_v2", {})
     image = _upright(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_high_depth(np.asarray(image))
+        return np.repeat(grey_of_high_depth(image, tags)[..., None], 3, axis=2)
     if image.mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     elif image.mode == "1":
@@ -225,17 +333,3 @@ def _apply_profile(image: Image.Image) -> Image.Image:
         # A broken profile, or one for other channels: the numbers as they are come nearest.
         return image
     return converted if converted is not None else image
-
-
-def _from_high_depth(values: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
-    """Grey of 16 or 32 bits, or floating point, to 8 bits; the range is told from the type and the largest value."""
-    values = np.nan_to_num(values.astype(np.float64))
-    highest = values.max()
-    if highest <= 1.0:
-        full = 1.0
-    elif highest <= 255.0:
-        full = 255.0
-    else:
-        full = 65535.0 if highest <= 65535.0 else highest
-    grey = np.round(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)

@@ -11,6 +11,7 @@ from common.tensor_groups import map_tensors
 from data.alignment import CropWindow, crop_image, window_from_detection, window_from_landmarks
 from data.detection import Detection
 from data.detector import FaceDetector
+from inference.camera import CameraSource, PhotographCamera
 from inference.mirror import ParameterMirror, mean_parameters
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.parameters import FaceParameters
@@ -36,11 +37,13 @@ class FaceRequest:
         image_srgb: The whole photograph.
         window: Where the face is thought to be.
         intrinsics_px: Camera of the photograph.
+        camera_source: Where that came from, see `inference.camera`.
     """
 
     image_srgb: UInt8[np.ndarray, "height width 3"]
     window: CropWindow
     intrinsics_px: Float[torch.Tensor, "3 3"]
+    camera_source: CameraSource = "assumed"
 
     @classmethod
     def in_photograph(cls, image_srgb: UInt8[np.ndarray, "height width 3"], window: CropWindow) -> "FaceRequest":
@@ -48,9 +51,17 @@ class FaceRequest:
         return cls(image_srgb, window, default_intrinsics(*image_srgb.shape[:2]))
 
     @classmethod
-    def of_detection(cls, image_srgb: UInt8[np.ndarray, "height width 3"], detection: Detection) -> "FaceRequest":
-        """A request for a face that was found in a photograph of unknown camera."""
-        return cls.in_photograph(image_srgb, window_from_detection(detection))
+    def of_detection(
+        cls,
+        image_srgb: UInt8[np.ndarray, "height width 3"],
+        detection: Detection,
+        camera: PhotographCamera | None = None,
+    ) -> "FaceRequest":
+        """A request for a face that was found in a photograph, of unknown camera where none is given."""
+        window = window_from_detection(detection)
+        if camera is None:
+            return cls.in_photograph(image_srgb, window)
+        return cls(image_srgb, window, camera.intrinsics_px, camera.source)
 
 
 def find_faces(

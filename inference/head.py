@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from data.detection import Detection
+from inference.camera import CameraSource
 from inference.jobs import FaceJob
 from inference.options import ALL_FORMATS, Format
 from inference.refined_files import write_refined
@@ -34,11 +35,13 @@ class Camera:
         intrinsics_px: `[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`; the origin is the photograph's top left corner.
         width_px: Of the photograph.
         height_px: Of the photograph.
+        source: Where it came from: `assumed`, `exif`, or what the user said: `fov`, `focal_px`, `intrinsics`.
     """
 
     intrinsics_px: Float[np.ndarray, "3 3"]
     width_px: int
     height_px: int
+    source: CameraSource = "assumed"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +62,7 @@ class Head:
     _intrinsics_px: Float[torch.Tensor, "3 3"]
     _files: FaceFiles
     _relit_px: int = RELIT_PX
+    _camera_source: CameraSource = "assumed"
 
     @classmethod
     def of(cls, job: FaceJob, files: FaceFiles, relit_px: int = RELIT_PX) -> "Head":
@@ -69,8 +73,16 @@ class Head:
             files: The writer of faces of its head model.
             relit_px: Side of each picture of the relit strip.
         """
-        camera_px = job.request.intrinsics_px
-        return cls(job.image_srgb, job.detection, job.reconstruction, job.refined, camera_px, files, relit_px)
+        return cls(
+            job.image_srgb,
+            job.detection,
+            job.reconstruction,
+            job.refined,
+            job.request.intrinsics_px,
+            files,
+            relit_px,
+            job.request.camera_source,
+        )
 
     @property
     def parameters(self) -> FaceParameters:
@@ -86,7 +98,7 @@ class Head:
     def camera(self) -> Camera:
         """The camera that sees `mesh.vertices_camera_mm` as the photograph shows the face."""
         height_px, width_px = self.photograph_srgb.shape[:2]
-        return Camera(self.result.intrinsics_px, width_px, height_px)
+        return Camera(self.result.intrinsics_px, width_px, height_px, self._camera_source)
 
     @property
     def landmarks68_px(self) -> Float[np.ndarray, "68 2"]:

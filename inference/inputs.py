@@ -1,5 +1,6 @@
 """What is read: the images of the command line, each with a folder of its own in the output."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,11 @@ from data.image_io import find_images
 from inference.report import REPORT_FORMAT, REPORT_NAME
 
 _RESERVED = {REPORT_NAME, "index.html"}
+
+_LONGEST_NAME_BYTES = 200
+"""Of each folder of a key, in UTF-8. File systems take 255, and a second input of the same name gets a number behind
+its own.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,24 @@ def _free_key(relative: str, taken: set[str]) -> str:
     """A folder name that no other input has, also where upper and lower case are the same."""
     # Names that are not valid text (any bytes are allowed on Linux) could not be written into the report.
     printable = "".join(c if c.isprintable() and c != "\\" else "_" for c in relative)
+    printable = "/".join(_shortened(part) for part in printable.split("/"))
     key, number = printable, 1
     while key.casefold() in taken:
         number += 1
         key = f"{printable}-{number}"
     taken.add(key.casefold())
     return key
+
+
+def _shortened(name: str) -> str:
+    """A name that file systems take: of a longer one its beginning, a hash, and its suffix."""
+    encoded = name.encode("utf-8", "surrogateescape")
+    if len(encoded) <= _LONGEST_NAME_BYTES:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    suffix = Path(name).suffix if len(Path(name).suffix) <= 8 else ""
+    kept = encoded[: _LONGEST_NAME_BYTES - len(digest) - len(suffix.encode()) - 2].decode("utf-8", "ignore")
+    return f"{kept}~{digest}{suffix}"
 
 
 class _ResultFolders:

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from common.paths import DEFAULT_CHECKPOINT
 from data.detection import Detection
 from data.detector import FaceDetector
-from data.image_io import read_photograph, upright_srgb
+from data.exif_camera import focal_from_exif
+from data.image_io import DecodedPhotograph, open_photograph, upright_srgb
+from inference.camera import Cameras
+from inference.camera_request import CameraError, CameraRequest, given_intrinsics
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor, FaceRequest, find_faces
 from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
@@ -91,6 +94,9 @@ class Likeness:
         photograph: Photograph,
         *,
         largest_face: bool = False,
+        fov: float | None = None,
+        focal_px: float | None = None,
+        intrinsics: str | Path | Float[np.ndarray, "3 3"] | None = None,
         refine: Level = "none",
         refine_config: str | Path = DEFAULT_REFINE_CONFIG,
         network: bool = True,
@@ -104,6 +110,10 @@ class Likeness:
             photograph: A file, a picture of Pillow's, or sRGB pixels of shape (height, width, 3), 8 bits. Files and
                 pictures are turned upright as their EXIF data say; pixels are taken as they are.
             largest_face: Only the largest face.
+            fov: Field of view in degrees over the photograph's longer side, where it is known. Without this and the
+                next two options, the camera is what EXIF data say, and else assumed.
+            focal_px: Focal length in px of the photograph, where it is known.
+            intrinsics: The camera's matrix, where it is known, in px of the upright photograph, or a file with it.
             refine: The stage up to which each head is then fitted to its photograph, docs/refinement.md.
             refine_config: YAML with the settings of the stages.
             network: Whether the refinement starts from the network's answer; else from the mean head.
@@ -116,9 +126,11 @@ class Likeness:
 
         Raises:
             UnreadableImageError: If the file gives no photograph; a `ValueError` that says why.
+            CameraError: If the camera cannot be this photograph's; a `ValueError` too.
             ValueError: If pixels are of another kind, or an option cannot be used.
         """
-        image_srgb, path = as_photograph(photograph)
+        decoded, path = as_photograph(photograph)
+        image_srgb = decoded.image_srgb
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         if refine not in LEVELS:
@@ -130,11 +142,16 @@ class Likeness:
             landmarks=str(landmarks),
             path_trace=path_trace,
         )
-        refiner, relit_px = self._refiner_of(request)
+        cameras = _cameras(fov, focal_px, intrinsics)
+        camera = cameras.of(decoded, path)
+        refiner, relit_px = self._refiner_of(request, known_camera=cameras.given)
         detections = find_faces(self.detector, image_srgb, largest_face=largest_face)
         jobs: list[FaceJob] = []
         for start in range(0, len(detections), batch_size):
-            jobs += self._jobs(image_srgb, path, detections[start : start + batch_size], start, network)
+            requests = [
+                FaceRequest.of_detection(image_srgb, found, camera) for found in detections[start : start + batch_size]
+            ]
+            jobs += self._jobs(requests, path, detections[start : start + batch_size], start, network)
         refined = jobs if refiner is None else [job.refined_by(refiner) for job in jobs]
         return [Head.of(job, self._files, relit_px) for job in refined]
 
@@ -166,36 +183,47 @@ class Likeness:
         cache = cache or TransportCache(None, 0.0)
         return build_refiner(request, options, self.morphable_model, self.device, tell, pictures=pictures, cache=cache)
 
-    def _refiner_of(self, request: RefineRequest) -> tuple[Refiner | None, int]:
+    def _refiner_of(self, request: RefineRequest, *, known_camera: bool) -> tuple[Refiner | None, int]:
         """The refiner that a call asks for, if any, and the side of the pictures of its relit strip."""
         if request.level == "none":
             return None, RELIT_PX
         try:
             options = load_options(request)
+            options = options.with_known_camera() if known_camera else options
             return self.refiner(request, options), options.pictures.relit_px
         except CommandLineError as error:
             raise ValueError(str(error)) from error
 
     def _jobs(
         self,
-        image_srgb: UInt8[np.ndarray, "height width 3"],
+        requests: list[FaceRequest],
         path: Path,
         detections: list[Detection],
         first: int,
         network: bool,
     ) -> list[FaceJob]:
         """A batch of faces of a photograph, reconstructed."""
-        requests = [FaceRequest.of_detection(image_srgb, found) for found in detections]
         answers = self.reconstructing(network=network).reconstruct(requests)
         item = InputImage(path, path.name)
         return [
-            FaceJob(item, first + index, image_srgb, found, request, answer)
+            FaceJob(item, first + index, request.image_srgb, found, request, answer)
             for index, (found, request, answer) in enumerate(zip(detections, requests, answers, strict=True))
         ]
 
 
-def as_photograph(photograph: Photograph) -> tuple[UInt8[np.ndarray, "height width 3"], Path]:
-    """The pixels of whatever a photograph was given as, and what its file is called.
+def _cameras(
+    fov: float | None, focal_px: float | None, intrinsics: str | Path | Float[np.ndarray, "3 3"] | None
+) -> Cameras:
+    """Who says which camera a photograph has."""
+    if intrinsics is None or isinstance(intrinsics, str | Path):
+        return Cameras(CameraRequest(fov, focal_px, None if intrinsics is None else Path(intrinsics)))
+    if fov is not None or focal_px is not None:
+        raise CameraError("intrinsics and fov or focal_px: the camera is said once; leave out all but one")
+    return Cameras(table=given_intrinsics(intrinsics))
+
+
+def as_photograph(photograph: Photograph) -> tuple[DecodedPhotograph, Path]:
+    """The pixels of whatever a photograph was given as, with its EXIF's focal length, and what its file is called.
 
     Raises:
         UnreadableImageError: If a file cannot be read.
@@ -203,11 +231,12 @@ def as_photograph(photograph: Photograph) -> tuple[UInt8[np.ndarray, "height wid
         ValueError: If an array does not hold sRGB pixels of 8 bits.
     """
     if isinstance(photograph, str | Path):
-        return read_photograph(Path(photograph)), Path(photograph)
+        return open_photograph(Path(photograph)), Path(photograph)
     if isinstance(photograph, Image.Image):
         # Pillow's pictures know their file, if they come from one.
         photograph.load()
-        return upright_srgb(photograph), Path(getattr(photograph, "filename", "") or "photograph")
+        decoded = DecodedPhotograph(upright_srgb(photograph), focal_from_exif(photograph))
+        return decoded, Path(getattr(photograph, "filename", "") or "photograph")
     if not isinstance(photograph, np.ndarray):
         raise TypeError(f"a photograph is a path, a picture of Pillow's or an array, not {type(photograph).__name__}")
     if photograph.dtype != np.uint8 or photograph.ndim != 3 or photograph.shape[2] != 3 or photograph.size == 0:
@@ -215,7 +244,7 @@ def as_photograph(photograph: Photograph) -> tuple[UInt8[np.ndarray, "height wid
             f"a photograph of shape {photograph.shape} and type {photograph.dtype}: expected sRGB pixels of shape "
             "(height, width, 3) and type uint8; Pillow's Image.fromarray(...) is taken in other modes as well"
         )
-    return np.ascontiguousarray(photograph), Path("photograph")
+    return DecodedPhotograph(np.ascontiguousarray(photograph)), Path("photograph")
 
 
 def find_device(name: str) -> torch.device:

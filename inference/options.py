@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE
+from inference.camera_request import CameraRequest
 from inference.refine_request import RefineRequest
 
 BATCH_SIZE = 16
@@ -38,20 +39,19 @@ class InferenceOptions:
         formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`. `maps`
             is written for ray-traced faces, `pictures` for refined ones.
         resume: Keep what an earlier run with the same options finished, do the rest.
+        camera: What is known of the photographs' camera.
         refinement: What is done to the network's answer.
     """
 
     images: list[Path]
     output: Path = Path("results")
     checkpoint: Path = DEFAULT_CHECKPOINT
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    batch_size: int = BATCH_SIZE
-    checkpoint: Path = DEFAULT_CHECKPOINT
     device: Device = "auto"
-    batch_size: int = 16
+    batch_size: int = BATCH_SIZE
     largest_face: bool = False
     formats: tuple[Format, ...] = ALL_FORMATS
     resume: bool = False
+    camera: CameraRequest = field(default_factory=CameraRequest)
     refinement: RefineRequest = field(default_factory=RefineRequest)
 
     def __post_init__(self) -> None:

@@ -18,13 +18,15 @@ import numpy as np
 from common.errors import describe
 from data.detection import Detection
 from data.detector import FaceDetector
-from data.image_io import UnreadableImageError, read_photograph
+from data.image_io import UnreadableImageError, open_photograph
 from inference.budget import PixelBudget
+from inference.camera import Cameras, PhotographCamera
+from inference.camera_request import CameraError
 from inference.faces import FaceRequest, find_faces
 from inference.inputs import InputImage
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.refining import FaceRefining
-from inference.report import FaceEntry, ImageEntry, Status
+from inference.report import CameraEntry, FaceEntry, ImageEntry, Status
 
 _PIXELS_IN_MEMORY = 200_000_000
 _SECONDS_TO_FILL_A_BATCH = 0.25
@@ -38,10 +40,12 @@ class _Progress:
     started: float
     pixels: int = 0
     image_srgb: np.ndarray | None = None
+    camera: PhotographCamera | None = None
     detections: Sequence[Detection] = ()
     waiting: int = 0
     faces: dict[int, FaceEntry] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Pipeline:
         largest_face: bool,
         workers: int,
         refiner: FaceRefining | None = None,
+        cameras: Cameras | None = None,
     ) -> None:
         """Put the stages together.
 
@@ -96,6 +101,7 @@ class Pipeline:
             largest_face: Keep only the largest face of each photograph.
             workers: Threads that read, and threads that write.
             refiner: Refines faces before they are written; called from one thread.
+            cameras: Say which camera a photograph has; by default EXIF data, or an assumption.
         """
         self._detector = detector
         self._reconstructor = reconstructor
@@ -104,6 +110,7 @@ class Pipeline:
         self._largest_face = largest_face
         self._workers = workers
         self._refiner = refiner
+        self._cameras = cameras or Cameras()
         self._events: queue.SimpleQueue[_Read | _Written] = queue.SimpleQueue()
         self._budget = PixelBudget(_PIXELS_IN_MEMORY)
 
@@ -169,14 +176,18 @@ class Pipeline:
         """In a reader thread: decode and detect."""
         image.started = time.perf_counter()
         try:
-            photograph = read_photograph(image.item.path)
-            image.pixels = photograph.shape[0] * photograph.shape[1]
+            photograph = open_photograph(image.item.path)
+            image.pixels = photograph.image_srgb.shape[0] * photograph.image_srgb.shape[1]
             self._budget.acquire(image.pixels)
-            detections = find_faces(self._detector, photograph, largest_face=self._largest_face)
-            image.image_srgb, image.detections = photograph, detections
+            image.note = photograph.note
+            image.camera = self._cameras.of(photograph, image.item.path)
+            detections = find_faces(self._detector, photograph.image_srgb, largest_face=self._largest_face)
+            image.image_srgb, image.detections = photograph.image_srgb, detections
         except UnreadableImageError as error:
             # Report, page and terminal put the file's name before the message.
             event = _Read(image, error.status, error.advice)
+        except CameraError as error:
+            event = _Read(image, "failed", str(error))
         # Whatever happens to one file must not stop the others; the report says what it was.
         except Exception as error:
             event = _Read(image, "failed", describe(error))
@@ -234,7 +245,7 @@ class Pipeline:
 
 def _request(image: _Progress, index: int) -> FaceRequest:
     assert image.image_srgb is not None
-    return FaceRequest.of_detection(image.image_srgb, image.detections[index])
+    return FaceRequest.of_detection(image.image_srgb, image.detections[index], image.camera)
 
 
 def not_done(item: InputImage) -> ImageEntry:
@@ -247,12 +258,17 @@ def _name(item: InputImage) -> str:
     return str(item.path).encode("utf-8", "backslashreplace").decode()
 
 
+def _camera_entry(camera: PhotographCamera) -> CameraEntry:
+    return CameraEntry(camera.source, camera.note, round(float(camera.intrinsics_px[0, 0]), 3))
+
+
 def _entry(image: _Progress, status: Status) -> ImageEntry:
     return ImageEntry(
         image=_name(image.item),
         key=image.item.key,
         status=status,
-        message="; ".join(image.problems),
+        message="; ".join(filter(None, (*image.problems, image.note))),
         faces=tuple(image.faces[index] for index in sorted(image.faces)),
         seconds=round(time.perf_counter() - image.started, 4),
+        camera=None if image.camera is None else _camera_entry(image.camera),
     )

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -70,6 +70,11 @@ class RefineOptions:
             ValueError: Naming the setting.
         """
         check_settings(self, ranges={Range(32, 2048): ("window_px",)})
+
+    def with_known_camera(self) -> "RefineOptions":
+        """The settings for photographs whose camera the user knows: no stage looks for another focal length."""
+        landmarks, raster = replace(self.landmarks, focal="fixed"), replace(self.raster, focal="fixed")
+        return replace(self, landmarks=landmarks, raster=raster)
 
 
 def read_refine_options(path: Path) -> RefineOptions:

@@ -15,8 +15,10 @@ from common.version import VERSION
 REPORT_FORMAT = "likeness-report-1"
 REPORT_NAME = "report.json"
 
-Status = Literal["ok", "no_face", "unreadable", "too_large", "failed", "not_done"]
-"""`failed`: found faces could not be reconstructed or written. `not_done`: the run was interrupted before."""
+Status = Literal["ok", "no_face", "unreadable", "unsupported", "too_large", "failed", "not_done"]
+"""`unsupported`: a picture of a kind that is not read. `failed`: found faces could not be reconstructed or written.
+`not_done`: the run was interrupted before.
+"""
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "facenet-pytorch", "numba", "trimesh", "pygltflib")
 
@@ -60,6 +62,21 @@ class FaceEntry:
 
 
 @dataclass(frozen=True)
+class CameraEntry:
+    """The camera that a photograph was read with.
+
+    Attributes:
+        source: Where it came from: `assumed`, `exif`, or the option that said it.
+        note: The same in words.
+        focal_px: Its focal length, before any refinement.
+    """
+
+    source: str
+    note: str
+    focal_px: float
+
+
+@dataclass(frozen=True)
 class ImageEntry:
     """What became of one input file.
 
@@ -70,6 +87,7 @@ class ImageEntry:
         message: What is wrong and what to do, empty where all is well.
         faces: The faces, largest first.
         seconds: From reading to the last file written, waiting included.
+        camera: The photograph's camera; None where it could not be read.
     """
 
     image: str
@@ -78,6 +96,7 @@ class ImageEntry:
     message: str
     faces: tuple[FaceEntry, ...]
     seconds: float
+    camera: CameraEntry | None = None
 
 
 def entry_from_dict(content: dict[str, Any]) -> ImageEntry:
@@ -99,7 +118,8 @@ def entry_from_dict(content: dict[str, Any]) -> ImageEntry:
         )
         for face in content["faces"]
     )
-    return ImageEntry(**{**content, "faces": faces})
+    camera = content["camera"]
+    return ImageEntry(**{**content, "faces": faces, "camera": None if camera is None else CameraEntry(**camera)})
 
 
 def versions() -> dict[str, str]:

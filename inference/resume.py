@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from inference.camera_request import CameraRequest
 from inference.inputs import InputImage
 from inference.options import InferenceOptions
 from inference.refine_request import DETECTORS, NETWORK_LANDMARKS, RefineRequest
@@ -14,7 +15,7 @@ from inference.report import ImageEntry, entry_from_dict, write_json
 from model.checkpoint import file_sha256
 
 RECORD_NAME = "result.json"
-RECORD_FORMAT = "likeness-result-2"
+RECORD_FORMAT = "likeness-result-3"
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Fingerprint:
         formats: Kinds of files asked for.
         largest_face: Whether only the largest face was wanted.
         refinement: Hash of what was asked for about refinement, files included; empty where nothing was.
+        camera: Hash of what the user says of the camera, its file included; empty where nothing was said.
     """
 
     checkpoint_sha256: str
     formats: tuple[str, ...]
     largest_face: bool
     refinement: str = ""
+    camera: str = ""
 
     @classmethod
     def of(cls, options: InferenceOptions) -> "Fingerprint":
@@ -41,6 +44,7 @@ class Fingerprint:
             tuple(sorted(options.formats)),
             options.largest_face,
             refinement_sha256(options.refinement),
+            camera_sha256(options.camera),
         )
 
 
@@ -61,6 +65,14 @@ def refinement_sha256(request: RefineRequest) -> str:
         files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
         parts += [f"{path.relative_to(place)} {file_sha256(path)}" for path in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def camera_sha256(request: CameraRequest) -> str:
+    """One hash of what is said of the camera and of the file that it names; empty if nothing is said."""
+    if not request.given:
+        return ""
+    content = "" if request.intrinsics is None else file_sha256(request.intrinsics)
+    return hashlib.sha256(f"{request.fov} {request.focal_px} {content}".encode()).hexdigest()
 
 
 def write_record(output: Path, entry: ImageEntry, source: Path, fingerprint: Fingerprint) -> None:

@@ -6,9 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from common.errors import describe
+from inference.camera import Cameras
 from inference.inputs import InputImage
 from inference.likeness import Likeness
 from inference.options import CommandLineError, InferenceOptions
@@ -43,32 +45,45 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
     # First of all, since it is quick: a mistyped setting answers before the model is loaded.
     refinement = None if options.refinement.level == "none" else load_options(options.refinement)
     try:
+        cameras = Cameras(options.camera)
+        if refinement is not None and cameras.given:
+            refinement = refinement.with_known_camera()
         likeness = load_likeness(options.checkpoint, options.device)
         options.output.mkdir(parents=True, exist_ok=True)
+        fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
-    fingerprint = Fingerprint.of(options)
     entries: dict[str, ImageEntry] = {}
     if options.resume:
         entries = _finished(inputs, options.output, fingerprint)
     remaining = [item for item in inputs if item.key not in entries]
     display = ProgressDisplay(len(remaining))
-    pipeline = _pipeline(options, refinement, likeness, display)
+    try:
+        # It writes what the page needs of the head.
+        pipeline = _pipeline(options, refinement, cameras, likeness, display)
+    except OSError as error:
+        raise CommandLineError(f"--output {options.output}: cannot be written to: {describe(error)}") from error
     try:
         _process(remaining, entries, options.output, pipeline, fingerprint, display)
     finally:
         # Also when interrupted: what was finished is finished.
         ordered = [entries.get(item.key) or not_done(item) for item in inputs]
-        write_report(
-            options.output,
-            ordered,
-            options=_json_options(options),
-            checkpoint_sha256=fingerprint.checkpoint_sha256,
-            seconds=time.perf_counter() - started,
-        )
-        write_gallery_page(options.output, ordered)
+        _write_overview(options, ordered, fingerprint, time.perf_counter() - started)
     _print_summary(ordered, kept=len(inputs) - len(remaining), options=options)
     return _FOUND if any(entry.faces for entry in ordered) else _NOTHING_FOUND
+
+
+def _write_overview(
+    options: InferenceOptions, entries: Sequence[ImageEntry], fingerprint: Fingerprint, seconds: float
+) -> None:
+    """Write the report and the page over a run's images."""
+    asked, sha256 = _json_options(options), fingerprint.checkpoint_sha256
+    try:
+        write_report(options.output, entries, options=asked, checkpoint_sha256=sha256, seconds=seconds)
+        write_gallery_page(options.output, entries)
+    except OSError as error:
+        told = f"report and page cannot be written: {describe(error)}; make room and run again with --resume"
+        raise CommandLineError(f"--output {options.output}: {told}") from error
 
 
 def _finished(inputs: Sequence[InputImage], output: Path, fingerprint: Fingerprint) -> dict[str, ImageEntry]:
@@ -77,7 +92,11 @@ def _finished(inputs: Sequence[InputImage], output: Path, fingerprint: Fingerpri
 
 
 def _pipeline(
-    options: InferenceOptions, refinement: RefineOptions | None, likeness: Likeness, display: ProgressDisplay
+    options: InferenceOptions,
+    refinement: RefineOptions | None,
+    cameras: Cameras,
+    likeness: Likeness,
+    display: ProgressDisplay,
 ) -> Pipeline:
     """All that a photograph goes through."""
     refiner = None
@@ -98,6 +117,7 @@ def _pipeline(
         largest_face=options.largest_face,
         workers=worker_count(),
         refiner=refiner,
+        cameras=cameras,
     )
 
 
@@ -112,16 +132,27 @@ def _process(
     """Run the pipeline over the inputs; each one's entry is added when it is done."""
     items = {item.key: item for item in inputs}
     with progress, closing(pipeline.run(inputs)) as results:
-        for entry in results:
+        for result in results:
+            entry = _recorded(result, items[result.key], output, fingerprint)
             entries[entry.key] = entry
-            clear_stale(output, entry)
-            if entry.status in ("ok", "no_face"):
-                write_record(output, entry, items[entry.key].path, fingerprint)
-            else:
+            if entry.message and entry.status not in ("no_face", "unsupported"):
                 progress.note(f"{entry.image}: {entry.message}")
             for face in entry.faces:
                 _tell_what_failed(entry, face, progress)
             progress.advance(len(entry.faces))
+
+
+def _recorded(entry: ImageEntry, item: InputImage, output: Path, fingerprint: Fingerprint) -> ImageEntry:
+    """Put an image's folder in order and mark it as finished; the entry, failed where that cannot be done."""
+    try:
+        clear_stale(output, entry)
+        if entry.status in ("ok", "no_face"):
+            write_record(output, entry, item.path, fingerprint)
+    # A name too long, a full disk, a photograph that has gone meanwhile: one image's record costs no other its result.
+    except (OSError, ValueError) as error:
+        told = f"its folder {output / entry.key} cannot be put in order: {describe(error)}"
+        return replace(entry, status="failed", message="; ".join(filter(None, (entry.message, told))))
+    return entry
 
 
 def _tell_what_failed(entry: ImageEntry, face: FaceEntry, progress: ProgressDisplay) -> None:
@@ -153,4 +184,8 @@ def _print_summary(entries: Sequence[ImageEntry], *, kept: int, options: Inferen
     if kept:
         parts.append(f"{kept} kept from an earlier run")
     print(f"{len(entries)} images, {faces} faces ({', '.join(parts) or 'nothing to read'})")
+    # One line for each kind: there may be a raw file beside every photograph. The report names them all.
+    unsupported = Counter(entry.message for entry in entries if entry.status == "unsupported")
+    for message, count in unsupported.most_common():
+        print(f"not read: {count} {'file' if count == 1 else 'files'} ({message})")
     print(f"open {options.output / 'index.html'}")

@@ -64,7 +64,9 @@ def write_awful_folder(folder: Path) -> None:
     for name in ("a.jpg", "a.png", "sub/a.jpg", "name with ümläut & <b>.jpg"):
         astronaut.save(folder / name)
     photograph = (folder / "a.jpg").read_bytes()
-    (folder / "cut.jpg").write_bytes(photograph[: len(photograph) // 3])
+    (folder / "cut.jpg").write_bytes(photograph[: len(photograph) * 9 // 10])
+    (folder / "header.jpg").write_bytes(photograph[:300])
+    (folder / "IMG_1.NEF").write_bytes(b"II*\0" + bytes(100))
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.jpg").write_text("not an image at all")
     (folder / "notes.txt").write_text("not taken for an image")
@@ -97,7 +99,9 @@ def test_awful_files_get_their_entry_and_cost_the_others_nothing(awful_run: tupl
         "a.png": "ok",
         "sub/a.jpg": "ok",
         "name with ümläut & <b>.jpg": "ok",
-        "cut.jpg": "unreadable",
+        "cut.jpg": "ok",
+        "header.jpg": "unreadable",
+        "IMG_1.NEF": "unsupported",
         "empty.jpg": "unreadable",
         "text.jpg": "unreadable",
         "bomb.png": "too_large",
@@ -107,11 +111,15 @@ def test_awful_files_get_their_entry_and_cost_the_others_nothing(awful_run: tupl
     }
     assert "Traceback" not in text
     for key, entry in found.items():
-        assert (entry["message"] == "") == (entry["status"] == "ok"), key
+        assert (entry["message"] == "") == (entry["status"] == "ok" and key != "cut.jpg"), key
         assert "\n" not in entry["message"]
         assert str(folder) not in entry["message"], "the name stands before the message already"
         assert entry["seconds"] >= 0.0
         assert bool(entry["faces"]) == (entry["status"] == "ok")
+        seen = entry["status"] in ("ok", "no_face")
+        assert (entry["camera"] or {}).get("source") == ("assumed" if seen else None), key
+    assert "breaks off" in found["cut.jpg"]["message"]
+    assert "not read: 1 file (a camera's raw file" in text
 
 
 def test_each_face_has_all_its_files(awful_run: tuple[Path, str]) -> None:
@@ -192,6 +200,8 @@ def test_exit_code_1_when_there_is_no_face(tmp_path: Path, checkpoint: Path) -> 
         (["--images", "nowhere.jpg"], "nowhere.jpg"),
         (["--images", "{photo}", "--checkpoint", "nowhere"], "nowhere"),
         (["--images", "{photo}", "--batch-size", "0"], "--batch-size"),
+        (["--images", "{photo}", "--fov", "200"], "--fov"),
+        (["--images", "{photo}", "--intrinsics", "nowhere.json"], "nowhere.json"),
         (["--images", "{photo}", "--formats", "fbx"], "fbx"),
         (["--images", "{photo}", "--colour", "red"], "--colour"),
         ([], "--images"),
@@ -208,13 +218,59 @@ def test_exit_code_2_for_a_wrong_command_line(tmp_path: Path, arguments: list[st
     assert not (tmp_path / "out" / "report.json").exists()
 
 
-def test_a_mistyped_path_answers_before_torch_is_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--images", "nowhere.jpg", "."], "nowhere.jpg: no such file or folder"),
+        (["--images", "nowhere.jpg", "."], "the other paths were not read either"),
+        (["--images", "README.md", "--checkpoint", "nowhere"], "nowhere: no checkpoint"),
+        (["--images", "README.md", "--intrinsics", "README.md"], "no camera matrix"),
+    ],
+)
+def test_a_mistyped_path_answers_before_torch_is_loaded(arguments: list[str], said: str) -> None:
     command = "import sys, infer; code = infer.main(sys.argv[1:]); print('torch' in sys.modules, code)"
-    arguments = [sys.executable, "-c", command, "--images", "nowhere.jpg", str(tmp_path), "--output", "never"]
-    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=100, check=False)
+    line = [sys.executable, "-c", command, *arguments, "--output", "never"]
+    done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout.split() == ["False", "2"], done.stderr
-    assert "nowhere.jpg: no such file or folder" in done.stderr
-    assert "the other paths were not read either" in done.stderr
+    assert said in done.stderr
+
+
+def test_a_folder_that_cannot_be_made_costs_its_image_alone(tmp_path: Path, checkpoint: Path) -> None:
+    (tmp_path / "in").mkdir()
+    long = "b" * 250
+    for name in ("a.png", "blocked.png", f"{long}.png", f"{long}.PNG"):
+        Image.fromarray(skimage.data.astronaut()).save(tmp_path / "in" / name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "blocked.png").write_text("no folder can have this name")
+    options = ["--images", tmp_path / "in", "--output", tmp_path / "out", "--checkpoint", checkpoint]
+    done = infer(*options, "--formats", "npz")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    found = entries(tmp_path / "out")
+    statuses = {Path(entry["image"]).name: entry["status"] for entry in found.values()}
+    assert statuses == {"a.png": "ok", "blocked.png": "failed", f"{long}.png": "ok", f"{long}.PNG": "ok"}
+    assert "blocked.png" in done.stderr
+
+
+def test_the_camera_is_the_users_or_exifs(tmp_path: Path, checkpoint: Path) -> None:
+    astronaut = Image.fromarray(skimage.data.astronaut())
+    astronaut.save(tmp_path / "plain.png")
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 200
+    astronaut.save(tmp_path / "tele.jpg", exif=exif, quality=95)
+    options = ["--images", tmp_path / "plain.png", tmp_path / "tele.jpg", "--checkpoint", checkpoint]
+    options += ["--formats", "npz", "--output", tmp_path / "out"]
+    sources, focal_px = {}, {}
+    for asked in ([], ["--focal-px", "2000", "--resume"]):
+        assert infer(*options, *asked).returncode == 0
+        for key, entry in entries(tmp_path / "out").items():
+            sources.setdefault(key, []).append(entry["camera"]["source"])
+            face = np.load(tmp_path / "out" / key / "face0" / "face.npz")
+            focal_px.setdefault(key, []).append(float(face["intrinsics"][0, 0]))
+            assert face["intrinsics"][0, 0] == pytest.approx(entry["camera"]["focal_px"], abs=0.01)
+    assert sources == {"plain.png": ["assumed", "focal_px"], "tele.jpg": ["exif", "focal_px"]}
+    assert focal_px["plain.png"] == pytest.approx([256.0 / np.tan(np.radians(15.0)), 2000.0])
+    assert focal_px["tele.jpg"] == pytest.approx([200.0 * 512.0 * 5.0 / 3.0 / np.hypot(36.0, 24.0), 2000.0])
 
 
 def test_formats_and_the_largest_face(tmp_path: Path, checkpoint: Path) -> None:

@@ -18,8 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-DEFAULT_VERTICAL_FOV_DEGREES = 30.0
-"""Assumed for a photograph whose focal length is unknown: that of a 67 mm lens on a full-frame camera."""
+DEFAULT_FOV_DEGREES = 30.0
+"""Assumed over the longer side of a photograph whose focal length is unknown: that of a 67 mm lens on a full-frame
+camera. Over the longer side, since a wide picture would else be taken for a wide-angle one: a face at the edge of one
+of 3:1 would be turned by 28 degrees instead of 11.
+"""
 
 _NEAR_MM = 1.0
 
@@ -32,10 +35,31 @@ def default_intrinsics(height_px: int, width_px: int) -> Float[Tensor, "3 3"]:
         width_px: Width of the photograph.
 
     Returns:
-        Square pixels, principal point at the image's centre, vertical field of view of 30 degrees.
+        Square pixels, principal point at the image's centre, a field of view of 30 degrees over the longer side.
     """
-    focal_px = 0.5 * height_px / math.tan(math.radians(0.5 * DEFAULT_VERTICAL_FOV_DEGREES))
+    focal_px = focal_from_fov(float(max(height_px, width_px)), DEFAULT_FOV_DEGREES)
+    return centered_intrinsics(height_px, width_px, focal_px)
+
+
+def centered_intrinsics(height_px: int, width_px: int, focal_px: float) -> Float[Tensor, "3 3"]:
+    """Intrinsics of a whole photograph: square pixels, principal point at its centre.
+
+    Args:
+        height_px: Height of the photograph.
+        width_px: Width of the photograph.
+        focal_px: Focal length.
+    """
     return torch.tensor([[focal_px, 0.0, 0.5 * width_px], [0.0, focal_px, 0.5 * height_px], [0.0, 0.0, 1.0]])
+
+
+def focal_from_fov(side_px: float, fov_degrees: float) -> float:
+    """Focal length in px of a camera whose field of view over a side of the photograph is so wide."""
+    return 0.5 * side_px / math.tan(math.radians(0.5 * fov_degrees))
+
+
+def fov_from_focal(side_px: float, focal_px: float) -> float:
+    """Field of view in degrees over a side of a photograph, the inverse of `focal_from_fov`."""
+    return 2.0 * math.degrees(math.atan(0.5 * side_px / focal_px))
 
 
 def crop_intrinsics(

@@ -2,6 +2,7 @@ import contextlib
 import io
 import os
 import pickle
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from common.photograph import has_color
-from data.image_io import UnreadableImageError, decode_photograph, find_images, read_photograph
+from data.image_io import UnreadableImageError, decode_photograph, find_images, open_photograph, read_photograph
 from tests.data.data_scenes import smooth_picture
 
 PICTURE = smooth_picture(48, 64)
@@ -163,6 +164,43 @@ def test_files_that_break_off_are_refused_politely(kind: str, keep: float) -> No
     assert caught.value.status == "unreadable"
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_jpeg_that_breaks_off_is_read_as_viewers_read_it_and_marked(orientation: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 160, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = save(Image.fromarray(noise), "JPEG", exif=exif)
+    whole = read(content)
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(content[:-1])
+    photograph = open_photograph(path)
+    np.testing.assert_array_equal(photograph.image_srgb, whole)
+    assert "breaks off before its end" in photograph.note
+    path.write_bytes(content[: len(content) // 2])
+    photograph = open_photograph(path)
+    missing = int(re.findall(r"its last (\d+) % are missing", photograph.note)[0])
+    assert 35 < missing < 65
+    # What was decoded is the whole file's, and the rest is one grey.
+    same = (np.abs(photograph.image_srgb.astype(int) - whole) <= 1).all(axis=-1).mean()
+    grey = (np.abs(photograph.image_srgb.astype(int) - 128) <= 1).all(axis=-1).mean()
+    assert same == pytest.approx(1.0 - missing / 100.0, abs=0.1)
+    assert grey == pytest.approx(missing / 100.0, abs=0.1)
+
+
+def test_a_jpeg_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    content = save(Image.fromarray(PICTURE), "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(content[: content.index(b"\xff\xda")])
+    with pytest.raises(UnreadableImageError, match="breaks off|cannot be decoded"):
+        open_photograph(tmp_path / "cut.jpg")
+
+
+def test_a_whole_picture_with_a_grey_edge_is_not_marked(tmp_path: Path) -> None:
+    content = PICTURE.copy()
+    content[30:] = 128
+    Image.fromarray(content).save(tmp_path / "whole.jpg")
+    assert open_photograph(tmp_path / "whole.jpg").note == ""
+
+
 @pytest.mark.parametrize(
     ("content", "kind"), [(b"", "empty"), (b"Dear diary", "not_an_image"), (b"<html>", "not_an_image")]
 )
@@ -221,6 +259,18 @@ def test_folders_are_searched(tmp_path: Path) -> None:
     make_tree(tmp_path, "b.JPG", "a/c.png", "a/d/e.webp", "notes.txt", ".hidden.jpg", ".git/f.jpg", "b.png")
     found = [path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path])]
     assert found == ["a/c.png", "a/d/e.webp", "b.JPG", "b.png"]
+
+
+def test_in_folders_all_that_looks_like_a_picture_is_found(tmp_path: Path) -> None:
+    named = ["a.mpo", "b.PPM", "c.tga", "d.j2k", "e.psd", "f.HEIC", "g.NEF", "h.jxl", "i.svg", "j.cr3", "k.djvu"]
+    make_tree(tmp_path, *named, "notes.txt", "data.json", "film.mp4", "numbers.npz", "LICENSE")
+    jpeg = save(Image.fromarray(PICTURE), "JPEG")
+    for name in ("download", "photo.jpg~", "IMG_1.unknown"):
+        (tmp_path / name).write_bytes(jpeg)
+    os.mkfifo(tmp_path / "pipe")
+    found = {path.name for path in find_images([tmp_path])}
+    assert found == {*named, "download", "photo.jpg~", "IMG_1.unknown"} - {"k.djvu"}
+    np.testing.assert_array_equal(read_photograph(tmp_path / "download"), read(jpeg))
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:

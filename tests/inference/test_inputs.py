@@ -31,6 +31,18 @@ def test_names_that_collide_get_numbers(tmp_path: Path) -> None:
     assert keys(tmp_path / "one", tmp_path / "two", output=tmp_path / "out") == ["a.jpg", "a.jpg-2"]
 
 
+def test_long_names_get_folders_that_file_systems_take(tmp_path: Path) -> None:
+    long = "b" * 250
+    for name in (f"{long}.png", f"{long}.PNG", f"{'ü' * 120}.jpg", f"{'ü' * 119}x.jpg"):
+        touch(tmp_path / "in" / name)
+    found = keys(tmp_path / "in", output=tmp_path / "out")
+    assert len({key.casefold() for key in found}) == 4
+    for key in found:
+        (tmp_path / "out" / key).mkdir(parents=True)
+        assert key.split("-")[0].lower().endswith((".png", ".jpg"))
+    assert keys(tmp_path / "in", output=tmp_path / "out") == found
+
+
 def test_an_image_named_twice_is_read_once(tmp_path: Path) -> None:
     path = touch(tmp_path / "a.jpg")
     assert len(list_inputs([path, tmp_path, path], tmp_path / "out")) == 1

@@ -107,6 +107,29 @@ def test_a_head_has_what_is_known_of_a_face_in_its_photographs_pixels(likeness: 
     assert repr(head).startswith(f"Head(box_px=({left:.0f}, ")
 
 
+@pytest.mark.slow
+def test_the_camera_that_a_script_knows_is_used(likeness: Likeness, tmp_path: Path) -> None:
+    matrix = np.array([[1500.0, 0.0, 250.0], [0.0, 1520.0, 260.0], [0.0, 0.0, 1.0]])
+    np.savetxt(tmp_path / "k.txt", matrix)
+    (assumed,) = likeness.reconstruct(ASTRONAUT)
+    (wide,) = likeness.reconstruct(ASTRONAUT, fov=60.0)
+    (focal,) = likeness.reconstruct(ASTRONAUT, focal_px=2000.0)
+    (stated,) = likeness.reconstruct(ASTRONAUT, intrinsics=matrix)
+    (read,) = likeness.reconstruct(ASTRONAUT, intrinsics=tmp_path / "k.txt")
+    sources = [head.camera.source for head in (assumed, wide, focal, stated, read)]
+    assert sources == ["assumed", "fov", "focal_px", "intrinsics", "intrinsics"]
+    np.testing.assert_allclose(stated.camera.intrinsics_px, matrix)
+    np.testing.assert_array_equal(read.result.vertices_camera_mm, stated.result.vertices_camera_mm)
+    # The wider the view, the nearer is a face of the same size.
+    depth_mm = [-float(head.result.translation_mm[2]) for head in (wide, assumed, stated, focal)]
+    assert depth_mm == sorted(depth_mm)
+    assert depth_mm[0] < 0.7 * depth_mm[-1]
+    with pytest.raises(ValueError, match="said once"):
+        likeness.reconstruct(ASTRONAUT, fov=60.0, intrinsics=matrix)
+    with pytest.raises(ValueError, match="last row"):
+        likeness.reconstruct(ASTRONAUT, intrinsics=np.ones((3, 3)))
+
+
 def test_a_photograph_without_a_face_gives_no_head(likeness: Likeness) -> None:
     assert likeness.reconstruct(np.full((200, 300, 3), 90, np.uint8)) == []
 

@@ -7,6 +7,8 @@ from torch import Tensor
 from model.geometry.camera import (
     crop_intrinsics,
     default_intrinsics,
+    focal_from_fov,
+    fov_from_focal,
     project,
     rotation_towards_ray,
     unproject,
@@ -76,11 +78,20 @@ def test_the_documented_inverse_of_a_crop() -> None:
     torch.testing.assert_close(crop_intrinsics(there, -left_px * scale, -top_px * scale, 1.0 / scale), camera())
 
 
-def test_default_camera_sees_30_degrees_from_top_to_bottom() -> None:
-    intrinsics_px = default_intrinsics(400, 1000)[None].double()
-    edges = unproject(torch.tensor([[[500.0, 0.0, 1.0], [500.0, 400.0, 1.0]]], dtype=torch.float64), intrinsics_px)[0]
+@pytest.mark.parametrize(("height_px", "width_px"), [(400, 1000), (1000, 400), (700, 700)])
+def test_default_camera_sees_30_degrees_over_the_longer_side(height_px: int, width_px: int) -> None:
+    intrinsics_px = default_intrinsics(height_px, width_px)[None].double()
+    middle = [0.5 * width_px, 0.5 * height_px]
+    ends = [[0.0, middle[1]], [width_px, middle[1]]] if width_px >= height_px else [[middle[0], 0.0], [middle[0], 1e3]]
+    points = torch.tensor([[[*end, 1.0] for end in ends]], dtype=torch.float64)
+    edges = unproject(points, intrinsics_px)[0]
     cosine = torch.nn.functional.cosine_similarity(edges[0], edges[1], dim=0)
     assert math.degrees(math.acos(cosine.item())) == pytest.approx(30.0, abs=1e-3)
+
+
+def test_focal_length_and_field_of_view_are_each_other_turned_round() -> None:
+    assert focal_from_fov(36.0, 2.0 * math.degrees(math.atan(18.0 / 50.0))) == pytest.approx(50.0)
+    assert fov_from_focal(640.0, focal_from_fov(640.0, 41.5)) == pytest.approx(41.5)
 
 
 def test_rotation_towards_ray_carries_the_axis_to_the_ray_without_roll_about_it() -> None:
