@@ -7,21 +7,17 @@ resolved config, `metrics.csv` (`metrics-part<n>.csv` before a resume), `sheets/
 end, `release/`: a checkpoint for `infer.py`.
 """
 
-import logging
 import os
 import sys
 import warnings
 from pathlib import Path
 
 import lightning
-import torch
 import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 from common.atomic import atomic_path
-from common.old_names import current_weights
 from common.paths import REPOSITORY
-from common.tensors import read_tensors
 from model.checkpoint import save_checkpoint
 from model.face.assets import load_head
 from model.face.hierarchy import load_hierarchy
@@ -33,9 +29,8 @@ from training.module import TrainingModule
 from training.parser import ExperimentParser
 from training.photographs import Photographs
 from training.resume import remove_half_written
+from training.start import load_start
 from training.trainer import build_trainer
-
-_LOG = logging.getLogger(__name__)
 
 
 def start(arguments: list[str] | None = None, program: str = "train.py") -> int:
@@ -137,24 +132,7 @@ def build_reconstructor(experiment: Experiment) -> Reconstructor:
     hierarchy = None if detail is None else load_hierarchy(experiment.hierarchy)
     head = load_head(experiment.head)
     reconstructor = Reconstructor(experiment.encoder, experiment.image_size, head, detail, hierarchy)
-    if experiment.starts:
-        weights: dict[str, torch.Tensor] = {}
-        for folder in experiment.starts:
-            weights |= current_weights(read_tensors(folder / "weights.safetensors")[0], str(folder))
-        state = reconstructor.state_dict()
-        fresh = tuple(current_weights(dict.fromkeys(experiment.start_fresh), "start_fresh"))
-        for part in fresh:
-            if not any(name.startswith(part) for name in state):
-                raise ValueError(f"start_fresh: no weight of this model is called {part}...")
-        # What has another size in this head (its albedo components, say) starts afresh.
-        fitting = {
-            name: weight.float()
-            for name, weight in weights.items()
-            if name in state and weight.shape == state[name].shape and not name.startswith(fresh)
-        }
-        reconstructor.load_state_dict({**state, **fitting})
-        if detail is None and any(name.startswith("detail_head.") for name in weights):
-            _LOG.warning("%s has a mesh decoder, which is left behind: set `detail: {}`", experiment.start_from)
+    load_start(reconstructor, experiment)
     reconstructor.backbone.network.to(memory_format=torch.channels_last)
     if experiment.trainer.compile:
         # In place, so that the names of the weights stay those of an uncompiled model.

@@ -184,9 +184,27 @@ def _report(plans: list[ShardPlan], seconds: float) -> dict[str, Any]:
         "options": options,
         "seconds": round(seconds, 2),
         "splits": splits,
+        "warnings": _warnings(splits, plans[0].config.validation_percent),
         "skipped_by_reason": dict(Counter(entry["reason"] for entry in skipped)),
         "skipped": sorted(skipped, key=lambda entry: entry["name"]),
     }
+
+
+def _warnings(splits: dict[str, dict[str, int]], percent: float) -> list[str]:
+    """What is to be said of the parts: one that is empty keeps `train.py` from training."""
+    samples = {split: counts["samples"] for split, counts in splits.items()}
+    held_out = splits["val"]["photographs"]
+    if samples["val"] == 0 and samples["train"] > 0:
+        if percent == 0.0:
+            return ["nothing is held out, as asked for; train.py needs other shards as validation.shards"]
+        reason = f"none of the {held_out} held-out photographs gave a sample" if held_out else "all are of one group"
+        return [f"nothing is held out ({reason}); train.py needs it: add photographs or raise --validation_percent"]
+    if samples["train"] == 0 and samples["val"] > 0:
+        return [f"all samples are held out (--validation_percent {percent:g}), none is left to train on"]
+    photographs = sum(counts["photographs"] for counts in splits.values())
+    if samples["val"] > 0 and 100.0 * held_out > 1.5 * percent * photographs:
+        return [f"of so few photographs more than {percent:g} % are held out, so that there are any"]
+    return []
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
@@ -211,6 +229,8 @@ def main(arguments: list[str] | None = None) -> None:
         )
     for reason, count in report["skipped_by_reason"].items():
         print(f"skipped, {reason}: {count}")
+    for warning in report["warnings"]:
+        print(f"data.prepare: {warning}", file=sys.stderr)
     if not any(counts["samples"] for counts in report["splits"].values()):
         sys.exit("data.prepare: no photograph gave a sample; report.json says why")
 

@@ -234,3 +234,12 @@ def list_shards(folder: Path) -> list[Path]:
     if not shards:
         raise FileNotFoundError(f"{folder}: holds no shards (*.tar); make them with " + "`python -m data.prepare`")
     return shards
+
+
+def holds_samples(shard: Path) -> bool:
+    """Whether there is anything in a shard; one that cannot be read counts, for its reader says what is wrong."""
+    try:
+        with tarfile.open(shard, "r:") as archive:
+            return archive.next() is not None
+    except (OSError, tarfile.TarError):
+        return True

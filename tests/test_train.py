@@ -12,6 +12,7 @@ import yaml
 import train
 from common.paths import REPOSITORY
 from data.loader_config import LoaderConfig
+from data.shards import write_shard
 from model import load_reconstructor
 from model.checkpoint import file_sha256, save_checkpoint
 from model.encoder.backbone import EncoderConfig
@@ -119,7 +120,7 @@ def test_a_run_can_start_from_a_release(place: Path, run: Path) -> None:
         torch.testing.assert_close(new, old, atol=1e-3, rtol=1e-3, msg=name)
 
 
-def started(place: Path, release: Path, *fresh: str) -> dict[str, torch.Tensor]:
+def started(place: Path, release: Path, *fresh: str, backbone: str = BACKBONE) -> dict[str, torch.Tensor]:
     """Weights of a model that starts from a release."""
     loader = LoaderConfig(place / "train", size=IMAGE_SIZE)
     experiment = Experiment(
@@ -128,7 +129,7 @@ def started(place: Path, release: Path, *fresh: str) -> dict[str, torch.Tensor]:
         validation=loader,
         head=place / "head.safetensors",
         image_size=IMAGE_SIZE,
-        encoder=EncoderConfig(BACKBONE),
+        encoder=EncoderConfig(backbone),
         start_from=release,
         start_fresh=fresh,
         trainer=TrainerConfig(compile=False),
@@ -154,6 +155,20 @@ def test_parts_of_a_release_can_be_left_untrained(place: Path) -> None:
     assert not any(part[name].any() for name in fresh)
     assert (everything["parameter_head.albedo.weight"] == 0.25).all()
     assert (part["parameter_head.albedo.weight"] == 0.25).all()
+
+
+def test_weights_that_do_not_fit_are_named_and_refused_unless_asked_for(place: Path) -> None:
+    release = place / "whole"
+    save_checkpoint(toy_reconstructor(), place / "head.safetensors", release, {})
+    with pytest.raises(ValueError, match="start_from: the weights of") as refused:
+        started(place, release, backbone="test_vit")
+    told = str(refused.value)
+    assert str(release) in told
+    for part in ("missing there (backbone.network ", "unknown to this model (backbone.network ", "start_fresh: ["):
+        assert part in told
+    # What the message proposes works.
+    proposed = told.rsplit("start_fresh: [", 1)[1].rstrip("]").split(", ")
+    assert started(place, release, *proposed, backbone="test_vit")
 
 
 def test_a_part_that_the_model_does_not_have_is_refused(place: Path, run: Path) -> None:
@@ -219,6 +234,16 @@ def test_crops_of_another_size_than_the_model_takes_are_refused_by_both_names(pl
 def test_missing_shards_are_named(place: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds no shards"):
         train.main(arguments(place, "no-shards", "--train.shards", str(place)))
+
+
+def test_held_out_shards_without_a_sample_are_refused_by_name(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="validation.shards: .*none holds no shards.*--validation_percent"):
+        train.main(arguments(place, "no-val", "--validation.shards", str(tmp_path / "none")))
+    write_shard(tmp_path / "none" / "val-000000.tar", [])
+    with pytest.raises(ValueError, match="validation.shards: .*hold no sample"):
+        train.main(arguments(place, "no-val", "--validation.shards", str(tmp_path / "none")))
+    assert not (place / "no-val").exists()
 
 
 def test_several_folders_to_start_from_are_written_as_they_are_read(tmp_path: Path) -> None:

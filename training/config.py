@@ -163,7 +163,9 @@ class Experiment:
         recognition_network: What `loss.recognition` asks whose face a rendering shows.
         start_from: Checkpoint folder whose weights training starts from, or several, of which a later one's count where
             two have the same: an encoder of one run, the mesh decoder of another.
-        start_fresh: Parts of the model (names of weights begin so) that do not start from them but untrained.
+            Weights that do not fit the model are refused.
+        start_fresh: Parts (names of weights begin so) that do not start from them: the model's begin untrained, and
+            what only the checkpoints have is left behind.
         rendered_photographs: How many of each batch are rendered for the losses that need it, 0 for all: a rendering
             costs as much as the network.
         loss: Weights of the losses.

@@ -1,6 +1,7 @@
 """Where a run's numbers and pictures go."""
 
 import os
+import sys
 import time
 from netrc import NetrcParseError, netrc
 from pathlib import Path
@@ -57,6 +58,35 @@ class Throughput(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the time of a validation out."""
         self._since = None
+
+
+class CompilingNote(Callback):
+    """Says that the first step compiles the network, and how long that took: on a busy machine nothing else moves."""
+
+    def __init__(self) -> None:
+        """Nothing is compiled yet."""
+        self._started: float | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say it before the step."""
+        self._started = time.perf_counter()
+        _tell(
+            "compiling the backbone (trainer.compile): first step and first validation take a minute or two of a free "
+            "core, much longer on a busy one; --trainer.compile false begins at once, and its steps are slower"
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Say how long it took, once."""
+        if self._started is not None:
+            _tell(f"compiled; the first step took {time.perf_counter() - self._started:.0f} s")
+            self._started = None
+
+
+@rank_zero_only
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 class LossBar(TQDMProgressBar):

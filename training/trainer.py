@@ -8,7 +8,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from training.config import Experiment, TrainerConfig
 from training.ema import WeightAverage
-from training.logs import LossBar, Throughput, build_loggers
+from training.logs import CompilingNote, LossBar, Throughput, build_loggers
 from training.photographs import Photographs
 from training.resume import AtomicCheckpointIO, RunState
 from training.sheet import Sheets
@@ -48,6 +48,7 @@ def build_trainer(
             average,
             RunState(photographs),
             Throughput(photographs, images_per_step),
+            *([CompilingNote()] if config.compile else []),
             Sheets(
                 experiment.validation,
                 experiment.output / "sheets",

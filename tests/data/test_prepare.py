@@ -18,7 +18,7 @@ from data.alignment import CropWindow
 from data.image_io import decode_photograph
 from data.loader import LoaderConfig, build_loader
 from data.patches import labelled_sample
-from data.plan import PrepareConfig, is_held_out, make_plan
+from data.plan import PrepareConfig, held_out_groups, is_held_out, make_plan
 from data.prepare import is_finished, main, make_shard, prepare
 from data.readers import Labels, SourcePhotograph, read_annotated
 from data.shards import decode_sample, encode_sample
@@ -65,6 +65,31 @@ def test_a_person_is_never_on_both_sides(tmp_path: Path) -> None:
     assert sides["train"]
     assert sides["val"]
     assert not sides["train"] & sides["val"]
+
+
+def test_of_few_photographs_one_is_held_out_and_one_is_left() -> None:
+    groups = {f"photo{number:02d}.jpg" for number in range(16)}
+    # By their hashes alone none of these would be.
+    assert not any(is_held_out(group, 0.01) for group in groups)
+    held_out = held_out_groups(groups, 0.01)
+    assert len(held_out) == 1
+    # It is the one that a larger share takes first.
+    percent = next(share for share in range(1, 100) if any(is_held_out(group, share) for group in groups))
+    assert {group for group in groups if is_held_out(group, percent)} >= held_out
+    assert len(held_out_groups(groups, 99.99)) == 15
+    assert held_out_groups(groups, 0.0) == set()
+    assert held_out_groups({"alone"}, 4.0) <= {"alone"}
+
+
+def test_a_part_without_a_sample_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"lfw/p_{number}.jpg" for number in range(4)]
+    make_annotated(tmp_path / "photos", names, persons=["p"] * 4)
+    assert not is_held_out("p", 4.0)
+    report = prepare(config(tmp_path, validation_percent=4.0))
+    assert report["splits"]["val"]["samples"] == 0
+    assert "nothing is held out (all are of one group)" in report["warnings"][0]
+    main([str(tmp_path / "photos"), "--output", str(tmp_path / "shards"), "--workers", "1"])
+    assert report["warnings"][0] in capsys.readouterr().err
 
 
 @pytest.mark.slow
