@@ -13,6 +13,7 @@ Reconstruction <─────────────────────�
 The detail head is left out of models that have none.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model.encoder.backbone import Backbone, EncoderConfig
+from model.encoder.crop_inputs import refuse_impossible_cameras, refuse_impossible_crops
 from model.encoder.detail_head import DetailConfig, DetailHead
 from model.encoder.parameter_head import ParameterHead
 from model.face.assets import HeadAssets
@@ -110,6 +112,10 @@ class Reconstructor(nn.Module):
             image_srgb: Crops in [0, 1], S x S px (`data.alignment` cuts them).
             intrinsics_px: Intrinsics of the crops. A crop is a window of its photograph, so the answer stands in
                 the photograph's own camera.
+
+        Raises:
+            ValueError: If crops or cameras cannot be meant: of another size, beyond [0, 1], not finite.
+            TypeError: If the crops are whole numbers.
         """
         return self.read(self.features(image_srgb), image_srgb, intrinsics_px)
 
@@ -120,6 +126,7 @@ class Reconstructor(nn.Module):
         intrinsics_px: Float[Tensor, "batch 3 3"],
     ) -> Reconstruction:
         """The second half of the forward: from the backbone's features of a batch to its heads."""
+        image_srgb, intrinsics_px = self._given(image_srgb, intrinsics_px)
         with _precisely(image_srgb):
             parameters = self.parameter_head(features, intrinsics_px, self.image_size)
             detail = self._detail(image_srgb, intrinsics_px, features, parameters)
@@ -129,21 +136,20 @@ class Reconstructor(nn.Module):
         """The backbone alone: pooled features of crops, and behind them those of places.
 
         Raises:
-            ValueError: If the crops are not S x S.
+            ValueError: If the crops are not S x S, or, unless the model is being trained, not in [0, 1].
+            TypeError: If they are whole numbers.
         """
-        if image_srgb.shape[-2:] != (self.image_size, self.image_size):
-            raise ValueError(f"crops are {tuple(image_srgb.shape[-2:])} px, this model takes {self.image_size}")
-        return self.backbone(image_srgb).float()
+        if not self.training or image_srgb.shape[-2:] != (self.image_size, self.image_size):
+            # Looking at values waits for the device, which training shall not at each step.
+            refuse_impossible_crops(image_srgb, self.image_size)
+        return self.backbone(image_srgb.to(self.backbone.mean.dtype)).to(self._precision)
 
     def encode(
         self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
     ) -> FaceParameters:
-        """The network alone: crops to parameters.
-
-        Raises:
-            ValueError: If the crops are not S x S.
-        """
+        """The network alone: crops to parameters; it raises what `forward` raises."""
         features = self.features(image_srgb)
+        image_srgb, intrinsics_px = self._given(image_srgb, intrinsics_px)
         with _precisely(image_srgb):
             return self.parameter_head(features, intrinsics_px, self.image_size)
 
@@ -156,13 +162,42 @@ class Reconstructor(nn.Module):
         """What the mesh decoder adds to given parameters, from crops that show the face; None without a decoder.
 
         Raises:
-            ValueError: If the crops are not S x S.
+            ValueError: If crops or cameras cannot be meant, see `forward`.
         """
         if self.detail_head is None:
             return None
         features = self.features(image_srgb)
+        image_srgb, intrinsics_px = self._given(image_srgb, intrinsics_px)
         with _precisely(image_srgb):
             return self._detail(image_srgb, intrinsics_px, features, parameters)
+
+    def _given(
+        self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
+    ) -> tuple[Float[Tensor, "batch 3 size size"], Float[Tensor, "batch 3 3"]]:
+        """Crops and their cameras in the precision of what computes lengths; impossible cameras are refused."""
+        if not self.training:
+            refuse_impossible_cameras(intrinsics_px, len(image_srgb))
+        return image_srgb.to(self._precision), intrinsics_px.to(self._precision)
+
+    @property
+    def _precision(self) -> torch.dtype:
+        return self.morphable_model.mean_mm.dtype
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Reconstructor":
+        """What `to`, `half`, `cuda` and so on come down to.
+
+        Half precision is for the backbone, as autocast's is: all else stays in single precision.
+        """
+
+        def precisely(value: Tensor) -> Tensor:
+            changed = fn(value)
+            narrowed = value.is_floating_point() and changed.dtype in (torch.float16, torch.bfloat16)
+            return value.to(changed.device) if narrowed else changed
+
+        for child in self.children():
+            # Of a module that is not this one; torch itself does the same.
+            child._apply(fn if child is self.backbone else precisely)
+        return self
 
     def _detail(
         self,

@@ -26,7 +26,7 @@ from model.face.hierarchy import MeshHierarchy
 from model.face.morphable_model import MorphableModel
 from model.face.regions import NO_SKIN, any_region
 from model.geometry.camera import project
-from model.geometry.mesh import Mesh, vertex_normals
+from model.geometry.mesh import Mesh, faces_around, vertex_normals
 from model.geometry.vertex_sampling import sample_at_vertices, vertex_visibility
 from model.parameters import FaceParameters
 from model.render.color import linear_to_srgb, luminance, srgb_to_linear
@@ -98,6 +98,7 @@ class DetailHead(nn.Module):
 
     mirror: Int[Tensor, " vertex"]
     faces: Int[Tensor, "face 3"]
+    around: Int[Tensor, "vertex around"]
     frames: Float[Tensor, "vertex 3 3"]
     place: Float[Tensor, "vertex 3"]
     movable: Float[Tensor, "vertex"]
@@ -155,6 +156,7 @@ class DetailHead(nn.Module):
         for name, table in (
             ("mirror", model.mirror.clone()),
             ("faces", model.faces.clone()),
+            ("around", faces_around(model.faces, len(mean))),
             ("frames", local_frames(mean, model.faces)),
             ("place", (mean - mean.mean(0)) / mean.std()),
             ("movable", (~any_region(model, *NO_SKIN)).float()),
@@ -193,7 +195,8 @@ class DetailHead(nn.Module):
         """Look up what the photograph shows at each vertex and compare it with the linear head."""
         # Camera space, mm, to pixels of the crop; which vertices the camera sees, in [0, 1].
         vertices_image = project(mesh.vertices_camera_mm, intrinsics_px)
-        normals = vertex_normals(mesh.vertices_camera_mm, self.faces)
+        around = self.around if torch.compiler.is_compiling() else None
+        normals = vertex_normals(mesh.vertices_camera_mm, self.faces, around)
         visibility = vertex_visibility(vertices_image, mesh.vertices_camera_mm, normals, *image_srgb.shape[-2:])
         seen = visibility[..., None]
         # The photograph's colour at each vertex (sRGB) beside that of the linear head in its light (linear RGB).
@@ -237,7 +240,8 @@ class DetailHead(nn.Module):
             current = nn.functional.silu(layer(up(narrow(current)) + levels.pop()))
         # On the mesh itself: (batch, vertex, 8), without unit yet; `_bounded` gives mm, albedo and sigma.
         hidden = self.up[0](self.read_levels(current)) + self.read_stem(levels.pop()) + self.read_inputs(inputs)
-        raw = self.outputs(nn.functional.silu(hidden)).float().transpose(0, 1)
+        # Autocast may have made it narrower than what it is added to.
+        raw = self.outputs(nn.functional.silu(hidden)).to(evidence.inputs.dtype).transpose(0, 1)
         return self._bounded(raw, evidence)
 
     def _bounded(self, raw: Float[Tensor, "batch vertex 8"], evidence: VertexEvidence) -> Detail:

@@ -31,7 +31,15 @@ class _SparseProduct(torch.autograd.Function):
 
 
 class SparseOperator(nn.Module):
-    """A fixed sparse matrix that maps values of M vertices to values of N."""
+    """A fixed sparse matrix that maps values of M vertices to values of N.
+
+    Attributes:
+        neighbours: Columns of each row's entries, every row filled up to the longest one (N, K).
+        weights: The entries, 0 where a row is filled up (N, K).
+    """
+
+    neighbours: Int[Tensor, "fine entry"]
+    weights: Float[Tensor, "fine entry"]
 
     def __init__(
         self, rows: Int[np.ndarray, " entry"], columns: Int[np.ndarray, " entry"], values: np.ndarray, size: tuple
@@ -50,19 +58,38 @@ class SparseOperator(nn.Module):
             self.register_buffer(f"{name}_rows", csr.crow_indices(), persistent=False)
             self.register_buffer(f"{name}_columns", csr.col_indices(), persistent=False)
             self.register_buffer(f"{name}_values", csr.values(), persistent=False)
+        table = _padded(matrix)
+        for name, one in zip(("neighbours", "weights"), table, strict=True):
+            self.register_buffer(name, one, persistent=False)
         self.size = size
 
     def forward(self, features: Float[Tensor, "coarse batch channel"]) -> Float[Tensor, "fine batch channel"]:
-        """Apply it to each channel of each batch element, in single precision whatever autocast says."""
+        """Apply it to each channel of each batch element, in its own precision whatever autocast says."""
         with torch.autocast(features.device.type, enabled=False):
-            flat = features.float().flatten(1)
-            product = _SparseProduct.apply(flat, self._matrix("forward"), self._matrix("backward"))
+            features = features.to(self.weights.dtype)
+            if torch.compiler.is_compiling():
+                # A graph that is compiled or exported holds no sparse tensors: the same sums, by a table.
+                return (features[self.neighbours] * self.weights[:, :, None, None]).sum(1)
+            product = _SparseProduct.apply(features.flatten(1), self._matrix("forward"), self._matrix("backward"))
         return product.unflatten(1, features.shape[1:])  # pyright: ignore[reportAttributeAccessIssue]
 
     def _matrix(self, name: str) -> Tensor:
         size = self.size if name == "forward" else self.size[::-1]
         parts = (self.get_buffer(f"{name}_{part}") for part in ("rows", "columns", "values"))
         return torch.sparse_csr_tensor(*parts, size=size, check_invariants=False)
+
+
+def _padded(matrix: Tensor) -> tuple[Int[Tensor, "fine entry"], Float[Tensor, "fine entry"]]:
+    """Columns and values of a sparse matrix row by row, as two dense tables."""
+    rows, columns = matrix.indices()
+    counts = torch.bincount(rows, minlength=matrix.shape[0])
+    # Coalesced entries come row by row: each one's place in its row.
+    place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
+    longest = int(counts.max()) if len(rows) else 0
+    neighbours = torch.zeros(matrix.shape[0], longest, dtype=torch.int64)
+    weights = torch.zeros(matrix.shape[0], longest)
+    neighbours[rows, place], weights[rows, place] = columns, matrix.values()
+    return neighbours, weights
 
 
 def adjacency(edges: Int[np.ndarray, "edge 2"], count: int) -> SparseOperator:

@@ -17,6 +17,7 @@ class GlbBuffer:
     def __init__(self, document: gltf.GLTF2) -> None:
         """Begin the binary part of a document."""
         self._document = document
+        self._zeros: dict[int, int] = {}
         self.data = bytearray()
 
     def view(self, content: bytes, target: int | None = None) -> int:
@@ -44,17 +45,24 @@ class GlbBuffer:
     def sparse_accessor(self, displacements: np.ndarray, still: float = _STILL_M) -> int:
         """Append only the rows that move by more than `still`; returns the accessor.
 
-        Most expressions move a small part of the head.
+        Most expressions move a small part of the head. Where the rest would save nothing, all rows are written.
         """
         moved = np.flatnonzero(np.abs(displacements).max(1) > still)
         # glTF wants at least one entry.
         rows = moved if len(moved) else np.array([0])
+        # A sparse row has its index besides: 16 bytes instead of 12.
+        if 4 * len(rows) >= 3 * len(displacements):
+            return self.accessor(displacements.astype(np.float32), gltf.VEC3, gltf.ARRAY_BUFFER)
         values = displacements[rows].astype(np.float32)
         resting = len(rows) < len(displacements)
         bounds = np.concatenate([values, np.zeros((int(resting), 3), np.float32)])
         self._document.accessors.append(
             gltf.Accessor(
-                byteOffset=None,
+                # The specification would take zeros for granted without a view. Importers stumble over an accessor that
+                # has none (UnityGLTF, older Assimp and tinygltf); those that know nothing of sparse rows load a still
+                # face from this one.
+                bufferView=self._zeros_view(len(displacements)),
+                byteOffset=0,
                 componentType=gltf.FLOAT,
                 count=len(displacements),
                 type=gltf.VEC3,
@@ -70,6 +78,14 @@ class GlbBuffer:
             )
         )
         return len(self._document.accessors) - 1
+
+    def _zeros_view(self, count: int) -> int:
+        """The view of so many zero vectors, one for all sparse accessors of that length."""
+        if count not in self._zeros:
+            self._zeros[count] = self.view(bytes(12 * count), gltf.ARRAY_BUFFER)
+            # Required of a view of vertices that several accessors share.
+            self._document.bufferViews[self._zeros[count]].byteStride = 12
+        return self._zeros[count]
 
     def texture(self, encoded: bytes, mime_type: str) -> int:
         """Append a picture file; returns the texture."""

@@ -8,7 +8,14 @@ from model.encoder.backbone import EncoderConfig
 from model.encoder.parameter_head import CROP_RISE_OVER_SIDE, CROP_SIDE_OVER_BOX
 from model.geometry.camera import crop_intrinsics, default_intrinsics, project
 from model.reconstructor import Reconstructor
-from tests.small_world import BACKBONE, IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
+from tests.small_world import (
+    BACKBONE,
+    IMAGE_SIZE,
+    crop_camera,
+    toy_decoding_reconstructor,
+    toy_head,
+    toy_reconstructor,
+)
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +181,55 @@ def test_any_timm_backbone_stands_behind_it(backbone: str) -> None:
         answer = reconstructor(photographs(1), crop_camera(1))
     size, _ = in_middle_crop(answer.landmarks68_image)
     assert size.item() == pytest.approx(1.0 / CROP_SIDE_OVER_BOX, rel=0.1)
+
+
+def decoding() -> Reconstructor:
+    """A reconstructor whose layers all answer with something, the mesh decoder's too."""
+    torch.manual_seed(0)
+    reconstructor = toy_decoding_reconstructor()
+    assert reconstructor.detail_head is not None
+    for parameter in (*reconstructor.parameter_head.parameters(), *reconstructor.detail_head.parameters()):
+        torch.nn.init.normal_(parameter, std=0.02)
+    return reconstructor
+
+
+class Vertices(torch.nn.Module):
+    """The vertices alone: what is exported has tensors as outputs."""
+
+    def __init__(self, reconstructor: Reconstructor) -> None:
+        super().__init__()
+        self.reconstructor = reconstructor
+
+    def forward(self, image_srgb: Tensor, intrinsics_px: Tensor) -> Tensor:
+        return self.reconstructor(image_srgb, intrinsics_px).mesh.vertices_camera_mm
+
+
+@pytest.mark.slow
+def test_a_compiled_model_and_an_exported_one_answer_as_the_model_does() -> None:
+    model = Vertices(decoding()).eval()
+    given = photographs(), crop_camera(2)
+    with torch.no_grad():
+        expected = model(*given)
+        exported = torch.export.export(model, given).module()
+        torch.testing.assert_close(exported(*given), expected, atol=1e-2, rtol=0.0)
+        compiled = torch.compile(model, backend="eager")
+        torch.testing.assert_close(compiled(*given), expected, atol=1e-2, rtol=0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_of_the_input_and_of_the_model(dtype: torch.dtype) -> None:
+    """Half precision is the backbone's alone: in it a head a metre away has steps of half a millimetre and more."""
+    model = Vertices(decoding()).eval()
+    narrow = photographs().to(dtype), crop_camera(2).to(dtype)
+    with torch.no_grad():
+        expected = model(photographs(), crop_camera(2))
+        given = model(*narrow)
+        assert given.dtype == torch.float32
+        torch.testing.assert_close(given, expected, atol=2.0, rtol=0.0)
+        model.to(dtype)
+        answer = model(*narrow)
+    assert answer.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(answer.float(), expected, atol=10.0, rtol=0.0)
+    assert next(model.reconstructor.backbone.parameters()).dtype == dtype
+    # The head model itself loses nothing.
+    assert torch.equal(model.reconstructor.morphable_model.mean_mm.float(), toy_reconstructor().morphable_model.mean_mm)

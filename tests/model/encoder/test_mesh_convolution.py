@@ -30,6 +30,15 @@ def test_products_carry_gradients_to_the_features() -> None:
     torch.testing.assert_close(features.grad, expected)
 
 
+def test_the_dense_tables_of_compiled_graphs_hold_the_same_matrix() -> None:
+    levels = toy_hierarchy().levels
+    operators = [adjacency(EDGES, 5), upsampling(levels[0]), downsampling(levels[0]), downsampling(levels[1])]
+    for operator in operators:
+        features = torch.randn(operator.size[1], 2, 3)
+        by_table = (features[operator.neighbours] * operator.weights[:, :, None, None]).sum(1)
+        torch.testing.assert_close(by_table, operator(features), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_the_recurrence_is_the_sum_of_chebyshev_polynomials(order: int) -> None:
     torch.manual_seed(0)

@@ -3,7 +3,7 @@ import torch
 import trimesh
 from torch import Tensor
 
-from model.geometry.mesh import face_normals, uniform_laplacian, vertex_normals
+from model.geometry.mesh import face_normals, faces_around, uniform_laplacian, vertex_normals
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +24,15 @@ def test_face_normals_of_a_closed_surface_cancel_and_sum_to_its_area(sphere: tup
     torch.testing.assert_close(normals.sum(1), torch.zeros(1, 3, dtype=torch.float64), atol=1e-8, rtol=0.0)
     area = trimesh.Trimesh(sphere[0][0].numpy(), sphere[1].numpy(), process=False).area
     assert 0.5 * normals.norm(dim=-1).sum().item() == pytest.approx(area)
+
+
+def test_normals_by_a_table_of_the_faces_around_are_the_same(sphere: tuple[Tensor, Tensor]) -> None:
+    vertices, faces = sphere
+    bumpy = vertices * (1.0 + 0.2 * torch.sin(vertices[..., :1] / 20.0))
+    # One more vertex, of no face.
+    bumpy = torch.cat((bumpy, torch.ones_like(bumpy[:, :1])), dim=1)
+    around = faces_around(faces, bumpy.shape[1])
+    torch.testing.assert_close(vertex_normals(bumpy, faces, around), vertex_normals(bumpy, faces))
 
 
 def test_normals_turn_with_the_mesh(sphere: tuple[Tensor, Tensor]) -> None:
