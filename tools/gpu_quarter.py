@@ -101,7 +101,7 @@ class ClockedModule(TrainingModule):
         return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
 
 
-class Clock(Callback):
+class TrainingClock(Callback):
     """Ends training in time, and leaves a release with each validation, the last one included."""
 
     def __init__(self, experiment: Experiment, settings: dict[str, Any], output: Path, report: Report, ends: float):
@@ -303,7 +303,7 @@ def train_by_the_clock(
     photographs = Photographs(experiment.train, experiment.validation)
     module = ClockedModule(experiment, build_reconstructor(experiment), ends)
     average = WeightAverage(experiment.schedule.average_decay)
-    clock = Clock(experiment, settings, output, report, ends)
+    clock = TrainingClock(experiment, settings, output, report, ends)
     trainer = build_trainer(experiment, average, photographs, settings)
     trainer.callbacks.append(clock)  # pyright: ignore[reportAttributeAccessIssue]
     report.add(f"training begins, for {ends - time.monotonic():.0f} s; {experiment.train.workers} loaders")

@@ -47,7 +47,7 @@ def recognition_loss(
     return (weight * difference).sum() / weight.sum().clamp(min=1.0)
 
 
-def rendering_recognition(
+def rendering_recognition_loss(
     network: RecognitionNetwork, rendering: Rendering, observation: Observation, *, stored: bool = False
 ) -> Float[Tensor, ""]:
     """The recognition loss of a batch's renderings.

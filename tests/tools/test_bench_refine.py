@@ -17,7 +17,7 @@ from model.refine.refined import Raytraced, RefinedFace, StageAnswer
 from model.render.color import srgb_to_linear
 from tests.small_world import crop_camera, toy_reconstructor
 from tools import bench_refine
-from tools.bench_refine import Bench, Clock, Measured, print_summary
+from tools.bench_refine import Bench, Measured, StageClock, print_summary
 from tools.refinement_psnr import psnr_db, psnr_figures
 
 SIZE = 48
@@ -84,7 +84,7 @@ def test_black_and_white_is_compared_in_luminance():
 
 
 def test_the_clock_notes_stages_that_raise():
-    clock = Clock()
+    clock = StageClock()
 
     def fails(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
         raise ValueError("no light")
