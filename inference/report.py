@@ -18,7 +18,7 @@ REPORT_NAME = "report.json"
 Status = Literal["ok", "no_face", "unreadable", "too_large", "failed", "not_done"]
 """`failed`: found faces could not be reconstructed or written. `not_done`: the run was interrupted before."""
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "facenet-pytorch", "numba", "trimesh", "pygltflib")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "facenet-pytorch", "numba", "pygltflib")
 
 
 @dataclass(frozen=True)

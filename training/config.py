@@ -77,7 +77,6 @@ class TrainerConfig:
         accelerator: Lightning's accelerator: `auto`, `cpu`, `gpu`.
         devices: Processes on each node, each with its device and its own part of the shards.
         num_nodes: Nodes; start the same command on each (Slurm and torchrun are recognised).
-        strategy: `ddp` shares the gradients of all processes after each step; `auto` does so where there are several.
         precision: `bf16-mixed` runs the backbone, and it alone, in bfloat16: geometry, rendering and losses need the
             digits of float32.
         accumulate_batches: Batches of a process whose gradients make one optimiser step.
@@ -88,7 +87,6 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1
-    strategy: Literal["auto", "ddp"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     accumulate_batches: int = 1
     sync_batchnorm: bool = False
@@ -112,13 +110,11 @@ class LoggingConfig:
         project: Its project.
         sheet_every_steps: A picture of some held-out faces, as photograph, rendering, geometry, albedo and light, into
             `sheets/`; 0 for none.
-        sheet_faces: How many.
     """
 
     wandb: bool = False
     project: str = "likeness"
     sheet_every_steps: int = 500
-    sheet_faces: int = 6
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
@@ -126,7 +122,7 @@ class LoggingConfig:
         Raises:
             ValueError: Naming the option.
         """
-        check_settings(self, "logging.", {AT_LEAST_ONE: ("sheet_faces",)})
+        check_settings(self, "logging.")
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _trace(
     # Samples: the pixels of the window that show skin or the white of an eye, each with its place on the head.
     skin, white = skin_faces(morphable_model), sclera_faces(morphable_model)
     surface = pixel_surface(geometry, rays, start.intrinsics_px, crop.size_px, keep_faces=skin | white)
-    weight = sample_weight(surface, crop, config.least_cosine)
+    weight = sample_weight(surface, crop)
     surface, weight = surface.kept(weight > 0.0), weight[weight > 0.0]
     of_skin = skin[surface.face_index]
     if int(of_skin.sum()) < _FEWEST_SAMPLES:
