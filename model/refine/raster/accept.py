@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from common.psnr import psnr_db
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import project
 from model.refine.face import FaceCrop, FittedFace
@@ -155,7 +156,7 @@ class _Eye:
             drawn, seen = (luminance(picture)[..., None] for picture in (drawn, seen))
         error = (linear_to_srgb(drawn) - linear_to_srgb(seen)).square().mean(-1)[0]
         area = float(weight.sum())
-        return -10.0 * math.log10(max(float((weight * error).sum()) / area, 1e-10)) if area >= 1.0 else 0.0
+        return psnr_db(float((weight * error).sum()) / area) if area >= 1.0 else 0.0
 
 
 def _implausible(face: FittedFace) -> str:
