@@ -17,8 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from typing import get_args
 
-from jsonargparse import ArgumentParser
-
+from common.command_line import ShortParser, spelled
+from common.paths import shipped
 from inference.inputs import list_inputs
 from inference.options import ALL_FORMATS, CommandLineError, Device, InferenceOptions
 from inference.refine_request import LEVELS, PathTrace, RefineRequest
@@ -55,7 +55,7 @@ def _run(options: InferenceOptions) -> int:
 
 def parse_options(arguments: list[str] | None = None, program: str = "infer.py") -> InferenceOptions:
     """The options of a command line; a wrong one ends the program with exit code 2."""
-    parser = ArgumentParser(prog=program, description="Turn photographs into textured 3D heads.")
+    parser = ShortParser(prog=program, description="Turn photographs into textured 3D heads.")
     defaults = InferenceOptions(images=[Path()])
     parser.add_argument(
         "--images",
@@ -74,8 +74,9 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
     _add_refinement(parser)
-    values = vars(parser.parse_args(arguments))
+    values = vars(parser.parse_args(spelled(sys.argv[1:] if arguments is None else arguments, "-")))
     asked = {name: values.pop(option) for option, name in _REFINEMENT.items()}
+    asked["config"] = shipped(asked["config"])
     try:
         refinement = RefineRequest(**asked)
         return InferenceOptions(**{**values, "formats": tuple(values["formats"]), "refinement": refinement})
@@ -93,7 +94,7 @@ _REFINEMENT = {
 """Options that make the `RefineRequest`, and its fields."""
 
 
-def _add_refinement(parser: ArgumentParser) -> None:
+def _add_refinement(parser: ShortParser) -> None:
     defaults = RefineRequest()
     parser.add_argument(
         "--refine", choices=LEVELS, default=defaults.level, help="fit each answer to its photograph up to this stage"

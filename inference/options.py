@@ -44,11 +44,8 @@ class InferenceOptions:
     images: list[Path]
     output: Path = Path("results")
     checkpoint: Path = DEFAULT_CHECKPOINT
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    batch_size: int = BATCH_SIZE
-    checkpoint: Path = DEFAULT_CHECKPOINT
     device: Device = "auto"
-    batch_size: int = 16
+    batch_size: int = BATCH_SIZE
     largest_face: bool = False
     formats: tuple[Format, ...] = ALL_FORMATS
     resume: bool = False

@@ -40,11 +40,11 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         KeyboardInterrupt: After the results so far were reported.
     """
     started = time.perf_counter()
-    # First of all, since it is quick: a mistyped setting answers before the model is loaded.
+    # First of all, since it is quick: a mistyped setting or folder answers before the model is loaded.
     refinement = None if options.refinement.level == "none" else load_options(options.refinement)
+    _make_output_folder(options.output)
     try:
         likeness = load_likeness(options.checkpoint, options.device)
-        options.output.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
     fingerprint = Fingerprint.of(options)
@@ -69,6 +69,16 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         write_gallery_page(options.output, ordered)
     _print_summary(ordered, kept=len(inputs) - len(remaining), options=options)
     return _FOUND if any(entry.faces for entry in ordered) else _NOTHING_FOUND
+
+
+def _make_output_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next((place for place in (folder, *folder.parents) if place.is_file()), folder)
+        raise CommandLineError(f"--output {folder}: {file} is a file; name a folder") from error
+    except OSError as error:
+        raise CommandLineError(f"--output {folder}: the folder cannot be made ({error.strerror})") from error
 
 
 def _finished(inputs: Sequence[InputImage], output: Path, fingerprint: Fingerprint) -> dict[str, ImageEntry]:
@@ -117,7 +127,7 @@ def _process(
             clear_stale(output, entry)
             if entry.status in ("ok", "no_face"):
                 write_record(output, entry, items[entry.key].path, fingerprint)
-            else:
+            if entry.status != "ok":
                 progress.note(f"{entry.image}: {entry.message}")
             for face in entry.faces:
                 _tell_what_failed(entry, face, progress)

@@ -132,7 +132,7 @@ class RecognitionLossConfig:
     Attributes:
         network: Which, and its weights.
         stored: Compare with the embeddings that lie in the shards, which must be this network's
-            (`tools/embed_photographs.py`), instead of asking it about each photograph again.
+            (`tools.embed_photographs` of a clone), instead of asking it about each photograph again.
     """
 
     network: RecognitionConfig = field(default_factory=RecognitionConfig)
@@ -154,7 +154,7 @@ class Experiment:
         freeze_encoder: Train the mesh decoder alone, as DECA trains its detail stage: backbone and coefficients stay.
         frozen_stages: How many of the backbone's first stages, the stem included, are kept as they are; with the first
             three of `tf_efficientnet_lite0` a step takes 0.6 of the time on a CPU.
-        hierarchy: Levels of the head's graph (`tools/build_hierarchy.py`), for the decoder and for relief.
+        hierarchy: Levels of the head's graph (`tools.build_hierarchy` of a clone), for decoder and relief.
         synthetic: Drawn heads of known shape beside the photographs.
         recognition_network: What `loss.recognition` asks whose face a rendering shows.
         start_from: Checkpoint folder whose weights training starts from, or several, of which a later one's count where

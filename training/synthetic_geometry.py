@@ -40,8 +40,8 @@ class SyntheticGeometryConfig:
     Attributes:
         batch_size: How many beside each batch of photographs; 0 for none.
         relief: With bumps that the morphable model cannot make (`training.relief`).
-        bank: Folder of heads drawn before (`tools.draw_heads`), whose pixels are changed anew each time; none to draw
-            on the spot.
+        bank: Folder of heads drawn before (`tools.draw_heads` of a clone), whose pixels are changed anew each time;
+            none to draw on the spot.
         augment: How pixels of a bank's heads are changed.
         workers: Processes that draw; 0 draws in the training process.
         seed: Of all heads.

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
+from common.paths import tool_command
 from common.ranges import check_settings
 from common.tensors import read_tensors
 
@@ -103,7 +104,7 @@ def _create(config: EncoderConfig, image_size: int) -> nn.Module:
     except OSError as error:
         raise RuntimeError(
             f"timm could not download the ImageNet weights of {config.backbone} ({error}); set encoder.pretrained to a "
-            "local safetensors file (tools/import_backbone.py makes one) or to 'none'"
+            f"local safetensors file ({tool_command('import_backbone')} makes one) or to 'none'"
         ) from error
 
 

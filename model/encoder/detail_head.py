@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from common.paths import tool_command
 from common.photograph import GREY_DIFFERENCE
 from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
 from model.encoder.mesh_convolution import ChebyshevConvolution, adjacency, downsampling, upsampling
@@ -120,7 +121,7 @@ class DetailHead(nn.Module):
         if hierarchy.vertex_count != len(model.mean_mm):
             raise ValueError(
                 f"the hierarchy is for {hierarchy.vertex_count} vertices, this head has {len(model.mean_mm)}: "
-                "run python -m tools.build_hierarchy"
+                f"run {tool_command('build_hierarchy')}"
             )
         if len(config.channels) > len(hierarchy.levels) + 1:
             raise ValueError(
