@@ -30,7 +30,6 @@ from typing import Any
 import lightning
 import torch
 import yaml
-from jsonargparse import auto_cli
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from common.atomic import atomic_path
@@ -39,6 +38,7 @@ from common.tensors import open_tensors
 from data.shards import list_shards
 from model.checkpoint import file_sha256, save_checkpoint
 from model.reconstructor import Reconstructor
+from tools.command import run_tool
 from tools.join_pieces import pack_release
 from tools.pack_for_gpu import BACKBONE_NAME, PACK_NAME, SKINS_NAME, START_NAME, unpack_shard
 from train import build_reconstructor, read_experiment
@@ -437,10 +437,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and go."""
-    try:
-        auto_cli(gpu_quarter, args=arguments, as_positional=False)
-    except (FileNotFoundError, FileExistsError, ValueError, FloatingPointError) as error:
-        sys.exit(f"tools.gpu_quarter: {error}")
+    run_tool(gpu_quarter, arguments, (FloatingPointError,))
 
 
 if __name__ == "__main__":

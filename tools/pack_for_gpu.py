@@ -13,7 +13,6 @@ is still too much is left out evenly, a person's photographs together. What went
 import json
 import lzma
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jsonargparse import auto_cli
 
 from common.atomic import atomic_path
 from common.tensors import open_tensors, read_tensors, save_tensors
@@ -37,6 +35,7 @@ from data.shards import (
     write_shard,
 )
 from model.face.skins import SKINS_FORMAT
+from tools.command import run_tool
 
 PACK_NAME = "pack.json"
 SKINS_NAME = "skins.safetensors"
@@ -466,10 +465,7 @@ def _pack_photographs(
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and pack."""
-    try:
-        auto_cli(pack_for_gpu, args=arguments, as_positional=False)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        sys.exit(f"tools.pack_for_gpu: {error}")
+    run_tool(pack_for_gpu, arguments)
 
 
 if __name__ == "__main__":

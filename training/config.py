@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.paths import DEFAULT_HEAD, DEFAULT_HIERARCHY
-from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, checked
 from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
 from model.encoder.detail_head import DetailConfig
@@ -15,6 +15,7 @@ from training.synthetic_geometry import SyntheticGeometryConfig
 
 
 @dataclass(frozen=True)
+@checked("optimizer.", {POSITIVE: ("learning_rate",)})
 class OptimizerConfig:
     """AdamW with warm-up and cosine decay.
 
@@ -32,16 +33,15 @@ class OptimizerConfig:
     warmup_steps: int = 200
     gradient_clip: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "optimizer.", {POSITIVE: ("learning_rate",)})
-
 
 @dataclass(frozen=True)
+@checked(
+    "schedule.",
+    {
+        AT_LEAST_ONE: ("max_steps", "validate_every_steps", "checkpoint_every_steps", "log_every_steps"),
+        SHARE: ("average_decay",),
+    },
+)
 class ScheduleConfig:
     """How long, and what is kept on the way. Every number counts optimiser steps, however many batches make one.
 
@@ -59,17 +59,9 @@ class ScheduleConfig:
     log_every_steps: int = 20
     average_decay: float = 0.999
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        steps = ("max_steps", "validate_every_steps", "checkpoint_every_steps", "log_every_steps")
-        check_settings(self, "schedule.", {AT_LEAST_ONE: steps, SHARE: ("average_decay",)})
-
 
 @dataclass(frozen=True)
+@checked("trainer.", {AT_LEAST_ONE: ("devices", "num_nodes", "accumulate_batches")})
 class TrainerConfig:
     """On what it runs.
 
@@ -92,16 +84,9 @@ class TrainerConfig:
     sync_batchnorm: bool = False
     compile: bool = True
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "trainer.", {AT_LEAST_ONE: ("devices", "num_nodes", "accumulate_batches")})
-
 
 @dataclass(frozen=True)
+@checked("logging.")
 class LoggingConfig:
     """What is written beside `metrics.csv`.
 
@@ -115,14 +100,6 @@ class LoggingConfig:
     wandb: bool = False
     project: str = "likeness"
     sheet_every_steps: int = 500
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "logging.")
 
 
 @dataclass(frozen=True)
@@ -140,6 +117,7 @@ class RecognitionLossConfig:
 
 
 @dataclass(frozen=True)
+@checked()
 class Experiment:
     """A training run.
 
@@ -203,7 +181,6 @@ class Experiment:
             size = getattr(self, name).size
             if size != self.image_size:
                 raise ValueError(f"{name}.size is {size}, image_size is {self.image_size}: they must be the same")
-        check_settings(self)
         if self.start_fresh and not self.starts:
             raise ValueError("start_fresh leaves out parts of `start_from`, which names nothing")
         if self.synthetic.bank is not None and self.loss.loop_back > 0.0:

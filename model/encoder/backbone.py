@@ -11,11 +11,12 @@ from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from common.paths import tool_command
-from common.ranges import check_settings
+from common.ranges import checked
 from common.tensors import read_tensors
 
 
 @dataclass(frozen=True)
+@checked("encoder.")
 class EncoderConfig:
     """Which backbone, and what it starts from.
 
@@ -30,14 +31,6 @@ class EncoderConfig:
     backbone: str = "tf_efficientnet_lite0"
     pretrained: str = "none"
     place_channels: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "encoder.")
 
 
 class Backbone(nn.Module):

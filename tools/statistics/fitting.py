@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, checked
 from model.face.assets import HeadAssets
 from tools.statistics.surface import SurfacePoints
 
@@ -40,6 +40,7 @@ def point_model(head: HeadAssets, points: SurfacePoints) -> PointModel:
 
 
 @dataclass(frozen=True)
+@checked(ranges={AT_LEAST_ONE: ("iterations", "batch"), POSITIVE: ("noise_mm", "expression_sd")})
 class FitConfig:
     """How much the labels are believed.
 
@@ -56,14 +57,6 @@ class FitConfig:
     depth_weight: float = 0.15
     expression_sd: float = 0.25
     batch: int = 512
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, ranges={AT_LEAST_ONE: ("iterations", "batch"), POSITIVE: ("noise_mm", "expression_sd")})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, checked
 from model.face.assets import HeadAssets
 from tools.statistics.surface import SurfacePoints
 
@@ -24,6 +24,7 @@ _OUTLIER_MM = 4.0
 
 
 @dataclass(frozen=True)
+@checked(ranges={AT_LEAST_ONE: ("iterations",), POSITIVE: ("noise_mm", "expression_sd")})
 class RegistrationConfig:
     """How far the head may bend.
 
@@ -37,14 +38,6 @@ class RegistrationConfig:
     iterations: int = 40
     noise_mm: float = 3.0
     expression_sd: float = 0.15
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, ranges={AT_LEAST_ONE: ("iterations",), POSITIVE: ("noise_mm", "expression_sd")})
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from common.ranges import POSITIVE, check_settings
+from common.ranges import POSITIVE, checked
 from model.refine.landmarks.solver import Robust
 
 
 @dataclass(frozen=True)
+@checked("landmarks.", {POSITIVE: ("noise", "identity_sd", "expression_sd")})
 class LandmarkFitConfig:
     """How landmarks are weighed against what is known of heads.
 
@@ -30,11 +31,3 @@ class LandmarkFitConfig:
     identity_sd: float = 0.5
     expression_sd: float = 0.15
     focal: Literal["fixed", "estimate"] = "fixed"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "landmarks.", {POSITIVE: ("noise", "identity_sd", "expression_sd")})

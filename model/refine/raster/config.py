@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from common.ranges import AT_LEAST_ONE, POSITIVE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, Range, checked
 
 
 @dataclass(frozen=True)
+@checked(
+    "raster.",
+    {Range(16): ("sizes_px",), AT_LEAST_ONE: ("steps",), POSITIVE: ("identity_sd", "expression_sd", "albedo_sd")},
+)
 class RasterFitConfig:
     """What a picture of a face is weighed against, and how long.
 
@@ -49,8 +53,6 @@ class RasterFitConfig:
         Raises:
             ValueError: Naming the option.
         """
-        deviations = ("identity_sd", "expression_sd", "albedo_sd")
-        check_settings(self, "raster.", {Range(16): ("sizes_px",), AT_LEAST_ONE: ("steps",), POSITIVE: deviations})
         if not self.sizes_px or len(self.sizes_px) != len(self.steps):
             raise ValueError(f"raster.sizes_px {self.sizes_px} and raster.steps {self.steps}: expected as many of each")
         if list(self.sizes_px) != sorted(self.sizes_px):

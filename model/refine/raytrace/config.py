@@ -4,11 +4,20 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from common.ranges import AT_LEAST_ONE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, Range, checked
 from model.refine.raytrace.sclera import ScleraConfig
 
 
 @dataclass(frozen=True)
+@checked(
+    "light.",
+    {
+        Range(1, 9): ("bands",),
+        Range(6): ("gaussians", "wide_gaussians"),
+        Range(20): ("lamps",),
+        Range(64): ("directions",),
+    },
+)
 class LightConfig:
     """What the light may look like.
 
@@ -33,25 +42,9 @@ class LightConfig:
     visibility: bool = True
     bounce: bool = True
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(
-            self,
-            "light.",
-            {
-                Range(1, 9): ("bands",),
-                Range(6): ("gaussians", "wide_gaussians"),
-                Range(20): ("lamps",),
-                Range(64): ("directions",),
-            },
-        )
-
 
 @dataclass(frozen=True)
+@checked("weights.")
 class RaytraceWeights:
     """Weights of the terms; the data term, mean distance in sRGB per pixel, has weight 1.
 
@@ -86,16 +79,16 @@ class RaytraceWeights:
     consistency: float = 0.003
     regions: float = 0.01
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, "weights.")
-
 
 @dataclass(frozen=True)
+@checked(
+    ranges={
+        Range(16): ("texture_px",),
+        AT_LEAST_ONE: ("rounds", "light_samples"),
+        # Below 0, an answer that explains the photograph less well is kept too.
+        Range(-math.inf): ("least_gain_db",),
+    }
+)
 class RaytraceConfig:
     """Settings of the ray-traced stage.
 
@@ -140,14 +133,5 @@ class RaytraceConfig:
         Raises:
             ValueError: Naming the setting.
         """
-        check_settings(
-            self,
-            ranges={
-                Range(16): ("texture_px",),
-                AT_LEAST_ONE: ("rounds", "light_samples"),
-                # Below 0, an answer that explains the photograph less well is kept too.
-                Range(-math.inf): ("least_gain_db",),
-            },
-        )
         if self.texture_px & (self.texture_px - 1):
             raise ValueError(f"texture_px is {self.texture_px}: expected a power of two")
