@@ -23,8 +23,8 @@ class ShortParser(ArgumentParser):
         unknown = _OPTION.findall(message) if message.startswith("unrecognized") else []
         meant = [name for option in unknown for name in difflib.get_close_matches(option, known, n=2)]
         hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
-        sys.stderr.write(f"{parser.prog}: {' '.join(message.split())}{hint}\n")
-        sys.stderr.write(f"{parser.prog} --help lists the options\n")
+        program = parser.prog.replace(" [options]", "")
+        sys.stderr.write(f"{program}: {' '.join(message.split())}{hint}\n{program} --help lists the options\n")
         self.exit(2)
 
 

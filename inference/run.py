@@ -40,13 +40,13 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         KeyboardInterrupt: After the results so far were reported.
     """
     started = time.perf_counter()
-    # First of all, since it is quick: a mistyped setting or folder answers before the model is loaded.
+    # First of all, since it is quick: a mistyped setting answers before the model is loaded.
     refinement = None if options.refinement.level == "none" else load_options(options.refinement)
-    _make_output_folder(options.output)
     try:
         likeness = load_likeness(options.checkpoint, options.device)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
+    _make_output_folder(options.output)
     fingerprint = Fingerprint.of(options)
     entries: dict[str, ImageEntry] = {}
     if options.resume:
@@ -76,7 +76,7 @@ def _make_output_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         file = next((place for place in (folder, *folder.parents) if place.is_file()), folder)
-        raise CommandLineError(f"--output {folder}: {file} is a file; name a folder") from error
+        raise CommandLineError(f"--output {folder}: the file {file} is in the way; name a folder") from error
     except OSError as error:
         raise CommandLineError(f"--output {folder}: the folder cannot be made ({error.strerror})") from error
 
