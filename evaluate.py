@@ -21,8 +21,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 from jsonargparse import auto_cli
 
+from common.command_line import ShortParser, spelled
 from common.old_names import EVALUATE_OPTIONS, current_arguments
-from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY
+from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY, shipped
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
@@ -164,13 +165,13 @@ def inverse_rendering(
         ablations: Also without bounce, without symmetry and with other kinds of light.
         count: How many of the faces.
         samples: Paths per pixel of their photographs.
-        refine_config: Settings of the refinement, `configs/refine*.yaml`.
+        refine_config: Settings of the refinement, such as `configs/refine_fast.yaml`.
         checkpoint: Checkpoint folder.
         folder: Where traced photographs are kept; 20 seconds each are saved.
     """
     if not 1 <= count <= len(PLANS):
         raise ValueError(f"--count {count}: there are 1 to {len(PLANS)} faces")
-    options = RefineOptions() if refine_config is None else read_refine_options(refine_config)
+    options = RefineOptions() if refine_config is None else read_refine_options(shipped(refine_config))
     likeness = load_likeness(checkpoint, "cpu")
     model = likeness.morphable_model
     faces = benchmark_faces(model, load_hierarchy(DEFAULT_HIERARCHY), folder, RenderSettings(samples=samples), count)
@@ -259,7 +260,14 @@ def main(arguments: list[str] | None = None, program: str = "evaluate.py") -> in
             "scans": scans,
         }
         given = sys.argv[1:] if arguments is None else arguments
-        auto_cli(commands, args=current_arguments(given, EVALUATE_OPTIONS, program), as_positional=False, prog=program)
+        auto_cli(
+            commands,
+            args=current_arguments(spelled(given, "_"), EVALUATE_OPTIONS, program),
+            as_positional=False,
+            parser_class=ShortParser,
+            prog=program,
+            description="Measure a checkpoint: each command prints one table.",
+        )
     except (FileNotFoundError, ValueError, CommandLineError, MitsubaUnavailableError) as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2

@@ -17,8 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from typing import get_args
 
-from jsonargparse import ArgumentParser
-
+from common.command_line import ShortParser, spelled
+from common.paths import shipped
 from inference.camera_request import CameraRequest, read_intrinsics
 from inference.inputs import list_inputs
 from inference.options import ALL_FORMATS, CommandLineError, Device, InferenceOptions
@@ -64,15 +64,16 @@ def _refuse_early(options: InferenceOptions) -> None:
     """
     if not (options.checkpoint / "config.json").is_file():
         raise FileNotFoundError(f"--checkpoint {options.checkpoint}: no checkpoint; it is a folder with a config.json")
-    if options.output.exists() and not options.output.is_dir():
-        raise ValueError(f"--output {options.output}: a file is there; choose a folder")
+    for place in (options.output, *options.output.parents):
+        if place.is_file():
+            raise ValueError(f"--output {options.output}: the file {place} is in the way; name a folder")
     if options.camera.intrinsics is not None:
         read_intrinsics(options.camera.intrinsics)
 
 
 def parse_options(arguments: list[str] | None = None, program: str = "infer.py") -> InferenceOptions:
     """The options of a command line; a wrong one ends the program with exit code 2."""
-    parser = ArgumentParser(prog=program, description="Turn photographs into textured 3D heads.")
+    parser = ShortParser(prog=program, description="Turn photographs into textured 3D heads.")
     defaults = InferenceOptions(images=[Path()])
     parser.add_argument(
         "--images",
@@ -92,9 +93,10 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
     _add_camera(parser)
     _add_refinement(parser)
-    values = vars(parser.parse_args(arguments))
+    values = vars(parser.parse_args(spelled(sys.argv[1:] if arguments is None else arguments, "-")))
     asked = {name: values.pop(option) for option, name in _REFINEMENT.items()}
     known = {name: values.pop(name) for name in _CAMERA}
+    asked["config"] = shipped(asked["config"])
     try:
         parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked)}
         return InferenceOptions(**{**values, **parts, "formats": tuple(values["formats"])})
@@ -128,7 +130,7 @@ _REFINEMENT = {
 """Options that make the `RefineRequest`, and its fields."""
 
 
-def _add_refinement(parser: ArgumentParser) -> None:
+def _add_refinement(parser: ShortParser) -> None:
     defaults = RefineRequest()
     parser.add_argument(
         "--refine", choices=LEVELS, default=defaults.level, help="fit each answer to its photograph up to this stage"

@@ -1,9 +1,11 @@
 """Which values a setting may have: said once beside the settings, refused with a line that names the option."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,34 @@ SHARE = Range(0, 1)
 """A probability, or a weight relative to another."""
 
 
-def check_settings(config: Any, prefix: str = "", ranges: Mapping[Range, tuple[str, ...]] | None = None) -> None:
-    """Refuse a setting with an impossible value; to be called by a config's `__post_init__`.
+def checked(prefix: str = "", ranges: Mapping[Range, tuple[str, ...]] | None = None) -> Callable[[type[T]], type[T]]:
+    """Let a config refuse settings with impossible values when it is made; to be written below `@dataclass`.
 
     Every number is checked, also those in sequences: it must not be negative where `ranges` says nothing else of it.
-    Settings of a few words (`Literal`) must be one of these.
+    Settings of a few words (`Literal`) must be one of these. What a class checks in a `__post_init__` of its own comes
+    after that. A wrong value is a `ValueError` that names the setting, its value and what is expected.
 
     Args:
-        config: A dataclass.
-        prefix: What stands before its settings' names where the user writes them, such as `raster.` or `--`.
-        ranges: Other ranges, and the settings that have them.
-
-    Raises:
-        ValueError: Naming the setting, its value and what is expected.
-        TypeError: If `ranges` names what is no setting.
+        prefix: What stands before the settings' names where the user writes them, such as `raster.` or `--`.
+        ranges: Other ranges, and the settings that have them; a name that is no setting is a `TypeError`.
     """
     named = {name: allowed for allowed, names in (ranges or {}).items() for name in names}
+
+    def decorate(config: type[T]) -> type[T]:
+        own = getattr(config, "__post_init__", None)
+
+        def check(self: T) -> None:
+            _check_settings(self, prefix, named)
+            if own is not None:
+                own(self)
+
+        config.__post_init__ = check  # pyright: ignore[reportAttributeAccessIssue]
+        return config
+
+    return decorate
+
+
+def _check_settings(config: Any, prefix: str, named: Mapping[str, Range]) -> None:
     if unknown := named.keys() - {field.name for field in fields(config)}:
         raise TypeError(f"{type(config).__name__} has no setting {', '.join(sorted(unknown))}")
     hints = get_type_hints(type(config))

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from common.ranges import POSITIVE, SHARE, check_settings
+from common.ranges import POSITIVE, SHARE, checked
 from data.alignment import SIDE_OVER_BOX, CropWindow, compose, transform_points, window_from_landmarks
 from data.shards import ShardSample
 
@@ -29,6 +29,12 @@ VALIDATION_DISTANCE_MM = 800.0
 
 
 @dataclass(frozen=True)
+@checked(
+    ranges={
+        SHARE: ("mirror", "color", "grey", "blur", "noise", "compression", "occlusion", "border"),
+        POSITIVE: ("near_mm", "far_mm"),
+    }
+)
 class AugmentConfig:
     """How much training changes. Everything at 0 leaves the samples as they are, but for the camera.
 
@@ -70,8 +76,6 @@ class AugmentConfig:
         Raises:
             ValueError: Naming the option.
         """
-        chances = ("mirror", "color", "grey", "blur", "noise", "compression", "occlusion", "border")
-        check_settings(self, ranges={SHARE: chances, POSITIVE: ("near_mm", "far_mm")})
         if self.near_mm > self.far_mm:
             raise ValueError(f"near_mm is {self.near_mm}: expected far_mm, {self.far_mm}, at most")
 

@@ -3,11 +3,18 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.ranges import AT_LEAST_ONE, SHARE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, SHARE, Range, checked
 from data.augment import AugmentConfig
 
 
 @dataclass(frozen=True)
+@checked(
+    ranges={
+        Range(16): ("size",),
+        AT_LEAST_ONE: ("batch_size", "shuffle_buffer", "profile_repeats"),
+        SHARE: ("person_pairs", "largest_skipped_fraction"),
+    }
+)
 class LoaderConfig:
     """Where batches come from.
 
@@ -38,18 +45,3 @@ class LoaderConfig:
     person_pairs: float = 0.0
     largest_skipped_fraction: float = 0.02
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(
-            self,
-            ranges={
-                Range(16): ("size",),
-                AT_LEAST_ONE: ("batch_size", "shuffle_buffer", "profile_repeats"),
-                SHARE: ("person_pairs", "largest_skipped_fraction"),
-            },
-        )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from common.ranges import AT_LEAST_ONE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, Range, checked
 from data.image_io import find_images
 from data.readers import SourcePhotograph, is_annotated, read_annotated
 
@@ -15,6 +15,14 @@ Split = Literal["train", "val"]
 
 
 @dataclass(frozen=True)
+@checked(
+    "--",
+    {
+        Range(0, 100): ("validation_percent",),
+        AT_LEAST_ONE: ("workers", "photographs_per_shard", "margin"),
+        Range(16): ("largest_side_px",),
+    },
+)
 class PrepareConfig:
     """How photographs become shards.
 
@@ -37,22 +45,6 @@ class PrepareConfig:
     margin: float = 1.5
     largest_side_px: int = 176
     largest_face: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(
-            self,
-            "--",
-            {
-                Range(0, 100): ("validation_percent",),
-                AT_LEAST_ONE: ("workers", "photographs_per_shard", "margin"),
-                Range(16): ("largest_side_px",),
-            },
-        )
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from common.atomic import atomic_path
+from common.command_line import ShortParser, spelled
 from data.image_io import UnreadableImageError, decode_photograph
 from data.patches import detected_samples, labelled_sample
 from data.plan import PrepareConfig, ShardPlan, make_plan
@@ -215,10 +215,10 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and prepare."""
-    parser = ArgumentParser(prog="python -m data.prepare", description=__doc__)
+    parser = ShortParser(prog="python -m data.prepare", description=__doc__)
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="folder of photographs or of annotated tars")
     parser.add_class_arguments(PrepareConfig, None, skip={"photos"})
-    namespace = parser.parse_args(arguments)
+    namespace = parser.parse_args(spelled(sys.argv[1:] if arguments is None else arguments, "_"))
     try:
         report = prepare(PrepareConfig(**vars(namespace)))
     except (FileNotFoundError, ValueError) as error:

@@ -113,10 +113,12 @@ def read_annotated(folder: Path) -> list[SourcePhotograph]:
     blendshapes = _blendshapes(folder, len(points))
     blendshapes_weight = _mesh_weights(rows, points, BLENDSHAPES_FULL_YAW_DEGREES, BLENDSHAPES_NO_YAW_DEGREES)
     places = _members(folder)
-    persons = {person: number for number, person in enumerate(sorted(set(rows["identity"].tolist()) - {""}))}
+    # The annotations call it identity; here that word is kept for the shape.
+    person_of_row = [str(person) for person in rows["identity"]]
+    persons = {person: number for number, person in enumerate(sorted(set(person_of_row) - {""}))}
     photographs = []
     for row, name in enumerate(rows["name"].tolist()):
-        person = str(rows["identity"][row])
+        person = person_of_row[row]
         path, offset, byte_count = places.get(name, (folder / "missing.tar", 0, 0))
         weight = float(mesh_weight[row])
         photographs.append(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int
 
+from common.paths import tool_command
 from data.blendshapes import BLENDSHAPES
 
 LANDMARKS68 = 68
@@ -213,7 +214,7 @@ def _embeddings(samples: Sequence[FaceSample]) -> list[np.ndarray]:
     if len(lengths) > 1:
         raise ValueError(
             f"collate: recognition embeddings of {' and '.join(map(str, sorted(lengths)))} numbers in one batch are of "
-            "different networks; embed all shards with one (python -m tools.embed_photographs --force true)"
+            f"different networks; embed all shards with one ({tool_command('embed_photographs', '--force true')})"
         )
     absent = np.zeros(lengths.pop() if lengths else RECOGNITION_EMBEDDING, np.float32)
     return [s["recognition_embedding"] if s["recognition_embedding_weight"] > 0.0 else absent for s in samples]

@@ -1,5 +1,6 @@
 """The standard table of AFLW2000-3D, through the same steps as `infer.py`, and with the true boxes beside it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -140,13 +141,15 @@ def format_table(own: Sequence[FaceError], true_boxes: Sequence[FaceError]) -> s
         f"missed {len(missed)} of {len(own)} faces ({100.0 * len(missed) / max(len(own), 1):.1f} %)"
         + (f": {', '.join(missed)}" if missed else ""),
         f"mean absolute error of yaw, pitch, roll with own detection: {_pose_text(own)} degrees",
-        "Bins by the annotated |yaw|. The mean is that of the three bins.",
+        "Bins by the annotated |yaw|. The mean is that of the three bins; without a figure in each there is none (-).",
     ]
     return "\n".join(lines)
 
 
 def _line(title: str, row: TableRow) -> str:
-    return f"{title:<42}" + "".join(f"{value:>8.2f}" for value in (*row.bins, row.mean))
+    return f"{title:<42}" + "".join(
+        f"{'-' if math.isnan(value) else f'{value:.2f}':>8}" for value in (*row.bins, row.mean)
+    )
 
 
 def _pose_text(errors: Sequence[FaceError]) -> str:

@@ -63,8 +63,3 @@ def same_person_area(vectors: Float[np.ndarray, "face feature"], people: np.ndar
     distances = squared[:, None] + squared[None] - 2.0 * vectors @ vectors.T
     first, second = np.triu_indices(len(vectors), 1)
     return area_under_roc(-distances[first, second], people[first] == people[second])
-
-
-def psnr_db(squared_error: float) -> float:
-    """Peak signal-to-noise ratio of values in [0, 1] from their mean squared error."""
-    return float(-10.0 * np.log10(max(squared_error, 1e-12)))

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from common.psnr import psnr_db
 from common.tensor_groups import map_tensors
-from evaluation.metrics import psnr_db
 from evaluation.rendering_recognition import embed_both
 from evaluation.skin_tone import typology_angle_degrees
 from model.losses.photometric import residual_srgb

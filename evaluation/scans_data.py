@@ -110,10 +110,10 @@ class AnsweredHead:
         """
         both = torch.from_numpy(np.stack((posed_mm, neutral_mm)).astype(np.float64))
         posed7, neutral7 = model.landmarks(both)[:, list(NOW_LANDMARKS)].numpy()
-        return cls(posed_mm, posed7, neutral_mm, neutral7, model.faces.numpy(), skin_faces(model))
+        return cls(posed_mm, posed7, neutral_mm, neutral7, model.faces.numpy(), named_skin_faces(model))
 
 
-def skin_faces(model: MorphableModel) -> Bool[np.ndarray, " face"]:
+def named_skin_faces(model: MorphableModel) -> Bool[np.ndarray, " face"]:
     """Triangles of a head that are skin, all of them if it does not name its skin.
 
     A head's own `skin` has neither eyes, teeth and tongue nor the inside of the mouth in it.

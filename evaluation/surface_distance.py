@@ -13,7 +13,7 @@ _FIRST_CANDIDATES = 12
 
 
 @dataclass(frozen=True)
-class SurfacePoints:
+class NearestPoints:
     """The nearest surface point of each of N points.
 
     Attributes:
@@ -64,7 +64,7 @@ class Surface:
         """Unit normals of triangles."""
         return self._normals[face]
 
-    def nearest(self, points_mm: Float[np.ndarray, "point 3"], *, exact: bool = True) -> SurfacePoints:
+    def nearest(self, points_mm: Float[np.ndarray, "point 3"], *, exact: bool = True) -> NearestPoints:
         """The nearest surface points.
 
         Args:
@@ -92,7 +92,7 @@ class Surface:
             looked_mm = away_mm[:, -1]
             place, column = np.nonzero(away_mm - self._reach_mm[candidates] < best.distance_mm[asked, None])
             self._look(best, points_mm, asked[place], candidates[place, column])
-        return SurfacePoints(best.position_mm, best.distance_mm, self._faces[best.triangle])
+        return NearestPoints(best.position_mm, best.distance_mm, self._faces[best.triangle])
 
     def _nearest_middles(
         self, points_mm: Float[np.ndarray, "point 3"], count: int

@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from common.old_names import REFINE_SETTINGS, current_keys
-from common.ranges import AT_LEAST_ONE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, Range, checked
 from model.recognition import RecognitionConfig
 from model.refine.landmarks.config import LandmarkFitConfig
 from model.refine.raster.fit import RasterFitConfig
@@ -18,6 +18,7 @@ from model.refine.raytrace.config import RaytraceConfig
 
 
 @dataclass(frozen=True)
+@checked("pictures.", {AT_LEAST_ONE: ("relit_px", "path_traced_px", "path_traced_samples")})
 class PictureConfig:
     """The pictures that show what a refinement did.
 
@@ -31,16 +32,9 @@ class PictureConfig:
     path_traced_px: int = 256
     path_traced_samples: int = 192
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, "pictures.", {AT_LEAST_ONE: ("relit_px", "path_traced_px", "path_traced_samples")})
-
 
 @dataclass(frozen=True)
+@checked(ranges={Range(32, 2048): ("window_px",)})
 class RefineOptions:
     """Settings of a refinement.
 
@@ -62,14 +56,6 @@ class RefineOptions:
     recognition_network: RecognitionConfig = field(default_factory=RecognitionConfig)
     raytrace: RaytraceConfig = field(default_factory=RaytraceConfig)
     pictures: PictureConfig = field(default_factory=PictureConfig)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, ranges={Range(32, 2048): ("window_px",)})
 
     def with_known_camera(self) -> "RefineOptions":
         """The settings for photographs whose camera the user knows: no stage looks for another focal length."""

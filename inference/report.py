@@ -20,7 +20,7 @@ Status = Literal["ok", "no_face", "unreadable", "unsupported", "too_large", "fai
 `not_done`: the run was interrupted before.
 """
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "facenet-pytorch", "numba", "trimesh", "pygltflib")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "facenet-pytorch", "numba", "pygltflib")
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,10 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         if refinement is not None and cameras.given:
             refinement = refinement.with_known_camera()
         likeness = load_likeness(options.checkpoint, options.device)
-        options.output.mkdir(parents=True, exist_ok=True)
         fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
+    _make_output_folder(options.output)
     entries: dict[str, ImageEntry] = {}
     if options.resume:
         entries = _finished(inputs, options.output, fingerprint)
@@ -84,6 +84,13 @@ def _write_overview(
     except OSError as error:
         told = f"report and page cannot be written: {describe(error)}; make room and run again with --resume"
         raise CommandLineError(f"--output {options.output}: {told}") from error
+
+
+def _make_output_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandLineError(f"--output {folder}: the folder cannot be made ({error.strerror})") from error
 
 
 def _finished(inputs: Sequence[InputImage], output: Path, fingerprint: Fingerprint) -> dict[str, ImageEntry]:
@@ -135,7 +142,7 @@ def _process(
         for result in results:
             entry = _recorded(result, items[result.key], output, fingerprint)
             entries[entry.key] = entry
-            if entry.message and entry.status not in ("no_face", "unsupported"):
+            if entry.message and entry.status != "unsupported":
                 progress.note(f"{entry.image}: {entry.message}")
             for face in entry.faces:
                 _tell_what_failed(entry, face, progress)

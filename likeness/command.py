@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from common.paths import REPOSITORY
+from common.paths import IN_A_CLONE
 from common.version import VERSION
 
 USAGE = """usage: likeness infer|train|evaluate OPTIONS
@@ -16,8 +16,7 @@ USAGE = """usage: likeness infer|train|evaluate OPTIONS
 """
 
 
-_IN_A_CLONE = (REPOSITORY / "pyproject.toml").is_file()
-_ADVICE = "make setup-train" if _IN_A_CLONE else "pip install '.[train]' in a clone of Likeness"
+_ADVICE = "make setup-train" if IN_A_CLONE else "pip install '.[train]' in a clone of Likeness"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,8 +12,8 @@ from model.export.viewer_files import write_head_script
 from model.geometry.camera import default_intrinsics
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult, face_result
-from model.parameters import FaceParameters
 from model.reconstructor import Reconstructor
+from tests.small_world import neutral_parameters
 
 # Everything that means something to HTML, to an address or to a script.
 AWFUL_NAME = "it's \"100%\" of <b>&amp; ümläut #1?'.jpg"
@@ -23,7 +23,7 @@ FAILED_NAME = "</script><script>alert(1)</script>.jpg"
 def toy_face(reconstructor: Reconstructor, translation_mm: tuple[float, float, float] | None = None) -> FaceResult:
     """A toy head with an expression, in a photograph of 200 x 240 px."""
     head = reconstructor.morphable_model
-    neutral = FaceParameters.neutral(1, head.identity_count, head.expression_count, head.albedo_count)
+    neutral = neutral_parameters(head)
     parameters = replace(neutral, expression=torch.full_like(neutral.expression, 0.25))
     if translation_mm:
         parameters = replace(parameters, translation_mm=torch.tensor([translation_mm]))

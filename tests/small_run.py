@@ -1,5 +1,6 @@
 """A training run in the small world: a head, shards of drawn faces and a config that takes seconds."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,7 @@ def make_place(
         of_person: How many faces in a row are said to be one person; 0 where nobody is known.
     """
     save_head(toy_head(), place / "head.safetensors")
-    model = toy_reconstructor().morphable_model
-    faces = SyntheticFaces(MorphableHeadArtist(model, Renderer(build_rasterizer())), SyntheticConfig(size=IMAGE_SIZE))
-    samples = [(f"face{index}", encode_sample(stored(faces, index, of_person))) for index in range(12)]
+    samples = _samples(of_person)
     for folder, part, count in (
         ("train", samples[:train_faces], train_shards),
         ("val", samples[train_faces:], val_shards),
@@ -53,6 +52,14 @@ def make_place(
     }
     (place / "tiny.yaml").write_text(yaml.safe_dump(config))
     return place
+
+
+@cache
+def _samples(of_person: int) -> list[tuple[str, dict[str, bytes]]]:
+    """Twelve faces as shards hold them; drawn once, since a drawing takes longer than most tests."""
+    model = toy_reconstructor().morphable_model
+    faces = SyntheticFaces(MorphableHeadArtist(model, Renderer(build_rasterizer())), SyntheticConfig(size=IMAGE_SIZE))
+    return [(f"face{index}", encode_sample(stored(faces, index, of_person))) for index in range(12)]
 
 
 def stored(faces: SyntheticFaces, index: int, of_person: int = 0) -> ShardSample:

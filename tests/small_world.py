@@ -15,6 +15,8 @@ from model.encoder.backbone import EncoderConfig
 from model.encoder.detail_head import DetailConfig
 from model.face.assets import HeadAssets, LandmarkSet
 from model.face.hierarchy import MeshHierarchy
+from model.face.morphable_model import MorphableModel
+from model.parameters import FaceParameters
 from model.reconstructor import Reconstructor
 from tools.build_hierarchy import coarser, unique_edges
 
@@ -243,3 +245,8 @@ def toy_decoding_reconstructor(channels: tuple[int, ...] = (8, 8, 8)) -> Reconst
     """An untrained reconstructor of the toy head with a mesh decoder, in evaluation mode."""
     detail = DetailConfig(channels=channels)
     return Reconstructor(EncoderConfig(BACKBONE), IMAGE_SIZE, toy_head(), detail, toy_hierarchy()).eval()
+
+
+def neutral_parameters(model: MorphableModel, batch: int = 1) -> FaceParameters:
+    """The mean face of a head before the camera."""
+    return FaceParameters.neutral(batch, model.identity_count, model.expression_count, model.albedo_count)

@@ -118,6 +118,8 @@ def test_awful_files_get_their_entry_and_cost_the_others_nothing(awful_run: tupl
         assert bool(entry["faces"]) == (entry["status"] == "ok")
         seen = entry["status"] in ("ok", "no_face")
         assert (entry["camera"] or {}).get("source") == ("assumed" if seen else None), key
+        told = entry["message"] != "" and entry["status"] != "unsupported"
+        assert (f"{key}: {entry['message']}" in text) == told, "named on the terminal as well"
     assert "breaks off" in found["cut.jpg"]["message"]
     assert "not read: 1 file (a camera's raw file" in text
 
@@ -192,6 +194,7 @@ def test_exit_code_1_when_there_is_no_face(tmp_path: Path, checkpoint: Path) -> 
     done = infer("--images", tmp_path / "in", "--output", tmp_path / "out", "--checkpoint", checkpoint)
     assert done.returncode == 1
     assert entries(tmp_path / "out")["lawn.png"]["status"] == "no_face"
+    assert "lawn.png: no face was found" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -216,6 +219,15 @@ def test_exit_code_2_for_a_wrong_command_line(tmp_path: Path, arguments: list[st
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_file_in_the_way_of_the_results_is_named(tmp_path: Path, checkpoint: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    command = ("--images", tmp_path / "a.png", "--checkpoint", checkpoint, "--batch_size", "2", "--output")
+    for place in (tmp_path / "a.png", tmp_path / "a.png" / "sub"):
+        done = infer(*command, place)
+        assert done.returncode == 2
+        assert done.stderr.endswith(f"--output {place}: the file {tmp_path / 'a.png'} is in the way; name a folder\n")
 
 
 @pytest.mark.parametrize(

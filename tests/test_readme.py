@@ -11,7 +11,9 @@ from common.paths import DEFAULT_CHECKPOINT
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 DOCS = README.parent / "docs"
-PAGES = (README, README.parent / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")))
+GUIDES = (README.with_name("CONTRIBUTING.md"), *sorted(DOCS.glob("*.md")))
+CARDS = tuple(sorted((README.parent / "checkpoints").glob("*/README.md")))
+PAGES = (README, README.with_name("CHANGELOG.md"), *CARDS, *GUIDES)
 LINK = re.compile(r"\]\((?!http)([^)#]*)(?:#([^)]*))?\)")
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -70,7 +72,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(README.parent)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         place = (page.parent / target.replace("\\", "")) if target else page
@@ -79,7 +81,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(place), f"{page.name}: {target} has no heading {anchor}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != README], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
 def test_a_page_says_first_what_it_helps_to_do(page: Path) -> None:
     title, opening, *_ = page.read_text(encoding="utf-8").split("\n\n")
     assert title.startswith("# ")

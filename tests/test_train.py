@@ -71,6 +71,7 @@ def test_the_release_reconstructs(run: Path) -> None:
     assert provenance["steps"] == 2
 
 
+@pytest.mark.slow
 def test_the_release_does_not_say_where_the_repository_lies(place: Path) -> None:
     experiment = Experiment(
         output=place / "elsewhere",

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jsonargparse import auto_cli
 
 from common.paths import DEFAULT_CHECKPOINT
 from model.checkpoint import load_reconstructor
 from model.observation import Observation
 from model.reconstructor import Reconstructor
+from tools.command import run_tool
 from tools.timing import median_ms
 
 _REPEATS = 7
@@ -61,4 +61,4 @@ def meshes_per_second(reconstructor: Reconstructor, batch: int, device: str) -> 
 
 
 if __name__ == "__main__":
-    auto_cli(bench, as_positional=False)
+    run_tool(bench)

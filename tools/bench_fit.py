@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
-from jsonargparse import auto_cli
 from torch import Tensor
 
 from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY
@@ -38,6 +37,7 @@ from model.refine.raster.levels import compared_vertices, draw, make_level
 from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from model.render.renderer import Renderer
+from tools.command import run_tool
 from training.relief import Relief
 from training.synthetic_geometry import HELD_OUT_SEED, geometry_weight
 from training.synthetic_heads import MorphableHeadArtist, scene_parameters
@@ -262,4 +262,4 @@ def picture_row(model: MorphableModel, case: Case, fitted: Fitted) -> Float[np.n
 
 
 if __name__ == "__main__":
-    auto_cli(bench, as_positional=False)
+    run_tool(bench)

@@ -52,7 +52,7 @@ _NAME_PX = 22
 
 
 @dataclass
-class Clock:
+class StageClock:
     """Wall and processor seconds of the stages of one face, and what each of them answered."""
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Bench:
             return str(error)
         if found is None:
             return "no face was found"
-        clock = Clock()
+        clock = StageClock()
         refiner = Refiner(
             self.model,
             {name: clock.around(name, stage) for name, stage in self._stages.items()},

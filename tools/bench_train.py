@@ -19,6 +19,8 @@ import torch
 from common.paths import CONFIG_FOLDER
 from data.loader import build_loader
 from model.observation import Observation
+from model.render.rasterizer import Rasterizer
+from model.render.renderer import Renderer
 from tools.timing import in_turns
 from train import build_reconstructor, read_experiment
 from training.config import Experiment
@@ -29,6 +31,7 @@ BAR = 0.5
 """Least throughput over the bare backbone's."""
 
 DEFAULT_CONFIGS = ("likeness_s_landmarks", "likeness_s_shape")
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Ratio:
 
 def measure(experiment: Experiment, batch: dict[str, object], rounds: int) -> Ratio:
     """Time both steps in turns, after a round that warms up."""
-    steps = [_bare_step(experiment, batch), training_step(experiment, batch)]
+    steps = [bare_step(experiment, batch), training_step(experiment, batch)]
     # CPU time, of all threads together.
     bare_ms, training_ms = in_turns(steps, rounds, time.process_time)
     ratios = [bare / training for bare, training in zip(bare_ms, training_ms, strict=True)]
@@ -76,22 +79,39 @@ def without_start(path: Path) -> Experiment:
     return read_experiment(["--config", str(path), *options])[0]
 
 
-def _bare_step(experiment: Experiment, batch: dict[str, object]) -> Callable[[], object]:
-    backbone = build_reconstructor(experiment).backbone.train()
+def bare_step(experiment: Experiment, batch: dict[str, object], device: torch.device = _CPU) -> Callable[[], object]:
+    """Forward, backward and optimiser of the backbone alone, on a batch that lies on the device."""
+    backbone = build_reconstructor(experiment).backbone.train().to(device)
     optimizer = torch.optim.AdamW(backbone.parameters())
     image_srgb = batch["image_srgb"]
 
     def step() -> None:
         optimizer.zero_grad()
-        backbone(image_srgb).square().mean().backward()
+        with _precision(experiment, device):
+            features = backbone(image_srgb)
+        features.float().square().mean().backward()
         optimizer.step()
 
     return step
 
 
-def training_step(experiment: Experiment, batch: dict[str, object]) -> Callable[[], object]:
-    """What `train.py` does with a batch that lies ready, as a function without arguments."""
-    module = TrainingModule(experiment, build_reconstructor(experiment)).train()
+def training_step(
+    experiment: Experiment,
+    batch: dict[str, object],
+    device: torch.device = _CPU,
+    rasterizer: Rasterizer | None = None,
+) -> Callable[[], object]:
+    """What `train.py` does with a batch that lies ready, as a function without arguments.
+
+    Args:
+        experiment: The run.
+        batch: Lies on the device.
+        device: Where the step runs.
+        rasterizer: What draws; the training's own by default.
+    """
+    module = TrainingModule(experiment, build_reconstructor(experiment)).train().to(device)
+    if rasterizer is not None:
+        module.objective.renderer = Renderer(rasterizer)
     # There is no trainer to log to.
     module.log = module.log_dict = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
     average = WeightAverage(experiment.schedule.average_decay)
@@ -101,12 +121,18 @@ def training_step(experiment: Experiment, batch: dict[str, object]) -> Callable[
 
     def step() -> None:
         optimizer.zero_grad()
-        module.training_step(dict(batch), 0).backward()
+        with _precision(experiment, device):
+            loss = module.training_step(dict(batch), 0)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, experiment.optimizer.gradient_clip)
         optimizer.step()
         average.move(module, 1000)
 
     return step
+
+
+def _precision(experiment: Experiment, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=experiment.trainer.precision == "bf16-mixed")
 
 
 def main(arguments: list[str] | None = None) -> None:

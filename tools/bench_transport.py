@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from jsonargparse import auto_cli
 from torch import Tensor
 
 from model.face.assets import load_head
@@ -25,6 +24,7 @@ from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, pixe
 from model.refine.raytrace.specular import glossy_tables
 from model.refine.raytrace.transport import TransportConfig, build_tables
 from model.refine.raytrace.visibility import Visibility, diffuse_table, trace_visibility
+from tools.command import run_tool
 from tools.timing import elapsed_ms
 
 DISTANCE_MM = 800.0
@@ -166,4 +166,4 @@ def _bases() -> dict[str, LightBasis]:
 
 
 if __name__ == "__main__":
-    auto_cli(bench, as_positional=False)
+    run_tool(bench)

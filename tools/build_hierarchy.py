@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
-from jsonargparse import auto_cli
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
@@ -19,6 +18,7 @@ from common.paths import DEFAULT_HEAD
 from model.checkpoint import file_sha256
 from model.face.assets import load_head
 from model.face.hierarchy import PARENTS, HierarchyLevel, MeshHierarchy, save_hierarchy
+from tools.command import run_tool
 
 HIERARCHY_NAME = "hierarchy.safetensors"
 
@@ -126,4 +126,4 @@ def _means(
 
 
 if __name__ == "__main__":
-    auto_cli(build, as_positional=False)
+    run_tool(build)

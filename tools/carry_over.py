@@ -7,17 +7,16 @@ new ones by least squares. Identity and expression mean something else when the 
 them afresh (`start_fresh`). What is written has weights only, for `start_from`.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from jsonargparse import auto_cli
 
 from common.paths import DEFAULT_HEAD
 from common.tensors import read_tensors, save_tensors
 from model.checkpoint import CHECKPOINT_FORMAT
 from model.face.assets import HeadAssets, load_head
+from tools.command import run_tool
 
 _LAYER = "parameter_head.albedo"
 _RIDGE = 1e-3
@@ -79,10 +78,7 @@ def carry_over(
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and carry over."""
-    try:
-        auto_cli(carry_over, args=arguments, as_positional=False)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"tools.carry_over: {error}")
+    run_tool(carry_over, arguments)
 
 
 if __name__ == "__main__":

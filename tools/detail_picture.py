@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from jsonargparse import auto_cli
 from torch import Tensor
 
 from common.atomic import atomic_path
@@ -22,6 +21,7 @@ from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from model.render.lighting import directional_lighting, neutral_lighting
 from model.render.renderer import Renderer
+from tools.command import run_tool
 
 EXAMPLE = REPOSITORY / "examples" / "astronaut.png"
 _TILE_PX, _BACKGROUND, _CLAY = 320, 0.85, 0.5
@@ -77,4 +77,4 @@ def _draw(
 
 
 if __name__ == "__main__":
-    auto_cli(picture, as_positional=False)
+    run_tool(picture)

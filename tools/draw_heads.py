@@ -6,14 +6,12 @@ Each `heads-<n>.safetensors` of the folder holds 500 heads. Started again, or wi
 was. About 25 ms a head on one core, 60 kB each.
 """
 
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from jsonargparse import auto_cli
 from rich.console import Console
 from rich.progress import track
 
@@ -26,6 +24,7 @@ from model.face.morphable_model import MorphableModel
 from model.face.skins import load_skins
 from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
+from tools.command import run_tool
 from training.drawn_bank import check_bank_file, write_bank_file
 from training.relief import Relief
 from training.synthetic_heads import MorphableHeadArtist
@@ -95,10 +94,7 @@ def draw_heads(
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and draw."""
-    try:
-        auto_cli(draw_heads, args=arguments, as_positional=False)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"tools.draw_heads: {error}")
+    run_tool(draw_heads, arguments)
 
 
 if __name__ == "__main__":

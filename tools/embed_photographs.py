@@ -8,12 +8,10 @@ what has an embedding keeps it, unless `--force true` is given.
 """
 
 import logging
-import sys
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Float32
-from jsonargparse import auto_cli
 from numpy import ndarray
 from rich.console import Console
 from rich.progress import track
@@ -31,6 +29,7 @@ from data.shards import (
 from inference.options import CommandLineError, Device
 from inference.setup import choose_device
 from model.recognition import NetworkKind, RecognitionConfig, RecognitionNetwork, align_faces, build_recognition_network
+from tools.command import run_tool
 
 _LOG = logging.getLogger(__name__)
 
@@ -131,10 +130,7 @@ def embed_photographs(
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and embed."""
-    try:
-        auto_cli(embed_photographs, args=arguments, as_positional=False)
-    except (OSError, ValueError, RuntimeError, CommandLineError) as error:
-        sys.exit(f"tools.embed_photographs: {error}")
+    run_tool(embed_photographs, arguments, (RuntimeError, CommandLineError))
 
 
 if __name__ == "__main__":

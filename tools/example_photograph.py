@@ -4,9 +4,9 @@ from pathlib import Path
 
 import skimage.data
 import skimage.io
-from jsonargparse import auto_cli
 
 from common.atomic import atomic_path
+from tools.command import run_tool
 
 
 def write_example(output: Path) -> None:
@@ -21,4 +21,4 @@ def write_example(output: Path) -> None:
 
 
 if __name__ == "__main__":
-    auto_cli(write_example, as_positional=False)
+    run_tool(write_example)

@@ -25,13 +25,10 @@ from common.tensor_groups import map_tensors
 from model.render.nvdiffrast_rasterizer import NvdiffrastRasterizer
 from model.render.pytorch.rasterizer import TorchRasterizer
 from model.render.rasterizer import Rasterizer
-from model.render.renderer import Renderer
-from tools.bench_train import batch_for, without_start
+from tools.bench_train import bare_step, batch_for, training_step, without_start
 from tools.render_parity import POSES_DEGREES, SIZES, Parity, compare, draw, head_scene, photometric_loss
 from tools.timing import in_turns
-from train import build_reconstructor
 from training.config import Experiment
-from training.module import TrainingModule
 
 GPU_TESTS = ("tests/model/render/test_nvdiffrast_parity.py",)
 """Test files with tests that skip where there is no GPU."""
@@ -115,44 +112,6 @@ def training_table(experiment: Experiment, device: torch.device, batch: int, rou
     return lines
 
 
-def bare_step(experiment: Experiment, samples: dict[str, object], device: torch.device) -> Callable[[], object]:
-    """Forward, backward and optimiser of the backbone alone."""
-    backbone = build_reconstructor(experiment).backbone.train().to(device)
-    optimizer = torch.optim.AdamW(backbone.parameters())
-    image_srgb = samples["image_srgb"]
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with _precision(experiment, device):
-            features = backbone(image_srgb)
-        features.float().square().mean().backward()
-        optimizer.step()
-
-    return step
-
-
-def training_step(
-    experiment: Experiment, samples: dict[str, object], device: torch.device, rasterizer: Rasterizer
-) -> Callable[[], object]:
-    """Forward, rendering, losses, backward, gradient clipping and optimiser."""
-    module = TrainingModule(experiment, build_reconstructor(experiment)).train().to(device)
-    module.objective.renderer = Renderer(rasterizer)
-    # There is no trainer to log to.
-    module.log = module.log_dict = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
-    optimizer = module.configure_optimizers()["optimizer"]
-    weights = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with _precision(experiment, device):
-            loss = module.training_step(dict(samples), 0)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, experiment.optimizer.gradient_clip)
-        optimizer.step()
-
-    return step
-
-
 def _in_turns(steps: list[Callable[[], object]], device: torch.device, rounds: int) -> list[list[float]]:
     return in_turns(steps, rounds, device=str(device), repeats=_STEPS_PER_ROUND)
 
@@ -162,10 +121,6 @@ def run_tests() -> list[str]:
     command = [sys.executable, "-m", "pytest", "-rs", *GPU_TESTS]
     finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return [line for line in finished.stdout.splitlines() if line.strip()][-8:]
-
-
-def _precision(experiment: Experiment, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=experiment.trainer.precision == "bf16-mixed")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -30,7 +30,6 @@ from typing import Any
 import lightning
 import torch
 import yaml
-from jsonargparse import auto_cli
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from common.atomic import atomic_path
@@ -39,6 +38,7 @@ from common.tensors import open_tensors
 from data.shards import list_shards
 from model.checkpoint import file_sha256, save_checkpoint
 from model.reconstructor import Reconstructor
+from tools.command import run_tool
 from tools.join_pieces import pack_release
 from tools.pack_for_gpu import BACKBONE_NAME, PACK_NAME, SKINS_NAME, START_NAME, unpack_shard
 from train import build_reconstructor, read_experiment
@@ -101,7 +101,7 @@ class ClockedModule(TrainingModule):
         return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
 
 
-class Clock(Callback):
+class TrainingClock(Callback):
     """Ends training in time, and leaves a release with each validation, the last one included."""
 
     def __init__(self, experiment: Experiment, settings: dict[str, Any], output: Path, report: Report, ends: float):
@@ -195,18 +195,13 @@ def gpu_quarter(
         FileExistsError: If `work` holds a run already.
         ValueError: If an option cannot be, there is no CUDA, or no time is left to train in.
     """
-    if minutes <= 0.0 or heads < 0 or min(checks_seconds, drawing_seconds, reserve_seconds) < 0.0:
-        raise ValueError("--minutes must be more than 0; --heads and the seconds at least 0")
-    _refuse_what_cannot_run(data, work, device)
+    _refuse_what_cannot_run(data, work, device, minutes, (heads, checks_seconds, drawing_seconds, reserve_seconds))
     # In a rehearsal of two minutes as well something must be left to train.
     checks_seconds, drawing_seconds = (min(limit, 15.0 * minutes) for limit in (checks_seconds, drawing_seconds))
-    output.mkdir(parents=True, exist_ok=True)
-    work.mkdir(parents=True, exist_ok=True)
-    report = Report(output / "report.md")
-    report.add(f"torch {torch.__version__} on {_device_name(device)}, {_cores()} cores; config {experiment.name}")
+    report = _begin(output, work, device, experiment.name)
     drawing: subprocess.Popen[bytes] | None = None
     try:
-        wanted, _, _ = read_experiment(["--config", str(experiment), "--output", str(work / "run")])
+        wanted = _wanted(experiment, work)
         _refuse_another_backbone(data / START_NAME, wanted)
         _unpack_shards(data / "shards", work / "shards", report)
         bank = _carried_bank(data / "drawn", wanted, report) if wanted.synthetic.batch_size else None
@@ -214,14 +209,11 @@ def gpu_quarter(
             drawing = _start_drawing(work, wanted, data / SKINS_NAME, heads)
         started = time.monotonic()
         if checks_seconds > 0.0:
-            # While heads are drawn: one needs the device, the other the cores.
             _check(experiment, device, output / "gpu_check.md", checks_seconds, report)
         if drawing is not None:
             _wait(drawing, started + drawing_seconds - time.monotonic())
             bank = _drawn_bank(work / "drawn", report)
         used, settings = read_on_this_machine(data, work, experiment, device, bank)
-        if used.encoder.pretrained == "none" and not used.starts:
-            report.add("the data hold no starting weights: training begins from random ones")
         train_by_the_clock(used, settings, output, report, report.began + 60.0 * minutes - reserve_seconds)
     except BaseException as error:
         report.add(f"stopped by {type(error).__name__}: {error}; what was written before stays")
@@ -232,7 +224,17 @@ def gpu_quarter(
     report.add("done")
 
 
-def _refuse_what_cannot_run(data: Path, work: Path, device: str) -> None:
+def _begin(output: Path, work: Path, device: str, config: str) -> Report:
+    output.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+    report = Report(output / "report.md")
+    report.add(f"torch {torch.__version__} on {_device_name(device)}, {_cores()} cores; config {config}")
+    return report
+
+
+def _refuse_what_cannot_run(data: Path, work: Path, device: str, minutes: float, numbers: tuple[float, ...]) -> None:
+    if minutes <= 0.0 or min(numbers) < 0.0:
+        raise ValueError("--minutes must be more than 0; --heads and the seconds at least 0")
     if device not in {"cuda", "cpu"}:
         raise ValueError(f"--device {device}: expected cuda, or cpu for a rehearsal")
     if device == "cuda" and not torch.cuda.is_available():
@@ -241,6 +243,10 @@ def _refuse_what_cannot_run(data: Path, work: Path, device: str) -> None:
         raise FileNotFoundError(f"{data / PACK_NAME}: missing; {data} is not what tools.pack_for_gpu writes")
     if (work / "run").exists():
         raise FileExistsError(f"{work / 'run'}: holds a run already; remove it or name another --work")
+
+
+def _wanted(config: Path, work: Path) -> Experiment:
+    return read_experiment(["--config", str(config), "--output", str(work / "run")])[0]
 
 
 def read_on_this_machine(
@@ -255,7 +261,7 @@ def read_on_this_machine(
         device: `cuda` or `cpu`.
         bank: Drawn heads; without any training goes without them, since drawing on the spot would make the device wait.
     """
-    wanted, _, _ = read_experiment(["--config", str(config), "--output", str(work / "run")])
+    wanted = _wanted(config, work)
     free = max(_cores() - 1, 0)
     drawing = min(wanted.synthetic.workers, free // 4) if bank is not None else 0
     backbone, start = data / BACKBONE_NAME, data / START_NAME
@@ -302,8 +308,10 @@ def train_by_the_clock(
     experiment.output.mkdir(parents=True)
     photographs = Photographs(experiment.train, experiment.validation)
     module = ClockedModule(experiment, build_reconstructor(experiment), ends)
+    if experiment.encoder.pretrained == "none" and not experiment.starts:
+        report.add("the data hold no starting weights: training begins from random ones")
     average = WeightAverage(experiment.schedule.average_decay)
-    clock = Clock(experiment, settings, output, report, ends)
+    clock = TrainingClock(experiment, settings, output, report, ends)
     trainer = build_trainer(experiment, average, photographs, settings)
     trainer.callbacks.append(clock)  # pyright: ignore[reportAttributeAccessIssue]
     report.add(f"training begins, for {ends - time.monotonic():.0f} s; {experiment.train.workers} loaders")
@@ -394,7 +402,10 @@ def _drawn_bank(folder: Path, report: Report) -> Path | None:
 
 
 def _check(config: Path, device: str, path: Path, seconds: float, report: Report) -> None:
-    """What `tools.gpu_check` finds in its time; nothing that it finds keeps training from going on."""
+    """What `tools.gpu_check` finds in its time; nothing that it finds keeps training from going on.
+
+    It runs while heads are drawn: one needs the device, the other the cores.
+    """
     batch = ["--batch", "128" if device == "cuda" else "4"]
     command = [sys.executable, "-m", "tools.gpu_check", "--config", str(config), "--device", device, "--rounds", "2"]
     code = _wait(_start([*command, *batch], path), seconds)
@@ -426,10 +437,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and go."""
-    try:
-        auto_cli(gpu_quarter, args=arguments, as_positional=False)
-    except (FileNotFoundError, FileExistsError, ValueError, FloatingPointError) as error:
-        sys.exit(f"tools.gpu_quarter: {error}")
+    run_tool(gpu_quarter, arguments, (FloatingPointError,))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import timm
 import torch
-from jsonargparse import auto_cli
 
 from common.tensors import save_tensors
+from tools.command import run_tool
 
 
 def import_backbone(output: Path, variant: int = 0) -> None:
@@ -41,4 +41,4 @@ def import_backbone(output: Path, variant: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    auto_cli(import_backbone, as_positional=False)
+    run_tool(import_backbone)

@@ -10,15 +10,13 @@ import hashlib
 import io
 import json
 import os
-import sys
 import tarfile
 from pathlib import Path
-
-from jsonargparse import auto_cli
 
 from common.atomic import atomic_path
 from common.paths import DEFAULT_HEAD
 from model.checkpoint import file_sha256
+from tools.command import run_tool
 
 SUMS_NAME = "SHA256SUMS"
 PIECE_BYTES = 15 * 2**20
@@ -132,10 +130,7 @@ def unpack_release(pieces: Path, output: Path, head: Path = DEFAULT_HEAD) -> Non
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and join."""
-    try:
-        auto_cli(unpack_release, args=arguments, as_positional=False)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"tools.join_pieces: {error}")
+    run_tool(unpack_release, arguments)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ is still too much is left out evenly, a person's photographs together. What went
 import json
 import lzma
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jsonargparse import auto_cli
 
 from common.atomic import atomic_path
 from common.tensors import open_tensors, read_tensors, save_tensors
@@ -37,6 +35,7 @@ from data.shards import (
     write_shard,
 )
 from model.face.skins import SKINS_FORMAT
+from tools.command import run_tool
 
 PACK_NAME = "pack.json"
 SKINS_NAME = "skins.safetensors"
@@ -119,41 +118,38 @@ def pack_for_gpu(
         FileExistsError: If the output folder holds something else.
         ValueError: If the budget is too small, or an option cannot be.
     """
-    for name, value in (("megabytes", megabytes), ("mesh_every", mesh_every), ("held_out", held_out), ("heads", heads)):
-        if value <= 0:
-            raise ValueError(f"--{name} {value}: expected more than 0")
-    if window_px < 16:
-        raise ValueError(f"--window_px {window_px}: expected at least 16")
+    _refuse_what_cannot_be(
+        window_px, {"megabytes": megabytes, "mesh_every": mesh_every, "held_out": held_out, "heads": heads}
+    )
     train, val = list_shards(shards / "train"), list_shards(shards / "val")
     _make_room(output)
     sizes, heads_in, skins_in = _pack_extras(output, start, backbone, skins, skin_count, drawn, heads)
     small = _Small(window_px, mesh_every)
-    (output / "shards" / "val").mkdir(parents=True)
     val_photographs = [pair for path in val for pair in read_shard(path).items()][:held_out]
-    sizes["held out"] = _write_packed(
-        output / "shards" / "val" / "val.tar", small.members(val_photographs, QUALITIES[1])
-    )
+    (output / "shards" / "val").mkdir(parents=True)
+    held_out_path = output / "shards" / "val" / "val.tar"
+    sizes["held out"] = _write_packed(held_out_path, small.members(val_photographs, QUALITIES[1]))
     budget = int(1e6 * megabytes)
     # The summary itself comes last and is small.
     left = budget - sum(sizes.values()) - 4096
     photographs, there_are, with_mesh, quality, sizes["photographs"] = _pack_photographs(
         train, shards / "train", output, small, left, sizes, megabytes
     )
-    packed = Packed(
-        photographs,
-        there_are,
-        len(val_photographs),
-        with_mesh,
-        quality,
-        window_px,
-        heads_in,
-        skins_in,
-        {name: round(size / 1e6, 2) for name, size in sizes.items()},
-    )
+    in_megabytes = {name: round(size / 1e6, 2) for name, size in sizes.items()}
+    counts = (photographs, there_are, len(val_photographs), with_mesh)
+    packed = Packed(*counts, quality, window_px, heads_in, skins_in, in_megabytes)
     with atomic_path(output / PACK_NAME) as temporary:
         temporary.write_text(json.dumps(asdict(packed), indent=2) + "\n", encoding="utf-8")
     print(_summary(packed, output, folder_bytes(output), budget))
     return packed
+
+
+def _refuse_what_cannot_be(window_px: int, numbers: Mapping[str, float]) -> None:
+    for name, value in numbers.items():
+        if value <= 0:
+            raise ValueError(f"--{name} {value}: expected more than 0")
+    if window_px < 16:
+        raise ValueError(f"--window_px {window_px}: expected at least 16")
 
 
 def folder_bytes(folder: Path) -> int:
@@ -469,10 +465,7 @@ def _pack_photographs(
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and pack."""
-    try:
-        auto_cli(pack_for_gpu, args=arguments, as_positional=False)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
-        sys.exit(f"tools.pack_for_gpu: {error}")
+    run_tool(pack_for_gpu, arguments)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from common.psnr import psnr_db
 from model.face.morphable_model import MorphableModel
 from model.pictures.drawing import draw_fitted, to_srgb
 from model.pictures.relit import in_own_light
@@ -31,23 +32,24 @@ def psnr_figures(refined: RefinedFace, answers: dict[str, StageAnswer], model: M
         drawn["raster"] = draw_fitted(answers["raster"].fitted, crop, model)
     pictures = {name: rendering.image_linear[0] for name, rendering in drawn.items()}
     skin = _skin(drawn.values(), model) & (crop.inside > 0.5)
-    figures = {f"{name} skin": psnr_db(picture, crop, skin.float()) for name, picture in pictures.items()}
+    figures = {f"{name} skin": crop_psnr_db(picture, crop, skin.float()) for name, picture in pictures.items()}
     if refined.raytraced is None:
         return figures
-    figures["raytrace skin"] = psnr_db(_whole(refined, refined.raytraced, model), crop, skin.float())
+    figures["raytrace skin"] = crop_psnr_db(_whole(refined, refined.raytraced, model), crop, skin.float())
     pictures["raytrace"] = refined.raytraced.rendered_linear
     mask = refined.raytraced.mask.to(crop.inside)
     common = mask * torch.stack([rendering.mask[0] > 0.99 for rendering in drawn.values()]).all(0)
-    return {name: psnr_db(picture, crop, common) for name, picture in pictures.items()} | figures
+    return {name: crop_psnr_db(picture, crop, common) for name, picture in pictures.items()} | figures
 
 
-def psnr_db(image_linear: Float[Tensor, "size size 3"], crop: FaceCrop, weight: Float[Tensor, "size size"]) -> float:
+def crop_psnr_db(
+    image_linear: Float[Tensor, "size size 3"], crop: FaceCrop, weight: Float[Tensor, "size size"]
+) -> float:
     """Weighted peak signal-to-noise ratio in sRGB as the picture is seen; in luminance of a grey photograph."""
     if not crop.color:
         image_linear = luminance(image_linear)[..., None].expand(-1, -1, 3)
     error = (to_srgb(image_linear.to(crop.image_srgb)) - crop.image_srgb.permute(1, 2, 0)).square().mean(-1)
-    mean = (weight * error).sum() / weight.sum().clamp(min=1e-6)
-    return float(-10.0 * torch.log10(mean.clamp(min=1e-10)))
+    return psnr_db((weight * error).sum() / weight.sum().clamp(min=1e-6))
 
 
 def _skin(drawn: Iterable[Rendering], model: MorphableModel) -> Bool[Tensor, "size size"]:

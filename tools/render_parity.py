@@ -35,7 +35,7 @@ _DISTANCE_MM = 700.0
 
 
 @dataclass(frozen=True)
-class HeadScene:
+class ParityScene:
     """The mean head before a camera, under light from one side, and something to compare its picture with.
 
     Attributes:
@@ -56,7 +56,7 @@ class HeadScene:
     intrinsics_px: Float[Tensor, "1 3 3"]
     target_srgb: Float[Tensor, "1 height width 3"]
 
-    def to(self, device: torch.device | str) -> "HeadScene":
+    def to(self, device: torch.device | str) -> "ParityScene":
         """The same on another device."""
         return map_tensors(self, lambda values: values.to(device))
 
@@ -86,7 +86,7 @@ class Parity:
     by_identity_anywhere: float
 
 
-def head_scene(height: int, width: int, pose_degrees: Sequence[float], head: Path = DEFAULT_HEAD) -> HeadScene:
+def head_scene(height: int, width: int, pose_degrees: Sequence[float], head: Path = DEFAULT_HEAD) -> ParityScene:
     """The released head, filling the picture as it fills a training crop."""
     assets = load_head(head)
     rotation = rotation_from_euler(torch.tensor([math.radians(angle) for angle in pose_degrees]))
@@ -97,7 +97,7 @@ def head_scene(height: int, width: int, pose_degrees: Sequence[float], head: Pat
     lighting[:, 1:4] = torch.tensor([[0.1], [0.2], [-0.25]]) * lighting[:, :1]
     rows, columns = torch.meshgrid(torch.linspace(0.0, 6.0, height), torch.linspace(0.0, 6.0, width), indexing="ij")
     target = 0.5 + 0.4 * torch.sin(columns) * torch.cos(rows)
-    return HeadScene(
+    return ParityScene(
         vertices_camera_mm=vertices[None],
         rotation=rotation,
         albedo_linear=torch.from_numpy(assets.albedo_mean).float()[None],
@@ -108,7 +108,9 @@ def head_scene(height: int, width: int, pose_degrees: Sequence[float], head: Pat
     )
 
 
-def compare(rasterizer: Rasterizer, device: torch.device | str, scene: HeadScene, head: Path = DEFAULT_HEAD) -> Parity:
+def compare(
+    rasterizer: Rasterizer, device: torch.device | str, scene: ParityScene, head: Path = DEFAULT_HEAD
+) -> Parity:
     """Draw a scene with a rasterizer on a device and with the CPU's, and compare."""
     there = scene.to(device)
     reference = CpuRasterizer()
@@ -136,7 +138,7 @@ def compare(rasterizer: Rasterizer, device: torch.device | str, scene: HeadScene
     )
 
 
-def draw(rasterizer: Rasterizer, scene: HeadScene) -> Rendering:
+def draw(rasterizer: Rasterizer, scene: ParityScene) -> Rendering:
     """Draw a scene."""
     height, width = scene.target_srgb.shape[1:3]
     return Renderer(rasterizer).render(
@@ -150,14 +152,14 @@ def draw(rasterizer: Rasterizer, scene: HeadScene) -> Rendering:
     )
 
 
-def photometric_loss(rendering: Rendering, scene: HeadScene, weights: Float[Tensor, "1 height width"]) -> Tensor:
+def photometric_loss(rendering: Rendering, scene: ParityScene, weights: Float[Tensor, "1 height width"]) -> Tensor:
     """Weighted squared difference of the picture and its outline from the scene's target, smooth at zero."""
     difference = (_srgb(rendering.image_linear) - scene.target_srgb).square().sum(-1)
     return ((difference + (rendering.mask - scene.target_srgb[..., 0]).square()) * weights).mean()
 
 
 def _gradients(
-    rasterizer: Rasterizer, scene: HeadScene, weights: Float[Tensor, "1 height width"]
+    rasterizer: Rasterizer, scene: ParityScene, weights: Float[Tensor, "1 height width"]
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the photometric loss by vertices and albedo, on the CPU."""
     vertices = scene.vertices_camera_mm.detach().clone().requires_grad_()
@@ -169,7 +171,7 @@ def _gradients(
 
 
 def _away_from_edges(
-    rasterizer: Rasterizer, scene: HeadScene, face_index: Int32[Tensor, "1 height width"]
+    rasterizer: Rasterizer, scene: ParityScene, face_index: Int32[Tensor, "1 height width"]
 ) -> Bool[Tensor, "1 height width"]:
     """Pixels that show the same triangle when the head is moved by 1/16 pixel in any of eight directions."""
     vertices_image = project(scene.vertices_camera_mm, scene.intrinsics_px)

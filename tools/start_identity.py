@@ -11,13 +11,11 @@ for `start_from`. Five minutes on one core.
 """
 
 import itertools
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from jsonargparse import auto_cli
 from torch import Tensor
 
 from common.paths import DEFAULT_HEAD
@@ -29,6 +27,7 @@ from model.checkpoint import CHECKPOINT_FORMAT, file_sha256
 from model.encoder.backbone import EncoderConfig
 from model.face.assets import HeadAssets, load_head
 from model.reconstructor import Reconstructor
+from tools.command import run_tool
 from tools.statistics.fitting import FitConfig, fit_points, point_model
 from tools.statistics.surface import SurfacePoints
 from training.drawn_bank import DrawnBank
@@ -171,10 +170,7 @@ def start_identity(
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and fit."""
-    try:
-        auto_cli(start_identity, args=arguments, as_positional=False)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"tools.start_identity: {error}")
+    run_tool(start_identity, arguments)
 
 
 if __name__ == "__main__":

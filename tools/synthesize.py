@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jsonargparse import auto_cli
 from rich.progress import track
 
 from common.atomic import atomic_path
@@ -23,6 +22,7 @@ from model.face.assets import load_head
 from model.face.morphable_model import MorphableModel
 from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
+from tools.command import run_tool
 from training.synthetic_heads import MorphableHeadArtist
 
 _COLUMNS, _TILE_PX = 8, 224
@@ -97,4 +97,4 @@ def _sheet(tiles: list[np.ndarray]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    auto_cli(synthesize, as_positional=False)
+    run_tool(synthesize)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.paths import DEFAULT_HEAD, DEFAULT_HIERARCHY
-from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, checked
 from data.loader_config import LoaderConfig
 from model.encoder.backbone import EncoderConfig
 from model.encoder.detail_head import DetailConfig
@@ -15,6 +15,7 @@ from training.synthetic_geometry import SyntheticGeometryConfig
 
 
 @dataclass(frozen=True)
+@checked("optimizer.", {POSITIVE: ("learning_rate",)})
 class OptimizerConfig:
     """AdamW with warm-up and cosine decay.
 
@@ -32,16 +33,15 @@ class OptimizerConfig:
     warmup_steps: int = 200
     gradient_clip: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "optimizer.", {POSITIVE: ("learning_rate",)})
-
 
 @dataclass(frozen=True)
+@checked(
+    "schedule.",
+    {
+        AT_LEAST_ONE: ("max_steps", "validate_every_steps", "checkpoint_every_steps", "log_every_steps"),
+        SHARE: ("average_decay",),
+    },
+)
 class ScheduleConfig:
     """How long, and what is kept on the way. Every number counts optimiser steps, however many batches make one.
 
@@ -59,17 +59,9 @@ class ScheduleConfig:
     log_every_steps: int = 20
     average_decay: float = 0.999
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        steps = ("max_steps", "validate_every_steps", "checkpoint_every_steps", "log_every_steps")
-        check_settings(self, "schedule.", {AT_LEAST_ONE: steps, SHARE: ("average_decay",)})
-
 
 @dataclass(frozen=True)
+@checked("trainer.", {AT_LEAST_ONE: ("devices", "num_nodes", "accumulate_batches")})
 class TrainerConfig:
     """On what it runs.
 
@@ -77,7 +69,6 @@ class TrainerConfig:
         accelerator: Lightning's accelerator: `auto`, `cpu`, `gpu`.
         devices: Processes on each node, each with its device and its own part of the shards.
         num_nodes: Nodes; start the same command on each (Slurm and torchrun are recognised).
-        strategy: `ddp` shares the gradients of all processes after each step; `auto` does so where there are several.
         precision: `bf16-mixed` runs the backbone, and it alone, in bfloat16: geometry, rendering and losses need the
             digits of float32.
         accumulate_batches: Batches of a process whose gradients make one optimiser step.
@@ -88,22 +79,14 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1
-    strategy: Literal["auto", "ddp"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     accumulate_batches: int = 1
     sync_batchnorm: bool = False
     compile: bool = True
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "trainer.", {AT_LEAST_ONE: ("devices", "num_nodes", "accumulate_batches")})
-
 
 @dataclass(frozen=True)
+@checked("logging.")
 class LoggingConfig:
     """What is written beside `metrics.csv`.
 
@@ -112,21 +95,11 @@ class LoggingConfig:
         project: Its project.
         sheet_every_steps: A picture of some held-out faces, as photograph, rendering, geometry, albedo and light, into
             `sheets/`; 0 for none.
-        sheet_faces: How many.
     """
 
     wandb: bool = False
     project: str = "likeness"
     sheet_every_steps: int = 500
-    sheet_faces: int = 6
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "logging.", {AT_LEAST_ONE: ("sheet_faces",)})
 
 
 @dataclass(frozen=True)
@@ -136,7 +109,7 @@ class RecognitionLossConfig:
     Attributes:
         network: Which, and its weights.
         stored: Compare with the embeddings that lie in the shards, which must be this network's
-            (`tools/embed_photographs.py`), instead of asking it about each photograph again.
+            (`tools.embed_photographs` of a clone), instead of asking it about each photograph again.
     """
 
     network: RecognitionConfig = field(default_factory=RecognitionConfig)
@@ -144,6 +117,7 @@ class RecognitionLossConfig:
 
 
 @dataclass(frozen=True)
+@checked()
 class Experiment:
     """A training run.
 
@@ -158,7 +132,7 @@ class Experiment:
         freeze_encoder: Train the mesh decoder alone, as DECA trains its detail stage: backbone and coefficients stay.
         frozen_stages: How many of the backbone's first stages, the stem included, are kept as they are; with the first
             three of `tf_efficientnet_lite0` a step takes 0.6 of the time on a CPU.
-        hierarchy: Levels of the head's graph (`tools/build_hierarchy.py`), for the decoder and for relief.
+        hierarchy: Levels of the head's graph (`tools.build_hierarchy` of a clone), for decoder and relief.
         synthetic: Drawn heads of known shape beside the photographs.
         recognition_network: What `loss.recognition` asks whose face a rendering shows.
         start_from: Checkpoint folder whose weights training starts from, or several, of which a later one's count where
@@ -209,7 +183,6 @@ class Experiment:
             size = getattr(self, name).size
             if size != self.image_size:
                 raise ValueError(f"{name}.size is {size}, image_size is {self.image_size}: they must be the same")
-        check_settings(self)
         if self.start_fresh and not self.starts:
             raise ValueError("start_fresh leaves out parts of `start_from`, which names nothing")
         if self.synthetic.bank is not None and self.loss.loop_back > 0.0:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from common.paths import tool_command
 from common.tensors import open_tensors, save_tensors
 from data.augment import AugmentConfig, PixelAugmentation
 from data.blendshapes import BLENDSHAPE_MIRROR
@@ -75,7 +76,7 @@ class DrawnBank:
         """
         paths = sorted(folder.glob("heads-*.safetensors"))
         if not paths:
-            raise FileNotFoundError(f"{folder}: holds no drawn heads; make them with python -m tools.draw_heads")
+            raise FileNotFoundError(f"{folder}: holds no drawn heads; make them with {tool_command('draw_heads')}")
         self._paths, self._head_sha256 = paths, head_sha256
         self._files = [_open(path, head_sha256) for path in paths]
         counts = [file.get_slice("color").get_shape()[0] for file in self._files]
@@ -176,5 +177,5 @@ def _open(path: Path, head_sha256: str) -> Any:
     missing, remedy = "no such file of drawn heads", "no file of drawn heads: draw it again"
     file, metadata = open_tensors(path, BANK_FORMAT, framework="numpy", needed=_TENSORS, missing=missing, remedy=remedy)
     if metadata.get("head_sha256") != head_sha256:
-        raise ValueError(f"{path}: was drawn with another head model; draw the bank again (python -m tools.draw_heads)")
+        raise ValueError(f"{path}: was drawn with another head model; draw it again ({tool_command('draw_heads')})")
     return file

@@ -23,6 +23,7 @@ from model.render.lighting import shade
 from model.render.renderer import Renderer
 
 COLUMNS = ("photograph", "rendering", "geometry", "albedo", "light")
+_FACES = 6
 _TITLE_PX = 16
 _HEADLIGHT = (0.3, 0.4, 0.866)
 """Where the light on the grey geometry comes from, camera space: from above the camera's right shoulder."""
@@ -81,9 +82,9 @@ def _titles(size: int) -> UInt8[np.ndarray, "height width 3"]:
 class Sheets(Callback):
     """Draws the same held-out faces every so many steps, into `sheets/step-<n>.png` of the run's folder."""
 
-    def __init__(self, validation: LoaderConfig, folder: Path, every_steps: int, faces: int) -> None:
+    def __init__(self, validation: LoaderConfig, folder: Path, every_steps: int) -> None:
         """Take the faces, where the pictures go and how often; 0 steps draw none."""
-        self._config = dataclasses.replace(validation, workers=0, batch_size=faces)
+        self._config = dataclasses.replace(validation, workers=0, batch_size=_FACES)
         self._folder = folder
         self._every_steps = every_steps
         self._faces: Observation | None = None

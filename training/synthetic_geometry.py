@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from common.ranges import check_settings
+from common.ranges import checked
 from common.tensor_groups import map_tensors, merge_tensors
 from data.augment import AugmentConfig
 from data.sample import collate
@@ -34,14 +34,15 @@ HELD_OUT_SEED = 7_000_003
 
 
 @dataclass(frozen=True)
+@checked("synthetic.")
 class SyntheticGeometryConfig:
     """Drawn heads in training.
 
     Attributes:
         batch_size: How many beside each batch of photographs; 0 for none.
         relief: With bumps that the morphable model cannot make (`training.relief`).
-        bank: Folder of heads drawn before (`tools.draw_heads`), whose pixels are changed anew each time; none to draw
-            on the spot.
+        bank: Folder of heads drawn before (`tools.draw_heads` of a clone), whose pixels are changed anew each time;
+            none to draw on the spot.
         augment: How pixels of a bank's heads are changed.
         workers: Processes that draw; 0 draws in the training process.
         seed: Of all heads.
@@ -62,7 +63,6 @@ class SyntheticGeometryConfig:
         """
         if self.bank is not None and not self.relief:
             raise ValueError("synthetic.relief is false, but heads of a bank have relief: their truth would be wrong")
-        check_settings(self, "synthetic.")
 
 
 class SyntheticGeometry(IterableDataset[dict[str, Any]]):

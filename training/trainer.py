@@ -49,12 +49,7 @@ def build_trainer(
             RunState(photographs),
             Throughput(photographs, images_per_step),
             *([CompilingNote()] if config.compile else []),
-            Sheets(
-                experiment.validation,
-                experiment.output / "sheets",
-                experiment.logging.sheet_every_steps,
-                experiment.logging.sheet_faces,
-            ),
+            Sheets(experiment.validation, experiment.output / "sheets", experiment.logging.sheet_every_steps),
             LearningRateMonitor("step"),
             LossBar(refresh_rate=schedule.log_every_steps * config.accumulate_batches),
             ModelCheckpoint(
@@ -72,7 +67,7 @@ def build_trainer(
 
 
 def _strategy(config: TrainerConfig) -> Strategy | str:
-    if config.strategy == "auto" and config.devices * config.num_nodes == 1:
+    if config.devices * config.num_nodes == 1:
         return "auto"
     return DDPStrategy(
         # Losses of weight 0 are not computed, and what only they would reach has no gradient.

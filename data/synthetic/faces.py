@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from common.ranges import AT_LEAST_ONE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, Range, checked
 from data.alignment import CropWindow, crop_intrinsics, window_from_landmarks
 from data.blendshapes import BLENDSHAPE_NAMES
 from data.sample import RECOGNITION_EMBEDDING, FaceSample
@@ -34,6 +34,7 @@ _REC709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 @dataclass(frozen=True)
+@checked(ranges={Range(16): ("size",), AT_LEAST_ONE: ("pictures_per_person",)})
 class SyntheticConfig:
     """How synthetic faces are made.
 
@@ -50,14 +51,6 @@ class SyntheticConfig:
     pictures_per_person: int = 1
     scale_jitter: float = 0.08
     shift_jitter: float = 0.04
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, ranges={Range(16): ("size",), AT_LEAST_ONE: ("pictures_per_person",)})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from evaluation.inverse_rendering.faces import BenchmarkFace
-from evaluation.inverse_rendering.metrics import SkinFigures, psnr_db, skin_figures
+from evaluation.inverse_rendering.metrics import SkinFigures, masked_psnr_db, skin_figures
 from evaluation.inverse_rendering.truth import TEXEL_GRID
 from model.face.morphable_model import MorphableModel
 from model.look.atlas import Atlas, build_atlas
@@ -95,7 +95,7 @@ def evaluate_inverse_rendering(
                 yield FitResult(face, name, of_start, False, seconds)
                 continue
             picture = linear_to_srgb(torch.from_numpy(found.rendered_linear).clamp(0.0, 1.0)).numpy()
-            quality = psnr_db(picture, unit_srgb(face), face.seen_face & found.drawn)
+            quality = masked_psnr_db(picture, unit_srgb(face), face.seen_face & found.drawn)
             yield FitResult(face, name, skin_figures(found.diffuse_linear, quality, face.texels), True, seconds)
 
 
@@ -115,7 +115,7 @@ def _start_figures(
     drawn = replace(mesh, albedo_linear=albedo_linear)
     lighting, camera = start.parameters.lighting, start.intrinsics_px[None]
     picture = renderer.render_mesh(drawn, lighting, model.faces, camera, size).image_linear[0]
-    quality = psnr_db(linear_to_srgb(picture.clamp(0.0, 1.0)).numpy(), unit_srgb(face), face.seen_face)
+    quality = masked_psnr_db(linear_to_srgb(picture.clamp(0.0, 1.0)).numpy(), unit_srgb(face), face.seen_face)
     texture = atlas.sample(albedo_linear[0].numpy())[atlas.nearest].astype(np.float32)
     return skin_figures(texture, quality, face.texels)
 

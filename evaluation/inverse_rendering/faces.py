@@ -13,7 +13,7 @@ from scipy.ndimage import binary_erosion, gaussian_filter
 from torch.nn.functional import normalize
 
 from common.atomic import atomic_path
-from common.ranges import AT_LEAST_ONE, check_settings
+from common.ranges import AT_LEAST_ONE, checked
 from evaluation.inverse_rendering.lights import SceneLight, hard_light, smooth_light
 from evaluation.inverse_rendering.skin import paint_skin
 from evaluation.inverse_rendering.truth import LEAST_COSINE, TexelTruth, face_triangles, texel_truth
@@ -74,6 +74,7 @@ PLANS = (
 
 
 @dataclass(frozen=True)
+@checked(ranges={AT_LEAST_ONE: ("size_px", "samples", "max_depth")})
 class RenderSettings:
     """How the faces are traced.
 
@@ -88,14 +89,6 @@ class RenderSettings:
     samples: int = 512
     max_depth: int = 4
     seed: int = 20
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, ranges={AT_LEAST_ONE: ("size_px", "samples", "max_depth")})
 
 
 @dataclass(frozen=True)

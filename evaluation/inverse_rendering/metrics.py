@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter
 
+from common.psnr import psnr_db
 from evaluation.inverse_rendering.truth import TexelTruth, on_texel_grid
 from model.render.color import REC709_LUMINANCE
 
@@ -74,14 +75,13 @@ def shadow_imprint(diffuse_linear: Float[np.ndarray, "texel texel 3"], truth: Te
     return float((error[counted] * shadow[counted]).sum() / (shadow[counted] ** 2).sum())
 
 
-def psnr_db(
+def masked_psnr_db(
     picture_srgb: Float[np.ndarray, "size size 3"],
     photograph_srgb: Float[np.ndarray, "size size 3"],
     mask: Bool[np.ndarray, "size size"],
 ) -> float:
     """Peak signal-to-noise ratio over a mask, of pictures in [0, 1]."""
-    error = (np.clip(picture_srgb[mask], 0.0, 1.0) - photograph_srgb[mask]) ** 2
-    return float(-10.0 * np.log10(max(float(error.mean()), 1e-10)))
+    return psnr_db(float(((np.clip(picture_srgb[mask], 0.0, 1.0) - photograph_srgb[mask]) ** 2).mean()))
 
 
 def _fine(values: Float[np.ndarray, "texel texel"], judged: Bool[np.ndarray, "texel texel"]) -> np.ndarray:

@@ -24,7 +24,7 @@ _MOTTLING = ((2.0, 0.03), (5.0, 0.035), (12.0, 0.04), (30.0, 0.05))
 
 
 @dataclass(frozen=True)
-class SkinMaps:
+class PaintedSkin:
     """Maps over the head's texture space; row 0 is v = 1.
 
     Attributes:
@@ -47,7 +47,7 @@ def paint_skin(
     *,
     freckles: int,
     stubble: float,
-) -> SkinMaps:
+) -> PaintedSkin:
     """Paint a face.
 
     Args:
@@ -79,7 +79,7 @@ def paint_skin(
     diffuse = inner * painter.spread(np.clip(albedo_linear, 0.01, 1.0)) + (1.0 - inner) * (
         (1.0 - hairs) * skin + hairs * hair_linear
     )
-    return SkinMaps(diffuse.astype(np.float32), *painter.shine(lips, inner[..., 0]))
+    return PaintedSkin(diffuse.astype(np.float32), *painter.shine(lips, inner[..., 0]))
 
 
 class _Painter:

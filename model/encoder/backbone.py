@@ -10,11 +10,13 @@ from jaxtyping import Float
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
-from common.ranges import check_settings
+from common.paths import tool_command
+from common.ranges import checked
 from common.tensors import read_tensors
 
 
 @dataclass(frozen=True)
+@checked("encoder.")
 class EncoderConfig:
     """Which backbone, and what it starts from.
 
@@ -29,14 +31,6 @@ class EncoderConfig:
     backbone: str = "tf_efficientnet_lite0"
     pretrained: str = "none"
     place_channels: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(self, "encoder.")
 
 
 class Backbone(nn.Module):
@@ -103,7 +97,7 @@ def _create(config: EncoderConfig, image_size: int) -> nn.Module:
     except OSError as error:
         raise RuntimeError(
             f"timm could not download the ImageNet weights of {config.backbone} ({error}); set encoder.pretrained to a "
-            "local safetensors file (tools/import_backbone.py makes one) or to 'none'"
+            f"local safetensors file ({tool_command('import_backbone')} makes one) or to 'none'"
         ) from error
 
 

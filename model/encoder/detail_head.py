@@ -18,8 +18,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from common.paths import tool_command
 from common.photograph import GREY_DIFFERENCE
-from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, checked
 from model.encoder.mesh_convolution import ChebyshevConvolution, adjacency, downsampling, upsampling
 from model.face.detail import Detail, local_frames
 from model.face.hierarchy import MeshHierarchy
@@ -45,6 +46,10 @@ _OUTPUTS = (3, 1, 3, 1)
 
 
 @dataclass(frozen=True)
+@checked(
+    "detail.",
+    {AT_LEAST_ONE: ("channels", "order"), POSITIVE: ("largest_normal_mm", "largest_tangent_mm", "largest_albedo")},
+)
 class DetailConfig:
     """The mesh decoder.
 
@@ -68,8 +73,6 @@ class DetailConfig:
         Raises:
             ValueError: Naming the option.
         """
-        bounds = ("largest_normal_mm", "largest_tangent_mm", "largest_albedo")
-        check_settings(self, "detail.", {AT_LEAST_ONE: ("channels", "order"), POSITIVE: bounds})
         if len(self.channels) < 2:
             raise ValueError(f"detail.channels is {self.channels}: expected two numbers or more")
 
@@ -121,7 +124,7 @@ class DetailHead(nn.Module):
         if hierarchy.vertex_count != len(model.mean_mm):
             raise ValueError(
                 f"the hierarchy is for {hierarchy.vertex_count} vertices, this head has {len(model.mean_mm)}: "
-                "run python -m tools.build_hierarchy"
+                f"run {tool_command('build_hierarchy')}"
             )
         if len(config.channels) > len(hierarchy.levels) + 1:
             raise ValueError(

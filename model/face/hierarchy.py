@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int
 
+from common.paths import tool_command
 from common.tensors import read_tensors, save_tensors
 
 HIERARCHY_FORMAT = "likeness-hierarchy-1"
@@ -96,7 +97,7 @@ def load_hierarchy(path: Path) -> MeshHierarchy:
         FileNotFoundError: If the file is missing.
         ValueError: If it is not such a file; the message names it.
     """
-    missing = "no such hierarchy; make it with python -m tools.build_hierarchy"
+    missing = f"no such hierarchy; make it with {tool_command('build_hierarchy')}"
     tensors, metadata = read_tensors(path, HIERARCHY_FORMAT, framework="numpy", missing=missing)
     try:
         levels = tuple(

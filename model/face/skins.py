@@ -6,6 +6,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from common.paths import tool_command
 from common.tensors import open_tensors
 
 SKINS_FORMAT = "likeness-skins-1"
@@ -25,7 +26,7 @@ def load_skins(path: Path, vertex_count: int) -> UInt8[Tensor, "skin vertex 3"]:
         FileNotFoundError: If the file is missing.
         ValueError: If it is not such a file, or for another head; the message names it.
     """
-    missing = "no such file of skins; make it with python -m tools.learn_albedo --skins"
+    missing = f"no such file of skins; make it with {tool_command('learn_albedo', '--skins')}"
     file, _ = open_tensors(path, SKINS_FORMAT, needed=("skins_sqrt",), missing=missing)
     skins = file.get_tensor("skins_sqrt")
     if skins.dtype != torch.uint8 or skins.ndim != 3 or skins.shape[1:] != (vertex_count, 3) or not len(skins):

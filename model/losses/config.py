@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from common.ranges import SHARE, Range, check_settings
+from common.ranges import SHARE, Range, checked
 
 SETTINGS = ("landmark_weights", "hidden_landmarks", "pyramid_levels", "occlusion_smoothing")
 """The fields that are no weights."""
@@ -12,6 +12,9 @@ _OF_A_RENDERING = ("photometric", "silhouette", "recognition")
 
 
 @dataclass(frozen=True)
+@checked(
+    "loss.", {SHARE: ("hidden_landmarks",), Range(1, 8): ("pyramid_levels",), Range(0, 0.25): ("occlusion_smoothing",)}
+)
 class LossConfig:
     """Weight of each term; 0 leaves it out, uncomputed. Each is a mean per sample, whatever the batch and the crop.
 
@@ -99,18 +102,6 @@ class LossConfig:
     hidden_landmarks: float = 1.0
     pyramid_levels: int = 1
     occlusion_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(
-            self,
-            "loss.",
-            {SHARE: ("hidden_landmarks",), Range(1, 8): ("pyramid_levels",), Range(0, 0.25): ("occlusion_smoothing",)},
-        )
 
     @property
     def renders(self) -> bool:

@@ -31,7 +31,7 @@ from model.losses.priors import (
     sparse_prior,
     white_light,
 )
-from model.losses.recognition import rendering_recognition
+from model.losses.recognition import rendering_recognition_loss
 from model.losses.recognition_teacher import recognition_distillation, recognition_teacher, shape_consistency
 from model.losses.reflectance import reflectance_variance
 from model.losses.silhouette import silhouette
@@ -138,7 +138,7 @@ def _symmetry(given: LossInputs) -> Float[Tensor, ""]:
 def _recognition(given: LossInputs) -> Float[Tensor, ""]:
     if given.network is None:
         raise ValueError("loss.recognition needs a recognition network: name one, or set the weight to 0")
-    return rendering_recognition(given.network, given.rendering, given.observation, stored=given.stored)
+    return rendering_recognition_loss(given.network, given.rendering, given.observation, stored=given.stored)
 
 
 def _likelihood(given: LossInputs) -> Float[Tensor, ""]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from common.paths import tool_command
 from model.observation import Observation
 from model.recognition import RecognitionNetwork, embed_faces
 from model.render.color import linear_to_srgb, luminance
@@ -47,7 +48,7 @@ def recognition_loss(
     return (weight * difference).sum() / weight.sum().clamp(min=1.0)
 
 
-def rendering_recognition(
+def rendering_recognition_loss(
     network: RecognitionNetwork, rendering: Rendering, observation: Observation, *, stored: bool = False
 ) -> Float[Tensor, ""]:
     """The recognition loss of a batch's renderings.
@@ -83,7 +84,8 @@ def _stored(observation: Observation, network: RecognitionNetwork) -> Float[Tens
     if bool((observation.recognition_embedding_weight > 0).any()):
         raise ValueError(
             f"the shards hold embeddings of {embedding.shape[1]} numbers, but the recognition network's have "
-            f"{network.feature_count}: embed them with the same one (python -m tools.embed_photographs --force true)"
+            f"{network.feature_count}: embed them with the same one "
+            f"({tool_command('embed_photographs', '--force true')})"
         )
     return embedding.new_zeros(len(embedding), network.feature_count)
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from common.old_names import TRAINING_SETTINGS, current_arguments, current_keys, current_weights
+from common.old_names import REFINE_SETTINGS, TRAINING_SETTINGS, current_arguments, current_keys, current_weights
 
 
 def test_settings_keep_their_order_and_values(caplog: pytest.LogCaptureFixture) -> None:
@@ -80,3 +80,27 @@ def test_weights_are_renamed_by_whole_parts_of_their_names(caplog: pytest.LogCap
     assert [record.message for record in caplog.records] == [
         "weights of before: `refinement_head` is called `detail_head` now"
     ]
+
+
+@pytest.mark.parametrize("given", [["--loss", "{identity: 0.1, gaze: 2}"], ["--loss={identity: 0.1, gaze: 2}"]])
+def test_the_value_of_a_whole_part_is_read_too(given: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        new = current_arguments(["--seed", "1", *given, "--loss.gaze", "0.3"], TRAINING_SETTINGS, str(given))
+    assert "=".join(new) == '--seed=1=--loss={"recognition": 0.1, "gaze": 2}=--loss.gaze=0.3'
+    assert "`loss.identity` is called `loss.recognition` now" in caplog.text
+    # What is no mapping is the parser's to judge.
+    assert current_arguments(["--loss", "my.yaml"], TRAINING_SETTINGS, "x") == ["--loss", "my.yaml"]
+
+
+def test_what_became_a_constant_is_passed_over_where_it_says_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    run = {"trainer": {"strategy": "auto", "devices": 2}, "seed": 1}
+    with caplog.at_level(logging.WARNING):
+        assert current_keys(run, TRAINING_SETTINGS, "a run") == {"trainer": {"devices": 2}, "seed": 1}
+    assert [record.message for record in caplog.records] == ["a run: `trainer.strategy` is always auto now"]
+
+
+def test_what_became_a_constant_is_refused_where_it_says_something_else() -> None:
+    with pytest.raises(ValueError, match=r"my\.yaml: `raster\.white_light` is 0\.5, but it is always 0\.02 now"):
+        current_keys({"raster": {"white_light": 0.5}}, REFINE_SETTINGS, "my.yaml")
+    with pytest.raises(ValueError, match=r"options: --trainer\.strategy is no option any more: it is always auto"):
+        current_arguments(["--trainer.strategy", "auto"], TRAINING_SETTINGS, "options")

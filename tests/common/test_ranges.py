@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 import pytest
 
-from common.ranges import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE, SHARE, Range, checked
 
 
 @dataclass(frozen=True)
+@checked("mine.", {AT_LEAST_ONE: ("count",), Range(0, 1, below=True): ("weights",)})
 class Settings:
     count: int = 1
     weights: tuple[float, ...] = (0.0, 0.5)
@@ -17,7 +18,8 @@ class Settings:
     loud: bool = False
 
     def __post_init__(self) -> None:
-        check_settings(self, "mine.", {AT_LEAST_ONE: ("count",), Range(0, 1, below=True): ("weights",)})
+        if self.loud and self.kind == "square":
+            raise ValueError("a square is quiet")
 
 
 @pytest.mark.parametrize(
@@ -53,9 +55,22 @@ def test_a_setting_that_cannot_be_is_refused_by_name_and_value(wrong: dict[str, 
 
 
 def test_what_can_be_is_taken() -> None:
-    Settings(count=3, weights=(0.0,), rate=0.5, kind="square", loud=True)
+    Settings(count=3, weights=(0.0,), rate=0.5, kind="round", loud=True)
+
+
+def test_a_class_may_refuse_more() -> None:
+    with pytest.raises(ValueError, match="a square is quiet"):
+        Settings(kind="square", loud=True)
+    # Its own question may take for granted that each number is one.
+    with pytest.raises(ValueError, match=r"mine\.count"):
+        Settings(count=0, kind="square", loud=True)
 
 
 def test_a_range_for_no_setting_is_a_mistake_of_ours() -> None:
-    with pytest.raises(TypeError, match="Settings has no setting colour"):
-        check_settings(Settings(), ranges={SHARE: ("colour",)})
+    @dataclass(frozen=True)
+    @checked(ranges={SHARE: ("colour",)})
+    class Plain:
+        size: int = 1
+
+    with pytest.raises(TypeError, match="Plain has no setting colour"):
+        Plain()

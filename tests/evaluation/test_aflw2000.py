@@ -53,6 +53,13 @@ def test_the_table_names_the_missed_faces() -> None:
     assert "1.00, 1.00, 1.00 degrees" in text
 
 
+def test_a_bin_without_pictures_has_no_figure_and_then_there_is_no_mean() -> None:
+    text = format_table(ERRORS[:2], ERRORS[:2])
+    assert "nan" not in text
+    row = next(line for line in text.splitlines() if line.startswith("own detection, missed faces left out"))
+    assert row.split()[-4:] == ["3.00", "-", "-", "-"]
+
+
 def test_the_best_of_several_detections_counts_and_one_elsewhere_is_a_miss() -> None:
     image, true = np.zeros((100, 100, 3), np.uint8), np.array([10.0, 10.0, 40.0, 40.0])
     found = best_detection(Told([(60, 60, 90, 90), (5, 5, 40, 42), (20, 20, 40, 40)]), image, true)

@@ -6,7 +6,6 @@ from evaluation.metrics import (
     intersection_over_union,
     landmark_box,
     nme_percent,
-    psnr_db,
     same_person_area,
 )
 
@@ -43,7 +42,3 @@ def test_vectors_around_their_person_tell_people_apart_and_equal_ones_do_not() -
     assert same_person_area(vectors, people) > 0.99
     assert same_person_area(7.0 * vectors * rng.uniform(0.5, 2.0, (50, 1)), people, cosine=True) > 0.99
     assert same_person_area(np.ones((50, 8)), people) == pytest.approx(0.5)
-
-
-def test_psnr_of_a_tenth_is_twenty_decibels() -> None:
-    assert psnr_db(0.01) == pytest.approx(20.0)

@@ -6,7 +6,14 @@ import pytest
 
 from evaluation.now_files import write_now_files
 from evaluation.scan_alignment import NOW_LANDMARKS
-from evaluation.scans_data import AnsweredHead, ScanPicture, prediction_path, read_prediction, read_scans, skin_faces
+from evaluation.scans_data import (
+    AnsweredHead,
+    ScanPicture,
+    named_skin_faces,
+    prediction_path,
+    read_prediction,
+    read_scans,
+)
 from tests.evaluation.small_scans import toy_arrays, write_scans
 from tests.small_world import toy_reconstructor
 
@@ -116,7 +123,7 @@ def test_another_methods_mesh_may_have_any_vertices(tmp_path: Path, picture: Sca
     np.testing.assert_allclose(found.neutral_landmarks7_mm, expected[list(NOW_LANDMARKS)], atol=1e-3)
     assert found.skin.all() == shuffle
     if not shuffle:
-        assert (found.skin == skin_faces(MODEL)).all()
+        assert (found.skin == named_skin_faces(MODEL)).all()
 
 
 def test_a_mesh_that_is_missing_is_a_miss_and_one_that_is_wrong_is_named(tmp_path: Path, picture: ScanPicture) -> None:

@@ -14,11 +14,10 @@ from inference.refine import RefinementStoppedError, Refiner
 from inference.refining import FacePhotograph
 from model.geometry.camera import default_intrinsics, project
 from model.look.appearance import Appearance
-from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.refined import Raytraced, Stage, StageAnswer
-from tests.small_world import toy_reconstructor
+from tests.small_world import neutral_parameters, toy_reconstructor
 
 PHOTOGRAPH = np.full((240, 320, 3), (200, 120, 40), np.uint8)
 RECONSTRUCTOR = toy_reconstructor()
@@ -33,7 +32,7 @@ def photograph() -> FacePhotograph:
 def reconstruction() -> Reconstruction:
     """The neutral head in the photograph, as the network's thread leaves it."""
     with torch.inference_mode():
-        neutral = FaceParameters.neutral(1, MODEL.identity_count, MODEL.expression_count, MODEL.albedo_count)
+        neutral = neutral_parameters(MODEL)
         return RECONSTRUCTOR.decode(neutral, default_intrinsics(240, 320)[None])
 
 
@@ -148,7 +147,7 @@ def test_without_the_network_the_first_stage_starts_from_nothing_and_must_succee
 
     def first(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
         seen.append(start)
-        neutral = FaceParameters.neutral(1, MODEL.identity_count, MODEL.expression_count, MODEL.albedo_count)
+        neutral = neutral_parameters(MODEL)
         return StageAnswer(FittedFace(neutral, None, crop.intrinsics_px)), StageRecord("first", True, "", 0.1)
 
     after = refiner({"first": first, "two": moving(5.0)}, from_network=False).refine(photograph(), reconstruction())

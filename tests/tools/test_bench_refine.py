@@ -11,18 +11,17 @@ from PIL import Image
 pytest.importorskip("embreex", reason="rays need the optional package embreex")
 
 from model.look.appearance import Appearance
-from model.parameters import FaceParameters
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.refined import Raytraced, RefinedFace, StageAnswer
 from model.render.color import srgb_to_linear
-from tests.small_world import crop_camera, toy_reconstructor
+from tests.small_world import crop_camera, neutral_parameters, toy_reconstructor
 from tools import bench_refine
-from tools.bench_refine import Bench, Clock, Measured, print_summary
-from tools.refinement_psnr import psnr_db, psnr_figures
+from tools.bench_refine import Bench, Measured, StageClock, print_summary
+from tools.refinement_psnr import crop_psnr_db, psnr_figures
 
 SIZE = 48
 MODEL = toy_reconstructor().morphable_model
-PARAMETERS = FaceParameters.neutral(1, MODEL.identity_count, MODEL.expression_count, MODEL.albedo_count)
+PARAMETERS = neutral_parameters(MODEL)
 START = FittedFace(PARAMETERS, None, crop_camera(1, SIZE)[0])
 BRIGHTER = replace(START, parameters=replace(PARAMETERS, lighting=1.3 * PARAMETERS.lighting))
 
@@ -79,12 +78,12 @@ def test_black_and_white_is_compared_in_luminance():
     grey, red = torch.full((SIZE, SIZE, 3), 0.5), srgb_to_linear(torch.tensor([0.9, 0.3, 0.3]).expand(SIZE, SIZE, 3))
     luminance = srgb_to_linear(torch.tensor(0.5)) / (red @ torch.tensor([0.2126, 0.7152, 0.0722])).mean()
     weight = torch.ones(SIZE, SIZE)
-    assert psnr_db(luminance * red, crop(grey, color=False), weight) > 40.0
-    assert psnr_db(luminance * red, crop(grey), weight) < 20.0
+    assert crop_psnr_db(luminance * red, crop(grey, color=False), weight) > 40.0
+    assert crop_psnr_db(luminance * red, crop(grey), weight) < 20.0
 
 
 def test_the_clock_notes_stages_that_raise():
-    clock = Clock()
+    clock = StageClock()
 
     def fails(crop: FaceCrop, start: FittedFace | None) -> tuple[StageAnswer, StageRecord]:
         raise ValueError("no light")

@@ -104,7 +104,7 @@ def test_a_failure_leaves_what_there_is(place: Path, monkeypatch: pytest.MonkeyP
 def test_weights_that_are_lost_replace_no_release(place: Path, tmp_path: Path) -> None:
     report = quarter.Report(tmp_path / "report.md")
     experiment, settings = quarter.read_on_this_machine(place / "pack", tmp_path, place / "tiny.yaml", "cpu", bank=None)
-    clock = quarter.Clock(experiment, settings, tmp_path, report, ends=0.0)
+    clock = quarter.TrainingClock(experiment, settings, tmp_path, report, ends=0.0)
     module = quarter.ClockedModule(experiment, toy_reconstructor(), ends=0.0)
     next(module.parameters()).data.fill_(math.nan)
     clock.release(module, 7)

@@ -29,7 +29,14 @@ def test_its_size_and_names() -> None:
     assert len(set(released().expression_names)) == 52
 
 
-@pytest.mark.parametrize("check", head_checks.CHECKS, ids=lambda check: check.__name__)
+SLOW = {head_checks.check_texture}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(check, marks=[pytest.mark.slow] if check in SLOW else []) for check in head_checks.CHECKS],
+    ids=lambda check: check.__name__,
+)
 def test_the_head_is_what_it_must_be(check: Callable[[HeadAssets], None]) -> None:
     check(released())
 

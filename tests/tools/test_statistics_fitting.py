@@ -12,7 +12,6 @@ from tools.statistics.fitting import FitConfig, PointModel, fit_points, normaliz
 from tools.statistics.surface import (
     SurfacePoints,
     edge_path,
-    faces_near,
     nearest_on_path,
     nearest_on_surface,
     symmetric_points,
@@ -124,11 +123,3 @@ def test_points_are_projected_onto_triangles_and_paths() -> None:
     assert (path[0], path[-1]) == (first, last)
     on_path = nearest_on_path(head.vertices_mm[path], path, head.vertices_mm, head.faces)
     np.testing.assert_allclose(on_path.evaluate(head.vertices_mm, head.faces), head.vertices_mm[path], atol=1e-3)
-
-
-@pytest.mark.parametrize("radius_mm", [20.0, 60.0])
-def test_faces_near_are_near(radius_mm: float) -> None:
-    head = toy_head()
-    start = int(head.faces[10, 0])
-    near = faces_near(start, radius_mm, head.vertices_mm, head.faces)
-    assert np.linalg.norm(head.vertices_mm[head.faces[near]] - head.vertices_mm[start], axis=2).max() <= radius_mm

@@ -7,17 +7,13 @@ import pytest
 import torch
 
 from data.loader import LoaderConfig
-from data.sample import collate
-from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.encoder.backbone import EncoderConfig
 from model.losses.config import LossConfig
 from model.losses.objective import Objective
-from model.render.backends import build_rasterizer
-from model.render.renderer import Renderer
 from tests.small_world import IMAGE_SIZE, toy_reconstructor
+from tests.training.bare_module import drawn_batch, quiet
 from training.config import Experiment, OptimizerConfig, ScheduleConfig
 from training.module import TrainingModule
-from training.synthetic_heads import MorphableHeadArtist
 
 PHOTOMETRIC = LossConfig(photometric=1.0, symmetry=0.1)
 
@@ -35,18 +31,7 @@ def experiment(**changes: Any) -> Experiment:
 
 @pytest.fixture(scope="module")
 def batch() -> dict[str, Any]:
-    reconstructor = toy_reconstructor()
-    artist = MorphableHeadArtist(reconstructor.morphable_model, Renderer(build_rasterizer()))
-    faces = SyntheticFaces(artist, SyntheticConfig(size=IMAGE_SIZE))
-    return dict(collate([faces.face(index).sample for index in range(6)]))
-
-
-def quiet(module: TrainingModule) -> dict[str, torch.Tensor]:
-    """Log into a dict, without a trainer."""
-    logged: dict[str, torch.Tensor] = {}
-    module.log = lambda name, value, **options: logged.update({name: value})  # type: ignore[method-assign]
-    module.log_dict = lambda values, **options: logged.update(values)  # type: ignore[method-assign]
-    return logged
+    return drawn_batch(6)
 
 
 @pytest.mark.parametrize("loss", [LossConfig(), PHOTOMETRIC], ids=["landmarks", "photometric"])

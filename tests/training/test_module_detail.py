@@ -8,20 +8,16 @@ import pytest
 import torch
 
 from data.loader_config import LoaderConfig
-from data.sample import collate
-from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.encoder.backbone import EncoderConfig
 from model.encoder.detail_head import DetailConfig
 from model.geometry.rotation import rotation_from_euler
 from model.losses.config import LossConfig
-from model.render.backends import build_rasterizer
-from model.render.renderer import Renderer
 from tests.small_world import IMAGE_SIZE, toy_decoding_reconstructor, toy_hierarchy, toy_reconstructor
+from tests.training.bare_module import drawn_batch, quiet
 from training.config import Experiment
 from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY
 from training.module import TrainingModule
 from training.synthetic_geometry import PARAMETERS_KEY, SyntheticGeometry, SyntheticGeometryConfig
-from training.synthetic_heads import MorphableHeadArtist
 
 
 def experiment(**changes: Any) -> Experiment:
@@ -38,16 +34,7 @@ def experiment(**changes: Any) -> Experiment:
 
 @pytest.fixture(scope="module")
 def batch() -> dict[str, Any]:
-    artist = MorphableHeadArtist(toy_reconstructor().morphable_model, Renderer(build_rasterizer()))
-    faces = SyntheticFaces(artist, SyntheticConfig(size=IMAGE_SIZE))
-    return dict(collate([faces.face(index).sample for index in range(3)]))
-
-
-def quiet(module: TrainingModule) -> dict[str, torch.Tensor]:
-    logged: dict[str, torch.Tensor] = {}
-    module.log = lambda name, value, **options: logged.update({name: value})  # type: ignore[method-assign]
-    module.log_dict = lambda values, **options: logged.update(values)  # type: ignore[method-assign]
-    return logged
+    return drawn_batch(3)
 
 
 def with_drawn_heads(loss: LossConfig, **changes: Any) -> TrainingModule:

@@ -13,9 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, checked
 from model.face.assets import HeadAssets
 from tools.statistics.surface import SurfacePoints
+
+_EXPRESSION_SD = 0.25
+"""Standard deviation of the expression weights' prior, centred at 0."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def point_model(head: HeadAssets, points: SurfacePoints) -> PointModel:
 
 
 @dataclass(frozen=True)
+@checked(ranges={AT_LEAST_ONE: ("iterations", "batch"), POSITIVE: ("noise_mm",)})
 class FitConfig:
     """How much the labels are believed.
 
@@ -47,23 +51,13 @@ class FitConfig:
         iterations: Alternations of pose and shape.
         noise_mm: Standard deviation of a label. Neighbouring labels err together, so it stands above their scatter.
         depth_weight: Weight of a label's depth beside its x and y.
-        expression_sd: Standard deviation of the expression weights' prior, centred at 0.
         batch: Photographs per batch.
     """
 
     iterations: int = 6
     noise_mm: float = 2.5
     depth_weight: float = 0.15
-    expression_sd: float = 0.25
     batch: int = 512
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, ranges={AT_LEAST_ONE: ("iterations", "batch"), POSITIVE: ("noise_mm", "expression_sd")})
 
 
 @dataclass(frozen=True)
@@ -123,7 +117,7 @@ def _fit_batch(model: PointModel, labels: Tensor, config: FitConfig, center: Ten
     target = labels - target_mean
     axis_weight = torch.tensor([1.0, 1.0, config.depth_weight])
     count = len(center)
-    precision = torch.cat([torch.ones(count), torch.full((len(basis) - count,), config.expression_sd**-2)])
+    precision = torch.cat([torch.ones(count), torch.full((len(basis) - count,), _EXPRESSION_SD**-2)])
     coefficients = torch.cat([center, torch.zeros(len(basis) - count)]).expand(len(labels), -1)
     rotation, scale = _procrustes(mean + _combine(coefficients, basis), target, weight)
     for _ in range(config.iterations):

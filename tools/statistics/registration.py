@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, checked
 from model.face.assets import HeadAssets
 from tools.statistics.surface import SurfacePoints
 
@@ -21,9 +21,12 @@ _TANGENTIAL = 0.05
 that the whole does not."""
 _OUTLIER_MM = 4.0
 """Distance at which a point counts half."""
+_EXPRESSION_SD = 0.15
+"""Standard deviation of the expression weights around 0."""
 
 
 @dataclass(frozen=True)
+@checked(ranges={AT_LEAST_ONE: ("iterations",), POSITIVE: ("noise_mm",)})
 class RegistrationConfig:
     """How far the head may bend.
 
@@ -31,20 +34,10 @@ class RegistrationConfig:
         iterations: Rounds of closest points and least squares.
         noise_mm: Standard deviation of a point's distance to the surface. Neighbours err together (a network drew
             them), so it stands far above their scatter.
-        expression_sd: Standard deviation of the expression weights around 0.
     """
 
     iterations: int = 40
     noise_mm: float = 3.0
-    expression_sd: float = 0.15
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, ranges={AT_LEAST_ONE: ("iterations",), POSITIVE: ("noise_mm", "expression_sd")})
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def register_points(
     scale, rotation, shift = similarity(start_points, start_mm)
     basis = np.concatenate([head.identity_basis, head.expression_basis[allowed_expressions]]).astype(np.float64)
     count = len(head.identity_basis)
-    precision = np.concatenate([np.ones(count), np.full(len(allowed_expressions), config.expression_sd**-2)])
+    precision = np.concatenate([np.ones(count), np.full(len(allowed_expressions), _EXPRESSION_SD**-2)])
     coefficients = np.zeros(len(basis))
     under, distance = None, np.empty(0)
     for _ in range(config.iterations):

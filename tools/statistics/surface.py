@@ -152,14 +152,6 @@ def nearest_on_edges(
     return SurfacePoints(face_index, weights)
 
 
-def faces_near(
-    start: int, radius_mm: float, vertices: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]
-) -> Int[np.ndarray, " near"]:
-    """Indices of the triangles whose corners a walk along edges of at most `radius_mm` reaches from a vertex."""
-    distance = dijkstra(_edge_graph(vertices, faces), directed=False, indices=start, limit=radius_mm)
-    return np.flatnonzero(np.isfinite(distance)[faces].all(1))
-
-
 def _edge_graph(vertices: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]) -> csr_matrix:
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     edges = np.unique(np.sort(edges, axis=1), axis=0)

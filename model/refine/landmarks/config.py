@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, check_settings
+from common.ranges import POSITIVE, checked
 from model.refine.landmarks.solver import Robust
 
 
 @dataclass(frozen=True)
+@checked("landmarks.", {POSITIVE: ("noise", "identity_sd", "expression_sd")})
 class LandmarkFitConfig:
     """How landmarks are weighed against what is known of heads.
 
     Attributes:
         noise: Standard deviation of a landmark's coordinate over the size of the face (square root of the box's area).
         robust: How residuals beyond four of these count: hardly (geman_mcclure), linearly (huber) or fully (none).
-        hidden_weight: Weight of points on the far side of the head, over that of the others; [0, 1].
         jaw: `true` where the points of the hidden jaw are those of the skull (iBUG in 3D, the network, AFLW2000-3D),
             `contour` where they slide along the visible outline (2D detectors).
         identity_sd: Standard deviation of the identity about the start's, in sd of the head's statistics; from the
@@ -22,28 +22,12 @@ class LandmarkFitConfig:
         expression_sd: Standard deviation of an expression weight about the start's; about 0, from the mean head, it
             is 0.25.
         focal: `fixed` keeps the crop's camera; `estimate` lets the focal length go. A near head of small features
-            and a far one of large features look nearly alike: an estimate rests on `focal_log_sd` more than on the
-            picture.
-        focal_log_sd: Standard deviation of the logarithm of the focal length, about the crop's.
-        iterations: Most Levenberg-Marquardt steps.
+            and a far one of large features look nearly alike: an estimate rests on its prior more than on the picture.
     """
 
     noise: float = 0.02
     robust: Robust = "geman_mcclure"
-    hidden_weight: float = 0.3
     jaw: Literal["true", "contour"] = "true"
     identity_sd: float = 0.5
     expression_sd: float = 0.15
     focal: Literal["fixed", "estimate"] = "fixed"
-    focal_log_sd: float = 0.2
-    iterations: int = 40
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        deviations = ("noise", "identity_sd", "expression_sd", "focal_log_sd")
-        ranges = {POSITIVE: deviations, SHARE: ("hidden_weight",), AT_LEAST_ONE: ("iterations",)}
-        check_settings(self, "landmarks.", ranges)

@@ -25,6 +25,11 @@ _NO_FACE = 0.15
 """Mean residual over the size of the face from which on the points are no face's."""
 
 _LARGEST_COEFFICIENT_SD = 6.0
+_HIDDEN_WEIGHT = 0.3
+"""Weight of points on the far side of the head, over that of the others."""
+_FOCAL_LOG_SD = 0.2
+"""Standard deviation of the logarithm of an estimated focal length, about the crop's."""
+_MOST_STEPS = 40
 _EXPRESSION_SD_ALONE = 0.25
 """Standard deviation of an expression weight about 0, where there is no start that tells one."""
 
@@ -121,7 +126,7 @@ class _Fit:
             # The pose first, and not yet doubting points that only the mean face's shape puts wrong.
             first, _ = solve(self._problem(first, pose_only=True, robust="huber"), first, 20)
             first, _ = solve(self._problem(first, pose_only=False, robust="huber"), first, 10)
-        return solve(self._problem(first, pose_only=False, robust=self._config.robust), first, self._config.iterations)
+        return solve(self._problem(first, pose_only=False, robust=self._config.robust), first, _MOST_STEPS)
 
     def _problem(self, state: HeadState, *, pose_only: bool, robust: Robust) -> PointProblem:
         config, alone = self._config, self._start is None
@@ -129,7 +134,7 @@ class _Fit:
         identity = torch.full_like(state.identity, (1.0 if alone else config.identity_sd) ** -2)
         expression = torch.full_like(state.expression, (_EXPRESSION_SD_ALONE if alone else config.expression_sd) ** -2)
         pose = state.identity.new_zeros(POSE_COUNT)
-        focal = state.identity.new_full((1,), config.focal_log_sd**-2)
+        focal = state.identity.new_full((1,), _FOCAL_LOG_SD**-2)
         free = torch.ones(POSE_COUNT + len(identity) + len(expression) + 1, dtype=torch.bool)
         free[-1] = config.focal == "estimate" and not pose_only
         if pose_only:
@@ -148,10 +153,8 @@ class _Fit:
         )
 
     def _weights(self, state: HeadState) -> Float[Tensor, "68"]:
-        seen = landmark_visibility(
-            self._normals, state.rotation[None], state.translation_mm[None], self._config.hidden_weight
-        )[0]
-        return self._weight * seen
+        seen = landmark_visibility(self._normals, state.rotation[None], state.translation_mm[None], _HIDDEN_WEIGHT)
+        return self._weight * seen[0]
 
     def residual(self, state: HeadState, *, doubt: bool = True) -> float:
         """Weighted mean distance of the landmarks over the size of the face, doubted ones at the limit of doubt."""

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from common.psnr import psnr_db
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import project
 from model.refine.face import FaceCrop, FittedFace
@@ -69,7 +70,7 @@ def judge(
     wrong = _implausible(answer)
     if wrong:
         answer = start
-    eye = _Eye(model, rasterizer, crop, config)
+    eye = _Eye(model, rasterizer, crop)
     bare_start, bare = eye.lit(without_residual(start)), eye.lit(without_residual(answer))
     before, after = eye.look(bare_start), eye.look(bare)
     mask = eye.mask(bare)
@@ -89,7 +90,7 @@ def judge(
         "landmarks_after_percent": 100.0 * _residual(model, crop, answer),
         "unoccluded_percent": 100.0 * float(weight.sum() / common.sum().clamp(min=1.0)),
     }
-    reason = wrong or _why_worse(figures, config)
+    reason = wrong or _why_worse(figures)
     kept = replace(start if reason else kept, unoccluded=eye.full_mask(bare_start if reason else bare))
     said = f"the picture is met to {figures['psnr_after_db']:.1f} dB, before to {figures['psnr_before_db']:.1f} dB"
     return kept, Verdict(not reason, reason or said, figures)
@@ -106,8 +107,8 @@ def without_residual(face: FittedFace) -> FittedFace:
 class _Eye:
     """Looks at heads in one photograph."""
 
-    def __init__(self, model: MorphableModel, rasterizer: Rasterizer, crop: FaceCrop, config: RasterFitConfig) -> None:
-        self._model, self._rasterizer, self._crop, self._config = model, rasterizer, crop, config
+    def __init__(self, model: MorphableModel, rasterizer: Rasterizer, crop: FaceCrop) -> None:
+        self._model, self._rasterizer, self._crop = model, rasterizer, crop
         self._level = make_level(crop, min(_JUDGED_SIZE_PX, crop.size_px))
         self._compared = compared_vertices(model)
 
@@ -118,7 +119,7 @@ class _Eye:
         return draw(self._model, self._rasterizer, at, vertices, skin, self._compared, face.intrinsics_px)
 
     def lit(self, face: FittedFace) -> FittedFace:
-        light = solve_light(self.look(face), self._level, color=self._crop.color, white=self._config.white_light)
+        light = solve_light(self.look(face), self._level, color=self._crop.color)
         return replace(face, parameters=replace(face.parameters, lighting=light))
 
     def mask(self, face: FittedFace, level: Level | None = None) -> Float[Tensor, "size size"]:
@@ -143,7 +144,6 @@ class _Eye:
             parameters.lighting,
             weight[None],
             self._model.albedo_linear(parameters.albedo),
-            self._config,
             color=self._crop.color,
         )
         return replace(face, detail=replace(detail, albedo_linear=residual))
@@ -156,7 +156,7 @@ class _Eye:
             drawn, seen = (luminance(picture)[..., None] for picture in (drawn, seen))
         error = (linear_to_srgb(drawn) - linear_to_srgb(seen)).square().mean(-1)[0]
         area = float(weight.sum())
-        return -10.0 * math.log10(max(float((weight * error).sum()) / area, 1e-10)) if area >= 1.0 else 0.0
+        return psnr_db(float((weight * error).sum()) / area) if area >= 1.0 else 0.0
 
 
 def _implausible(face: FittedFace) -> str:
@@ -177,7 +177,7 @@ def _implausible(face: FittedFace) -> str:
     return ""
 
 
-def _why_worse(figures: dict[str, float], config: RasterFitConfig) -> str:
+def _why_worse(figures: dict[str, float]) -> str:
     # The start's free albedo has the photograph's shadows in it, and hair: being a little nearer by them is no merit.
     allowed = (("psnr_statistical", "the statistical head", 0.0), ("psnr", "the picture", _MOST_LOSS_DB))
     for kind, what, loss_db in allowed:

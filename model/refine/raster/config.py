@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, Range, checked
 
 
 @dataclass(frozen=True)
+@checked(
+    "raster.",
+    {Range(16): ("sizes_px",), AT_LEAST_ONE: ("steps",), POSITIVE: ("identity_sd", "expression_sd", "albedo_sd")},
+)
 class RasterFitConfig:
     """What a picture of a face is weighed against, and how long.
 
@@ -15,7 +19,6 @@ class RasterFitConfig:
         steps: Steps of gradient descent at each size.
         photometric: Weight of the mean robust distance in sRGB units.
         landmarks: Weight of the landmarks' mean distance over the size of the face.
-        hidden_landmarks: Weight of landmarks on the far side of the head, over that of the others; [0, 1].
         prior: Weight of half a squared standard deviation of any coefficient.
         identity_sd: Standard deviation of the identity about the start's, in sd of the head's statistics.
         expression_sd: Standard deviation of an expression weight about the start's.
@@ -24,14 +27,9 @@ class RasterFitConfig:
         tone: Weight of the squared change of the face's mean log albedo, sum over the channels: a brighter skin in
             dimmer light makes the same picture, and what the photograph seems to say of it is chance.
         offsets: Per-vertex displacements along the normals: keep the start's, drop them, or refine them.
-        offset_sd_mm: Standard deviation of a refined displacement about the start's, at the scale of a vertex's
-            neighbourhood.
         albedo_residual: Per-vertex albedo beyond the components: drop the start's (it holds shadows), keep it, or learn
             it anew, smooth and small.
-        albedo_residual_sd: Standard deviation of a learned residual, linear RGB.
         focal: `estimate` lets the focal length go, see `LandmarkFitConfig`.
-        focal_log_sd: Standard deviation of the logarithm of the focal length.
-        white_light: Cost of the light's deviation from white light, over that of the compared pixels.
         recognition_feature: Weight of one minus the likeness that a recognition network sees (GANFit); 0 leaves it out.
     """
 
@@ -39,19 +37,14 @@ class RasterFitConfig:
     steps: tuple[int, ...] = (40, 60, 40)
     photometric: float = 1.0
     landmarks: float = 0.5
-    hidden_landmarks: float = 0.3
     prior: float = 1e-4
     identity_sd: float = 0.5
     expression_sd: float = 0.15
     albedo_sd: float = 0.4
     tone: float = 0.3
     offsets: Literal["keep", "drop", "refine"] = "refine"
-    offset_sd_mm: float = 0.5
     albedo_residual: Literal["keep", "drop", "learn"] = "learn"
-    albedo_residual_sd: float = 0.1
     focal: Literal["fixed", "estimate"] = "fixed"
-    focal_log_sd: float = 0.1
-    white_light: float = 0.02
     recognition_feature: float = 0.0
 
     def __post_init__(self) -> None:
@@ -60,12 +53,6 @@ class RasterFitConfig:
         Raises:
             ValueError: Naming the option.
         """
-        deviations = ("identity_sd", "expression_sd", "albedo_sd", "focal_log_sd", "offset_sd_mm", "albedo_residual_sd")
-        check_settings(
-            self,
-            "raster.",
-            {Range(16): ("sizes_px",), AT_LEAST_ONE: ("steps",), POSITIVE: deviations, SHARE: ("hidden_landmarks",)},
-        )
         if not self.sizes_px or len(self.sizes_px) != len(self.steps):
             raise ValueError(f"raster.sizes_px {self.sizes_px} and raster.steps {self.steps}: expected as many of each")
         if list(self.sizes_px) != sorted(self.sizes_px):

@@ -35,6 +35,8 @@ _RENEWED_EVERY = 10
 """Steps between two solutions of light and occlusion."""
 
 _TINT = 10.0
+_HIDDEN_WEIGHT = 0.3
+"""Weight of landmarks on the far side of the head, over that of the others."""
 _COARSE = ("identity", "expression", "albedo", "turn_rad", "shift", "log_focal")
 _FINE = ("height",)
 
@@ -157,7 +159,7 @@ class RasterFit:
 
     def _renew(self, view: View, level: Level) -> Float[Tensor, "1 size size"]:
         color = self._crop.color
-        self._lighting = solve_light(view, level, color=color, white=self._config.white_light)
+        self._lighting = solve_light(view, level, color=color)
         return fit_weight(view, level, self._lighting, color=color)
 
     def _view(self, face: FittedFace, level: Level) -> View:
@@ -203,9 +205,7 @@ class RasterFit:
         if face.detail is not None:
             points_mm = points_mm + model.landmarks(face.detail.offsets_mm)
         points_px = project(parameters.to_camera(points_mm), face.intrinsics_px[None])[..., :2]
-        seen = landmark_visibility(
-            self._normals68, parameters.rotation, parameters.translation_mm, self._config.hidden_landmarks
-        )
+        seen = landmark_visibility(self._normals68, parameters.rotation, parameters.translation_mm, _HIDDEN_WEIGHT)
         weight = seen * crop.landmarks68_weight
         known = (weight.sum(1) > 0.0).to(weight)
         return landmark_distance(points_px, crop.landmarks68_px[None], self._box_px, known, weight)

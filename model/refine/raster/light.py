@@ -29,7 +29,7 @@ _DARK_COST = 0.5
 
 
 @torch.no_grad()
-def solve_light(view: View, level: Level, *, color: bool, white: float) -> Float[Tensor, "1 9 3"]:
+def solve_light(view: View, level: Level, *, color: bool, white: float = 0.02) -> Float[Tensor, "1 9 3"]:
     """Harmonics of least squares in sRGB units, reweighted so that what no light explains does not count.
 
     Args:

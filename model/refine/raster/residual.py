@@ -9,7 +9,6 @@ from torch import Tensor
 
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import uniform_laplacian
-from model.refine.raster.config import RasterFitConfig
 from model.refine.raster.levels import Level, View
 from model.refine.raster.unknowns import moved_vertices
 from model.render.color import luminance, srgb_to_linear
@@ -17,6 +16,8 @@ from model.render.color import luminance, srgb_to_linear
 _DARKEST = 0.005
 _NOISE_SRGB = 0.05
 """Standard deviation of what a pixel of a picture of 256 px says of the residual."""
+_RESIDUAL_SD = 0.1
+"""Standard deviation of the residual, linear RGB."""
 _SMOOTHNESS, _SYMMETRY = 1.0, 0.2
 """Weight of the residual's Laplacian and of its difference to its mirror image, over that of itself."""
 
@@ -29,7 +30,6 @@ def solve_residual(
     lighting: Float[Tensor, "1 9 3"],
     weight: Float[Tensor, "1 size size"],
     albedo_linear: Float[Tensor, "1 vertex 3"],
-    config: RasterFitConfig,
     *,
     color: bool,
 ) -> Float[Tensor, "1 vertex 3"]:
@@ -44,7 +44,6 @@ def solve_residual(
         lighting: The light.
         weight: Trust in each pixel.
         albedo_linear: The statistical albedo, which the sum must not leave [0, 1] with.
-        config: Its priors.
         color: False for grey photographs: the residual is then grey, too.
     """
     moved = moved_vertices(model)
@@ -64,9 +63,9 @@ def solve_residual(
     # A pixel counts as one observation of that standard deviation, whatever the picture's size.
     noise = _NOISE_SRGB * level.size_px / 256.0
     prior = (
-        diags(np.full(count, config.albedo_residual_sd**-2))
-        + _SMOOTHNESS / config.albedo_residual_sd**2 * smooth.T @ smooth
-        + _SYMMETRY / config.albedo_residual_sd**2 * asymmetry.T @ asymmetry
+        diags(np.full(count, _RESIDUAL_SD**-2))
+        + _SMOOTHNESS / _RESIDUAL_SD**2 * smooth.T @ smooth
+        + _SYMMETRY / _RESIDUAL_SD**2 * asymmetry.T @ asymmetry
     ).tocsr()
     solved = np.zeros((count, 3))
     channels = [None] if not color else [0, 1, 2]

@@ -28,6 +28,10 @@ _RATES = {
 }
 """Step of each group at its first size: about a thirtieth of what it may have to move."""
 
+_FOCAL_LOG_SD = 0.1
+"""Standard deviation of the logarithm of an estimated focal length."""
+_OFFSET_SD_MM = 0.5
+"""Standard deviation of a refined displacement about the start's, at the scale of a vertex's neighbourhood."""
 _OFFSET_STIFFNESS = 30.0
 """The lambda of "large steps" preconditioning; how far neighbours move together."""
 
@@ -113,11 +117,11 @@ class Unknowns:
         albedo_sd = 1.0 if self.alone else config.albedo_sd
         terms.append((values["albedo"] / albedo_sd).square().sum())
         if "log_focal" in values:
-            terms.append((values["log_focal"] / config.focal_log_sd).square())
+            terms.append((values["log_focal"] / _FOCAL_LOG_SD).square())
         count = float(parameters.identity.shape[1])
         if height_mm is not None:
             share = count / max(self._smooth.moved_count, 1)
-            terms.append(share * (height_mm / config.offset_sd_mm).square().sum())
+            terms.append(share * (height_mm / _OFFSET_SD_MM).square().sum())
         return 0.5 * torch.stack(terms).sum()
 
 

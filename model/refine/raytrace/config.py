@@ -4,11 +4,20 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from common.ranges import AT_LEAST_ONE, Range, check_settings
+from common.ranges import AT_LEAST_ONE, Range, checked
 from model.refine.raytrace.sclera import ScleraConfig
 
 
 @dataclass(frozen=True)
+@checked(
+    "light.",
+    {
+        Range(1, 9): ("bands",),
+        Range(6): ("gaussians", "wide_gaussians"),
+        Range(20): ("lamps",),
+        Range(64): ("directions",),
+    },
+)
 class LightConfig:
     """What the light may look like.
 
@@ -33,25 +42,9 @@ class LightConfig:
     visibility: bool = True
     bounce: bool = True
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(
-            self,
-            "light.",
-            {
-                Range(1, 9): ("bands",),
-                Range(6): ("gaussians", "wide_gaussians"),
-                Range(20): ("lamps",),
-                Range(64): ("directions",),
-            },
-        )
-
 
 @dataclass(frozen=True)
+@checked("weights.")
 class RaytraceWeights:
     """Weights of the terms; the data term, mean distance in sRGB per pixel, has weight 1.
 
@@ -86,16 +79,16 @@ class RaytraceWeights:
     consistency: float = 0.003
     regions: float = 0.01
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, "weights.")
-
 
 @dataclass(frozen=True)
+@checked(
+    ranges={
+        Range(16): ("texture_px",),
+        AT_LEAST_ONE: ("rounds", "light_samples"),
+        # Below 0, an answer that explains the photograph less well is kept too.
+        Range(-math.inf): ("least_gain_db",),
+    }
+)
 class RaytraceConfig:
     """Settings of the ray-traced stage.
 
@@ -104,15 +97,10 @@ class RaytraceConfig:
         weights: The terms.
         texture_px: Side of the maps that are written.
         rounds: How often light and texture are found in turns.
-        solver_rounds: How often light and albedo coefficients are solved for in turns before the first step.
         light_steps: Steps of each round for light and albedo coefficients.
         texture_steps: Steps of each round for the texture.
         material_steps: Steps of each round for regional specular and roughness.
         light_samples: Samples of the face that the light is found from.
-        light_rate: Step of the light over its mean.
-        coefficient_rate: Step of the albedo coefficients, sd.
-        texture_rate: Step of the log albedo.
-        least_cosine: Samples that face the camera by less are left out.
         materials: `held`: statistical specular and roughness; `regions`: a few regional values on them; `free`: maps
             over the texture, which one photograph does not determine.
         sclera: How far the white of the eyes corrects the skin's tone; None to leave it as the start has it.
@@ -128,15 +116,10 @@ class RaytraceConfig:
     weights: RaytraceWeights = field(default_factory=RaytraceWeights)
     texture_px: int = 512
     rounds: int = 2
-    solver_rounds: int = 4
     light_steps: int = 80
     texture_steps: int = 80
     material_steps: int = 30
     light_samples: int = 6000
-    light_rate: float = 0.05
-    coefficient_rate: float = 0.05
-    texture_rate: float = 0.03
-    least_cosine: float = 0.2
     materials: Literal["held", "regions", "free"] = "regions"
     sclera: ScleraConfig | None = field(default_factory=ScleraConfig)
     least_gain_db: float = 0.1
@@ -150,15 +133,5 @@ class RaytraceConfig:
         Raises:
             ValueError: Naming the setting.
         """
-        check_settings(
-            self,
-            ranges={
-                Range(16): ("texture_px",),
-                AT_LEAST_ONE: ("rounds", "solver_rounds", "light_samples"),
-                Range(0, 1, below=True): ("least_cosine",),
-                # Below 0, an answer that explains the photograph less well is kept too.
-                Range(-math.inf): ("least_gain_db",),
-            },
-        )
         if self.texture_px & (self.texture_px - 1):
             raise ValueError(f"texture_px is {self.texture_px}: expected a power of two")

@@ -10,6 +10,9 @@ from model.refine.raytrace.light_setup import LightSpace
 from model.refine.raytrace.skin_problem import SkinProblem
 from model.refine.raytrace.transport_tables import irradiance
 
+_LIGHT_RATE, _COEFFICIENT_RATE = 0.05, 0.05
+"""Steps of the light, over its mean, and of the albedo coefficients, in sd."""
+
 
 def fit_light(
     problem: SkinProblem,
@@ -68,7 +71,7 @@ def fit_light(
         if space.nonnegative:
             raw.clamp_(min=0.0)
 
-    rates = ((raw, config.light_rate), (moved, config.coefficient_rate))
+    rates = ((raw, _LIGHT_RATE), (moved, _COEFFICIENT_RATE))
     descend(terms, rates, config.light_steps, history, "light", nonnegative)
     return current().detach(), moved.detach()
 

@@ -12,6 +12,8 @@ from model.refine.raytrace.skin_problem import SkinProblem
 
 _WEIGHTS_ARE_FOR_PX = 256
 _SURE = 0.4
+_RATE = 0.03
+"""Step of the log albedo."""
 """A sample with less weight than this does not say what its texel looks like."""
 
 
@@ -59,7 +61,7 @@ class TextureVariable:
             start_tone: What the whole skin's colour is held to.
             arriving: Their irradiance.
             glossy: Their reflection.
-            config: Steps, rate, weights.
+            config: Steps, weights.
             history: Gets the terms of every step.
         """
         weights, diffuse = config.weights, albedo_linear * arriving
@@ -77,7 +79,7 @@ class TextureVariable:
                 "consistency": weights.consistency * priors.own_size(self.raw, self.seen),
             }
 
-        descend(terms, ((self.raw, config.texture_rate),), config.texture_steps, history, "texture")
+        descend(terms, ((self.raw, _RATE),), config.texture_steps, history, "texture")
 
 
 def texture_side(size_px: int, texture_px: int) -> int:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from common.ranges import AT_LEAST_ONE, check_settings
+from common.ranges import AT_LEAST_ONE, checked
 from common.tensor_groups import map_tensors
 from model.look.appearance import Lamp
 from model.refine.raytrace.bounce import seen_vertices
@@ -25,6 +25,7 @@ _PAIRS_PER_BLOCK = 1 << 19
 
 
 @dataclass(frozen=True)
+@checked(ranges={AT_LEAST_ONE: ("directions", "lamp_samples")})
 class RelightConfig:
     """How carefully a picture is lit.
 
@@ -37,14 +38,6 @@ class RelightConfig:
     directions: int = 384
     lamp_samples: int = 24
     bounce_directions: int = 64
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, ranges={AT_LEAST_ONE: ("directions", "lamp_samples")})
 
 
 @dataclass(frozen=True)

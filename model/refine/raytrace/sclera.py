@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from common.ranges import check_settings
+from common.ranges import checked
 from model.face.morphable_model import MorphableModel
 from model.face.regions import any_region, triangles_of
 from model.refine.raytrace.skin_problem import SkinProblem
@@ -38,6 +38,7 @@ _FARTHEST = 1.2
 
 
 @dataclass(frozen=True)
+@checked("sclera.")
 class ScleraConfig:
     """How far the white of the eyes is believed.
 
@@ -47,14 +48,6 @@ class ScleraConfig:
     """
 
     most_lighter: float = 0.15
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        check_settings(self, "sclera.")
 
 
 def sclera_faces(morphable_model: MorphableModel) -> Bool[Tensor, " face"]:

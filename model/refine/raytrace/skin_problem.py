@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from common.psnr import psnr_db
 from model.refine.raytrace.transport_tables import TransportTables
 from model.render.color import linear_to_srgb, luminance, srgb_to_linear
 
@@ -80,8 +81,7 @@ class SkinProblem:
         if not self.color:
             radiance_linear = luminance(radiance_linear)[:, None].expand_as(radiance_linear)
         difference = linear_to_srgb(radiance_linear.clamp(0.0, 1.0)) - linear_to_srgb(self.observed_linear)
-        error = (self.weight * difference.square().mean(1)).sum() / self.weight.sum().clamp(min=1e-6)
-        return float(-10.0 * torch.log10(error.clamp(min=1e-10)))
+        return psnr_db((self.weight * difference.square().mean(1)).sum() / self.weight.sum().clamp(min=1e-6))
 
 
 def observe(

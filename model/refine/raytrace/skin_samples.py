@@ -16,7 +16,8 @@ from model.refine.raytrace.pixel_surface import PixelSurface
 from model.refine.raytrace.skin_problem import SkinProblem, observe
 from model.refine.raytrace.transport_tables import TransportTables
 
-_COSINE_EDGE = 0.2
+_LEAST_COSINE, _COSINE_EDGE = 0.2, 0.2
+"""Samples that face the camera by less are left out; those that do so by little more count less."""
 _OCCLUDER_REACH = 0.02
 """Neighbourhood in which a residual is judged, over the side of the window."""
 _HIDDEN, _BARE = 0.25, 0.55
@@ -53,10 +54,10 @@ def skin_faces(morphable_model: MorphableModel) -> Bool[Tensor, " face"]:
     return triangles_of(morphable_model, facial_skin(morphable_model)).cpu()
 
 
-def sample_weight(surface: PixelSurface, crop: FaceCrop, least_cosine: float) -> Float[Tensor, " sample"]:
+def sample_weight(surface: PixelSurface, crop: FaceCrop) -> Float[Tensor, " sample"]:
     """How well the camera sees each sample: wholly within face and photograph, and not from the side."""
     cosine = (surface.points.normal * surface.view).sum(-1)
-    weight = ((cosine - least_cosine) / _COSINE_EDGE).clamp(0.0, 1.0)
+    weight = ((cosine - _LEAST_COSINE) / _COSINE_EDGE).clamp(0.0, 1.0)
     outside = (surface.coverage() < 1.0).float()
     whole = 1.0 - max_pool2d(outside[None, None], 3, stride=1, padding=1)[0, 0]
     image = whole * crop.inside.cpu()

@@ -27,6 +27,8 @@ from model.refine.raytrace.skin_samples import bare_skin
 from model.refine.raytrace.transport_tables import glossy, irradiance, mixed_levels, shade
 
 _OCCLUSION_ROUNDS = 2
+_SOLVER_ROUNDS = 4
+"""How often light and albedo coefficients are solved for in turns before the first step."""
 _TONE_SD = 0.3
 """Standard deviation of the log of the skin's tone over the true one, on path-traced heads (docs/log.md)."""
 
@@ -112,7 +114,7 @@ class SkinSearch:
                 self._anchor,
                 self._reflection(),
                 nonnegative=self._face.setup.space.nonnegative,
-                rounds=self._config.solver_rounds,
+                rounds=_SOLVER_ROUNDS,
             )
             # Asked again: without shadows, a shadow looks like something before the face.
             residual = self.problem.residual_srgb(self.radiance())

@@ -66,18 +66,8 @@ def fit_raytrace(
     search = SkinSearch(morphable_model, face, start, config)
     search.run()
     answer = search.answer(start, build_atlas_once(morphable_model, config.texture_px))
-    # PSNR over the samples, in dB: of the start, and of its light with the statistical albedo alone.
-    # The start's free albedo has its shadows painted in.
-    mesh = start.mesh(morphable_model)
-    bare = replace(mesh, albedo_linear=morphable_model.albedo_linear(start.parameters.albedo))
-    before_db, plain_db = (
-        search.problem.psnr_db(harmonic_radiance(of, face.surface, start.parameters.lighting)) for of in (mesh, bare)
-    )
     figures = {
-        "psnr_before_db": before_db,
-        "psnr_start_statistical_db": plain_db,
-        "psnr_statistical_db": search.statistical_db,
-        "psnr_after_db": search.problem.psnr_db(search.radiance()),
+        **_psnr_figures(morphable_model, face, start, search),
         "believed_share": float(search.problem.weight.sum() / face.skin.weight.sum()),
         "sclera_shift_log": search.sclera_shift_log,
         "samples": float(len(face.surface)),
@@ -89,7 +79,7 @@ def fit_raytrace(
     record = StageRecord(
         name=_NAME,
         accepted=not reason,
-        reason=reason or f"PSNR {figures['psnr_after_db']:.1f} dB, before {before_db:.1f} dB",
+        reason=reason or f"PSNR {figures['psnr_after_db']:.1f} dB, before {figures['psnr_before_db']:.1f} dB",
         seconds=time.perf_counter() - began,
         figures=figures,
         history=search.history,
@@ -97,6 +87,24 @@ def fit_raytrace(
     if reason:
         answer = replace(answer, fitted=start, appearance=None)
     return answer, record
+
+
+def _psnr_figures(
+    morphable_model: MorphableModel, face: SeenFace, start: FittedFace, search: SkinSearch
+) -> dict[str, float]:
+    """PSNR over the samples, in dB, before and after, each with the whole and with the statistical albedo alone."""
+    mesh = start.mesh(morphable_model)
+    # The start's free albedo has its shadows painted in.
+    bare = replace(mesh, albedo_linear=morphable_model.albedo_linear(start.parameters.albedo))
+    before_db, plain_db = (
+        search.problem.psnr_db(harmonic_radiance(of, face.surface, start.parameters.lighting)) for of in (mesh, bare)
+    )
+    return {
+        "psnr_before_db": before_db,
+        "psnr_start_statistical_db": plain_db,
+        "psnr_statistical_db": search.statistical_db,
+        "psnr_after_db": search.problem.psnr_db(search.radiance()),
+    }
 
 
 @torch.no_grad()
@@ -117,7 +125,7 @@ def _trace(
     # Samples: the pixels of the window that show skin or the white of an eye, each with its place on the head.
     skin, white = skin_faces(morphable_model), sclera_faces(morphable_model)
     surface = pixel_surface(geometry, rays, start.intrinsics_px, crop.size_px, keep_faces=skin | white)
-    weight = sample_weight(surface, crop, config.least_cosine)
+    weight = sample_weight(surface, crop)
     surface, weight = surface.kept(weight > 0.0), weight[weight > 0.0]
     of_skin = skin[surface.face_index]
     if int(of_skin.sum()) < _FEWEST_SAMPLES:

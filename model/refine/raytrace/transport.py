@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from common.ranges import Range, check_settings
+from common.ranges import Range, checked
 from model.refine.raytrace.bounce import bounce_table, seen_vertices
 from model.refine.raytrace.light_basis import LightBasis
 from model.refine.raytrace.light_stage import LightStage, stage_tables
@@ -20,6 +20,7 @@ _ROUGHNESS = Range(0, 1, above=True)
 
 
 @dataclass(frozen=True)
+@checked(ranges={Range(16): ("directions", "bounce_directions"), _ROUGHNESS: ("roughness_levels",)})
 class TransportConfig:
     """How carefully light is traced.
 
@@ -46,7 +47,6 @@ class TransportConfig:
             ValueError: Naming the setting.
         """
         levels = self.roughness_levels
-        check_settings(self, ranges={Range(16): ("directions", "bounce_directions"), _ROUGHNESS: ("roughness_levels",)})
         if len(levels) < 2 or list(levels) != sorted(set(levels)):
             raise ValueError(f"roughness_levels is {levels}: expected two or more ascending numbers")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from evaluation.inverse_rendering.metrics import psnr_db, shadow_imprint, skin_figures
+from evaluation.inverse_rendering.metrics import masked_psnr_db, shadow_imprint, skin_figures
 from evaluation.inverse_rendering.truth import TEXEL_GRID, TexelTruth, on_texel_grid
 
 
@@ -73,6 +73,6 @@ def test_psnr_is_that_of_the_mask() -> None:
     mask[1] = True
     picture = photograph + 0.4
     picture[1] = 0.6
-    assert psnr_db(picture, photograph, mask) == pytest.approx(20.0, abs=1e-4)
+    assert masked_psnr_db(picture, photograph, mask) == pytest.approx(20.0, abs=1e-4)
     # What is brighter than white is white.
-    assert psnr_db(np.full_like(photograph, 7.0), np.ones_like(photograph), mask) == pytest.approx(100.0)
+    assert masked_psnr_db(np.full_like(photograph, 7.0), np.ones_like(photograph), mask) == pytest.approx(100.0)

@@ -15,8 +15,7 @@ from model.face.morphable_model import MorphableModel
 from model.geometry.camera import default_intrinsics
 from model.look.face_result import FaceResult, face_result
 from model.look.texture import unwrap
-from model.parameters import FaceParameters
-from tests.small_world import toy_reconstructor
+from tests.small_world import neutral_parameters, toy_reconstructor
 
 PHOTOGRAPH = np.random.default_rng(0).integers(0, 255, (240, 200, 3), dtype=np.uint8)
 
@@ -25,7 +24,7 @@ PHOTOGRAPH = np.random.default_rng(0).integers(0, 255, (240, 200, 3), dtype=np.u
 def made() -> tuple[FaceResult, MorphableModel]:
     reconstructor = toy_reconstructor()
     head = reconstructor.morphable_model
-    neutral = FaceParameters.neutral(1, head.identity_count, head.expression_count, head.albedo_count)
+    neutral = neutral_parameters(head)
     parameters = replace(neutral, expression=torch.full_like(neutral.expression, 0.25))
     camera = default_intrinsics(*PHOTOGRAPH.shape[:2])
     reconstruction = reconstructor.decode(parameters, camera[None])

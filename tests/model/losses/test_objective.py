@@ -25,7 +25,7 @@ from model.reconstructor import Reconstruction, Reconstructor
 from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from model.render.renderer import Renderer, Rendering
-from tests.small_world import IMAGE_SIZE, crop_camera, toy_head, toy_reconstructor
+from tests.small_world import IMAGE_SIZE, crop_camera, neutral_parameters, toy_head, toy_reconstructor
 
 BATCH = 3
 
@@ -174,7 +174,7 @@ def test_identity_is_drawn_to_the_heads_mean_person(
 def restless(reconstructor: Reconstructor) -> Reconstruction:
     """An answer in which every number is off, with what a mesh decoder adds."""
     generator = torch.Generator().manual_seed(0)
-    neutral = neutral_parameters(reconstructor, BATCH)
+    neutral = neutral_parameters(reconstructor.morphable_model, BATCH)
 
     def noise(like: torch.Tensor) -> torch.Tensor:
         return torch.randn(like.shape, generator=generator)
@@ -192,11 +192,6 @@ def restless(reconstructor: Reconstructor) -> Reconstruction:
     return reconstructor.decode(parameters, crop_camera(BATCH), detail)
 
 
-def neutral_parameters(reconstructor: Reconstructor, batch: int) -> FaceParameters:
-    model = reconstructor.morphable_model
-    return FaceParameters.neutral(batch, model.identity_count, model.expression_count, model.albedo_count)
-
-
 @pytest.fixture(scope="module")
 def truth(reconstructor: Reconstructor) -> KnownHeads:
     """Of the last two of a batch."""
@@ -204,7 +199,9 @@ def truth(reconstructor: Reconstructor) -> KnownHeads:
     mean_mm = reconstructor.morphable_model.mean_mm
     noise = torch.randn(2, len(mean_mm), 3, generator=generator)
     weight = torch.rand(len(mean_mm), generator=generator)
-    return KnownHeads(mean_mm + 3.0 * noise, mean_mm - 2.0 * noise, weight, neutral_parameters(reconstructor, 2))
+    return KnownHeads(
+        mean_mm + 3.0 * noise, mean_mm - 2.0 * noise, weight, neutral_parameters(reconstructor.morphable_model, 2)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,8 @@ import torch
 from model.losses.config import LossConfig
 from model.losses.objective import Objective
 from model.observation import Observation
-from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
-from tests.small_world import IMAGE_SIZE, crop_camera, toy_reconstructor
+from tests.small_world import IMAGE_SIZE, crop_camera, neutral_parameters, toy_reconstructor
 
 CONFIG = LossConfig(swapped_identity=1.0, multiview=1.0)
 LABELS = ("landmarks68_px", "landmarks478_px")
@@ -19,15 +18,10 @@ def reconstructor() -> Reconstructor:
     return toy_reconstructor()
 
 
-def neutral(reconstructor: Reconstructor, batch: int) -> FaceParameters:
-    model = reconstructor.morphable_model
-    return FaceParameters.neutral(batch, model.identity_count, model.expression_count, model.albedo_count)
-
-
 @pytest.fixture(scope="module")
 def family(reconstructor: Reconstructor) -> tuple[Observation, Reconstruction]:
     """Three photographs and answers; each of the first two has the labels of the other's identity."""
-    parameters = neutral(reconstructor, 3)
+    parameters = neutral_parameters(reconstructor.morphable_model, 3)
     signs = torch.tensor([1.0, -1.0, 0.5])
     parameters = dataclasses.replace(parameters, identity=2.0 * signs[:, None] * torch.ones(3, 6))
     other = dataclasses.replace(parameters, identity=parameters.identity[[1, 0, 2]])
@@ -85,7 +79,7 @@ def test_both_landmark_sets_pull(reconstructor: Reconstructor, family: tuple[Obs
 @pytest.fixture(scope="module")
 def faces(reconstructor: Reconstructor) -> Reconstruction:
     """Two heads before the camera under neutral light."""
-    return reconstructor.decode(neutral(reconstructor, 2), crop_camera(2))
+    return reconstructor.decode(neutral_parameters(reconstructor.morphable_model, 2), crop_camera(2))
 
 
 def multiview(

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.losses.recognition import composite_srgb, recognition_loss, rendering_recognition
+from model.losses.recognition import composite_srgb, recognition_loss, rendering_recognition_loss
 from model.observation import Observation
 from model.recognition import embed_faces
 from model.recognition.dlib_resnet import DlibResNet
@@ -58,12 +58,12 @@ def other_picture() -> Tensor:
 
 @pytest.mark.slow
 def test_the_photograph_itself_is_the_best_rendering(network: DlibResNet, observation: Observation) -> None:
-    best = rendering_recognition(network, as_rendering(observation.image_srgb), observation)
+    best = rendering_recognition_loss(network, as_rendering(observation.image_srgb), observation)
     assert best < 1e-6
     losses = []
     for share in (0.1, 0.5, 1.0):
         mixed = (1.0 - share) * observation.image_srgb + share * other_picture()
-        losses.append(float(rendering_recognition(network, as_rendering(mixed), observation)))
+        losses.append(float(rendering_recognition_loss(network, as_rendering(mixed), observation)))
     assert best < losses[0] < losses[1] < losses[2]
 
 
@@ -80,7 +80,7 @@ def test_faces_without_points_are_left_out(network: DlibResNet, observation: Obs
     points[1] = 0.0
     unlabelled = dataclasses.replace(observation, landmarks68_px=points, landmarks68_weight=torch.tensor([1.0, 0.0]))
     rendered = other_picture().requires_grad_()
-    loss = rendering_recognition(network, as_rendering(rendered), unlabelled)
+    loss = rendering_recognition_loss(network, as_rendering(rendered), unlabelled)
     (gradient,) = torch.autograd.grad(loss, rendered)
     assert gradient[0].any()
     assert not gradient[1].any()
@@ -89,7 +89,7 @@ def test_faces_without_points_are_left_out(network: DlibResNet, observation: Obs
     )
     torch.testing.assert_close(loss, alone)
     nobody = dataclasses.replace(observation, landmarks68_weight=torch.zeros(BATCH))
-    assert rendering_recognition(network, as_rendering(rendered), nobody) == 0.0
+    assert rendering_recognition_loss(network, as_rendering(rendered), nobody) == 0.0
 
 
 def test_stored_embeddings_say_the_same_and_ask_half(observation: Observation, tmp_path: Path) -> None:
@@ -99,22 +99,22 @@ def test_stored_embeddings_say_the_same_and_ask_half(observation: Observation, t
         observation, recognition_embedding=embedding, recognition_embedding_weight=torch.tensor([1.0, 0.0])
     )
     network.faces = 0
-    stored = rendering_recognition(network, as_rendering(other_picture()), known, stored=True)
+    stored = rendering_recognition_loss(network, as_rendering(other_picture()), known, stored=True)
     assert network.faces == BATCH
     # The second photograph's is not known, and a row of nothing must not be taken for it.
     first = dataclasses.replace(observation, landmarks68_weight=torch.tensor([1.0, 0.0]))
     network.faces = 0
-    torch.testing.assert_close(stored, rendering_recognition(network, as_rendering(other_picture()), first))
+    torch.testing.assert_close(stored, rendering_recognition_loss(network, as_rendering(other_picture()), first))
     assert network.faces == 2 * BATCH
 
 
 def test_another_networks_stored_embeddings_are_refused(network: DlibResNet, observation: Observation) -> None:
     other = dataclasses.replace(observation, recognition_embedding=torch.ones(BATCH, 512))
     with pytest.raises(ValueError, match=r"512.*128.*tools\.embed_photographs"):
-        rendering_recognition(network, as_rendering(other_picture()), other, stored=True)
+        rendering_recognition_loss(network, as_rendering(other_picture()), other, stored=True)
     # Nobody was embedded: the length says nothing.
     absent = dataclasses.replace(other, recognition_embedding_weight=torch.zeros(BATCH))
-    assert rendering_recognition(network, as_rendering(other_picture()), absent, stored=True) == 0.0
+    assert rendering_recognition_loss(network, as_rendering(other_picture()), absent, stored=True) == 0.0
 
 
 def test_a_grey_photograph_says_nothing_about_hue(observation: Observation) -> None:

@@ -9,12 +9,11 @@ from torch import Tensor
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import project
 from model.geometry.rotation import rotation_from_euler
-from model.parameters import FaceParameters
 from model.refine.face import FaceCrop, FittedFace
 from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb, luminance
 from model.render.renderer import Renderer
-from tests.small_world import crop_camera, toy_head
+from tests.small_world import crop_camera, neutral_parameters, toy_head
 
 SIZE_PX = 64
 DISTANCE_MM = 900.0
@@ -32,7 +31,7 @@ def drawn_face(head: MorphableModel, seed: int = 0, yaw_rad: float = 0.2) -> Fit
     def normal(count: int) -> Float[Tensor, "1 count"]:
         return torch.randn(1, count, generator=generator)
 
-    neutral = FaceParameters.neutral(1, head.identity_count, head.expression_count, head.albedo_count)
+    neutral = neutral_parameters(head)
     expression = torch.zeros(1, head.expression_count)
     expression[:, head.expression_names.index("jawOpen")] = 0.6
     lighting = neutral.lighting.clone()

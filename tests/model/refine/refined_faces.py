@@ -6,10 +6,9 @@ import numpy as np
 import torch
 
 from model.look.appearance import Appearance
-from model.parameters import FaceParameters
 from model.refine.face import FaceCrop, FittedFace, StageRecord
 from model.refine.refined import Raytraced, RefinedFace
-from tests.small_world import crop_camera, toy_reconstructor
+from tests.small_world import crop_camera, neutral_parameters, toy_reconstructor
 
 SIZE = 48
 MODEL = toy_reconstructor().morphable_model
@@ -20,7 +19,7 @@ RECORDS = (
 
 
 def refined_face(*, raytraced: bool = False) -> RefinedFace:
-    parameters = FaceParameters.neutral(1, MODEL.identity_count, MODEL.expression_count, MODEL.albedo_count)
+    parameters = neutral_parameters(MODEL)
     camera = crop_camera(1, SIZE)[0]
     crop = FaceCrop(
         image_srgb=torch.full((3, SIZE, SIZE), 0.5),

@@ -14,7 +14,7 @@ from model.geometry.mesh import vertex_normals
 from model.geometry.rotation import rotation_from_euler
 from model.look.appearance import Appearance, Lamp
 from model.refine.mitsuba import scene as scene_module
-from model.refine.mitsuba.scene import render, start_mitsuba, surface_buffers
+from model.refine.mitsuba.scene import render, start_mitsuba
 from model.refine.mitsuba.variant import MitsubaUnavailableError, why_unavailable
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.light_basis import HarmonicLight, LightBasis, environment
@@ -24,6 +24,7 @@ from model.refine.raytrace.transport import TransportConfig, build_tables
 from model.refine.raytrace.transport_tables import shade
 from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
+from tests.model.refine.mitsuba.surface_buffers import surface_buffers
 from tests.small_world import toy_head
 
 needs_mitsuba = pytest.mark.skipif(why_unavailable() is not None, reason=why_unavailable() or "")

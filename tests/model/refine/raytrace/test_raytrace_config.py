@@ -27,13 +27,10 @@ def test_light_that_cannot_be_is_refused_by_name_and_value(settings: dict[str, A
         ({"texture_px": 8}, "texture_px"),
         ({"texture_px": 48}, "texture_px"),
         ({"rounds": 0}, "rounds"),
-        ({"solver_rounds": 0}, "solver_rounds"),
         ({"light_samples": 0}, "light_samples"),
         ({"light_steps": -1}, "light_steps"),
         ({"texture_steps": -1}, "texture_steps"),
         ({"material_steps": -1}, "material_steps"),
-        ({"least_cosine": -0.1}, "least_cosine"),
-        ({"least_cosine": 1.0}, "least_cosine"),
     ],
 )
 def test_settings_of_the_stage_that_cannot_be_are_refused_by_name(settings: dict[str, Any], name: str):
@@ -44,4 +41,4 @@ def test_settings_of_the_stage_that_cannot_be_are_refused_by_name(settings: dict
 def test_the_least_and_the_most_are_allowed():
     LightConfig(bands=9, lamps=20, gaussians=6, wide_gaussians=6, directions=64)
     LightConfig(bands=1)
-    RaytraceConfig(texture_px=16, rounds=1, solver_rounds=1, light_samples=1, light_steps=0, least_cosine=0.0)
+    RaytraceConfig(texture_px=16, rounds=1, light_samples=1, light_steps=0)
