@@ -129,7 +129,7 @@ class Reconstructor(nn.Module):
     ) -> Reconstruction:
         """The second half of the forward: from the backbone's features of a batch to its heads."""
         with _precisely(image_srgb):
-            parameters = self.parameters(features, intrinsics_px)
+            parameters = self.read_parameters(features, intrinsics_px)
             detail = self._detail(image_srgb, intrinsics_px, features, parameters)
             return self.decode(parameters, intrinsics_px, detail)
 
@@ -153,9 +153,9 @@ class Reconstructor(nn.Module):
         """
         features = self.features(image_srgb)
         with _precisely(image_srgb):
-            return self.parameters(features, intrinsics_px)
+            return self.read_parameters(features, intrinsics_px)
 
-    def parameters(
+    def read_parameters(
         self, features: Float[Tensor, "batch feature"], intrinsics_px: Float[Tensor, "batch 3 3"]
     ) -> FaceParameters:
         """From the backbone's features to parameters: what is likely, moved to the points that are seen."""

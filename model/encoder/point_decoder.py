@@ -43,7 +43,7 @@ class PointDecoder(nn.Module):
         nn.init.constant_(self.distances.bias, torch.tensor(_FIRST_DISTANCE).log().item())  # pyright: ignore[reportArgumentType]
 
     def forward(
-        self, maps: list[Float[Tensor, "batch channel height width"]]
+        self, maps: list[Float[Tensor, "batch _ _ _"]]
     ) -> tuple[Float[Tensor, "batch point 2"], Float[Tensor, "batch point"]]:
         """Find the points.
 

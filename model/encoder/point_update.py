@@ -6,7 +6,7 @@ based on sparse correspondences", PAMI 2003), solved here by two Gauss-Newton st
 gradient.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -39,14 +39,6 @@ def point_sets(model: MorphableModel) -> tuple[tuple[str, tuple[int, ...]], ...]
     if "mediapipe478" in model.landmark_names:
         sets.append(("mediapipe478", MESH_POINTS))
     return tuple(sets)
-
-
-@dataclass(frozen=True)
-class _State:
-    """Where the steps have arrived: the answer, and how far it is from the first one, in standard deviations."""
-
-    parameters: FaceParameters
-    moved: Float[Tensor, "batch unknown"]
 
 
 class PointUpdate(nn.Module):
@@ -104,24 +96,23 @@ class PointUpdate(nn.Module):
         # Without gradient to the doubt: it has a likelihood of its own to learn from, and shall stay honest.
         noise = (log_distance.detach() + self.log_alike).exp()
         deviation = self.log_deviation.exp()
-        state = _State(first, torch.zeros_like(first.identity[:, :1]).repeat(1, len(deviation)))
+        weight = noise.reciprocal().repeat_interleave(2, dim=1)
+        answer, so_far = first, torch.zeros_like(deviation).expand(len(points), -1)
         for _ in range(_STEPS):
-            difference, slope = self._look(state.parameters, points, intrinsics_px, image_size)
-            weight = noise.reciprocal().repeat_interleave(2, dim=1)
+            difference, slope = self.look(answer, points, intrinsics_px, image_size)
             slope = slope * weight[:, :, None] * deviation
-            right = (slope.mT @ (difference * weight)[:, :, None])[..., 0] - state.moved
-            step = solve_regularized(slope, right)
-            state = self._moved(state, step, deviation)
-        return state.parameters
+            step = solve_regularized(slope, (slope.mT @ (difference * weight)[:, :, None])[..., 0] - so_far)
+            answer, so_far = self.moved(answer, step * deviation), so_far + step
+        return answer
 
-    def _look(
+    def look(
         self,
         parameters: FaceParameters,
         points: Float[Tensor, "batch point 2"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
         image_size: int,
     ) -> tuple[Float[Tensor, "batch coordinate"], Float[Tensor, "batch coordinate unknown"]]:
-        """How far seen points lie from the head's, and how these move with the unknowns, in sides of the crop."""
+        """How far seen points lie from the heads', x and y in turn, and how these move with the unknowns."""
         coefficients = torch.cat((parameters.identity, parameters.expression), dim=1)
         model_mm = self.mean_mm + torch.einsum("pxc,bc->bpx", self.basis_mm, coefficients)
         turned_mm = (model_mm - self.anchor_mm) @ parameters.rotation.mT
@@ -149,22 +140,19 @@ class PointUpdate(nn.Module):
     def _anchor_camera_mm(self, parameters: FaceParameters) -> Float[Tensor, "batch 3"]:
         return parameters.rotation @ self.anchor_mm + parameters.translation_mm
 
-    def _moved(
-        self, state: _State, step: Float[Tensor, "batch unknown"], deviation: Float[Tensor, " unknown"]
-    ) -> _State:
-        identity_step, expression_step, turn, shift = (step * deviation).split((*self._counts, 3, 3), dim=1)
-        old = state.parameters
+    def moved(self, old: FaceParameters, step: Float[Tensor, "batch unknown"]) -> FaceParameters:
+        """The heads a step on: identity, blendshape weights, turn about the anchor in radians, shift over distance."""
+        identity_step, expression_step, turn, shift = step.split((*self._counts, 3, 3), dim=1)
         anchor_mm = self._anchor_camera_mm(old)
         anchor_mm = anchor_mm - anchor_mm[:, 2:] * shift
         rotation = rotation_from_vector(turn) @ old.rotation
-        new = replace(
+        return replace(
             old,
             identity=old.identity + identity_step,
             expression=to_unit_interval(old.expression + expression_step),
             rotation=rotation,
             translation_mm=anchor_mm - rotation @ self.anchor_mm,
         )
-        return _State(new, state.moved + step)
 
 
 def solve_regularized(
