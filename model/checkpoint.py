@@ -68,10 +68,7 @@ def save_checkpoint(
         "format": CHECKPOINT_FORMAT,
         # For people: what can be read is told by the format and the fields. Older checkpoints do not have it.
         "likeness_version": VERSION,
-        "encoder": {
-            "backbone": reconstructor.config.backbone,
-            "place_channels": reconstructor.config.place_channels,
-        },
+        "encoder": {"backbone": reconstructor.config.backbone, "points": reconstructor.config.points},
         "image_size": reconstructor.image_size,
         "head": _relative(head_path, folder),
         "head_sha256": file_sha256(head_path),
@@ -105,7 +102,7 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     head = load_head(head_path)
     if file_sha256(head_path) != config["head_sha256"]:
         raise ValueError(f"{head_path}: not the head file that {folder} was trained with (its SHA-256 differs)")
-    encoder = EncoderConfig(config["encoder"]["backbone"], place_channels=config["encoder"].get("place_channels", 0))
+    encoder = EncoderConfig(config["encoder"]["backbone"], points=config["encoder"].get("points", False))
     reconstructor = Reconstructor(encoder, config["image_size"], head, *_decoder(config, folder))
     weights_path = folder / _WEIGHTS
     weights, _ = read_tensors(
@@ -170,6 +167,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: lacks {', '.join(missing)}")
     if not isinstance(config["encoder"], dict) or not isinstance(config["encoder"].get("backbone"), str):
         raise ValueError(f"{path}: encoder must name its backbone, got {config['encoder']!r}")
-    if not isinstance(config["encoder"].get("place_channels", 0), int):
-        raise ValueError(f"{path}: encoder.place_channels must be a whole number, got {config['encoder']!r}")
+    if not isinstance(config["encoder"].get("points", False), bool):
+        raise ValueError(f"{path}: encoder.points must be true or false, got {config['encoder']!r}")
     return config

@@ -1,16 +1,20 @@
 """The whole method in one forward.
 
-image (B,3,S,S) sRGB ──> backbone ──> features ──> parameter head ──> FaceParameters
-                                         │            ^                    │
-intrinsics of the crop ──────────────────│────────────┘      morphable model
+image (B,3,S,S) sRGB ──> backbone ──> features ──> parameter head ──> first FaceParameters
+                            │            │            ^                    │
+                            └─> points ──│────────────│───────────> point update
+                                         │            │                    │
+intrinsics of the crop ──────────────────│────────────┘             FaceParameters
                                          │                                 │
-                                         └──> detail head <──> linear Mesh
+                                         │                          morphable model
+                                         │                                 │
+                                         └──> detail head <──────> linear Mesh
                                                       │                    │
                                                  Detail ──────> Mesh (model and camera space, albedo)
                                                                            │
 Reconstruction <───────────────────────────────────── landmarks, projected ┘
 
-The detail head is left out of models that have none.
+Detail head, points and their update are left out of models that have none.
 """
 
 from collections.abc import Callable
@@ -24,6 +28,7 @@ from model.encoder.backbone import Backbone, EncoderConfig
 from model.encoder.crop_inputs import refuse_impossible_cameras, refuse_impossible_crops
 from model.encoder.detail_head import DetailConfig, DetailHead
 from model.encoder.parameter_head import ParameterHead
+from model.encoder.point_update import PointUpdate, point_sets
 from model.face.assets import HeadAssets
 from model.face.detail import Detail
 from model.face.hierarchy import MeshHierarchy
@@ -87,15 +92,18 @@ class Reconstructor(nn.Module):
         self.config = config
         self.image_size = image_size
         self.morphable_model = MorphableModel(head)
-        self.backbone = Backbone(config, image_size)
+        points = sum(len(chosen) for _, chosen in point_sets(self.morphable_model)) if config.points else 0
+        self.backbone = Backbone(config, image_size, points)
         self.parameter_head = ParameterHead(
             self.backbone.feature_count,
             self.morphable_model.identity_count,
             self.morphable_model.expression_count,
             self.morphable_model.albedo_count,
             self.morphable_model.landmarks(self.morphable_model.mean_mm[None])[0],
-            self.backbone.place_count,
         )
+        self.point_update: PointUpdate | None = None
+        if config.points:
+            self.point_update = PointUpdate(self.morphable_model, self.parameter_head.anchor_mm)
         if (detail is None) != (hierarchy is None):
             raise ValueError("a detail head needs both its config and the head model's hierarchy")
         self.detail_head: DetailHead | None = None
@@ -128,12 +136,12 @@ class Reconstructor(nn.Module):
         """The second half of the forward: from the backbone's features of a batch to its heads."""
         image_srgb, intrinsics_px = self._given(image_srgb, intrinsics_px)
         with _precisely(image_srgb):
-            parameters = self.parameter_head(features, intrinsics_px, self.image_size)
+            parameters = self.read_parameters(features, intrinsics_px)
             detail = self._detail(image_srgb, intrinsics_px, features, parameters)
             return self.decode(parameters, intrinsics_px, detail)
 
     def features(self, image_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch feature"]:
-        """The backbone alone: pooled features of crops, and behind them those of places.
+        """The backbone alone: pooled features of crops, and the points it sees (`Backbone.split`).
 
         Raises:
             ValueError: If the crops are not S x S, or, unless the model is being trained, not in [0, 1].
@@ -151,7 +159,17 @@ class Reconstructor(nn.Module):
         features = self.features(image_srgb)
         image_srgb, intrinsics_px = self._given(image_srgb, intrinsics_px)
         with _precisely(image_srgb):
-            return self.parameter_head(features, intrinsics_px, self.image_size)
+            return self.read_parameters(features, intrinsics_px)
+
+    def read_parameters(
+        self, features: Float[Tensor, "batch feature"], intrinsics_px: Float[Tensor, "batch 3 3"]
+    ) -> FaceParameters:
+        """From the backbone's features to parameters: what is likely, moved to the points that are seen."""
+        seen = self.backbone.split(features)
+        first = self.parameter_head(seen.pooled, intrinsics_px, self.image_size)
+        if self.point_update is None:
+            return first
+        return self.point_update(first, seen.points, seen.log_distance, intrinsics_px, self.image_size)
 
     def detail(
         self,
@@ -208,7 +226,7 @@ class Reconstructor(nn.Module):
     ) -> Detail | None:
         if self.detail_head is None:
             return None
-        pooled = features[:, : self.backbone.feature_count]
+        pooled = self.backbone.split(features).pooled
         return self.detail_head(image_srgb, intrinsics_px, pooled, parameters, self.linear_mesh(parameters))
 
     def linear_mesh(self, parameters: FaceParameters) -> Mesh:

@@ -83,9 +83,9 @@ def toy_head(identity_count: int = 6, albedo_count: int = 4) -> HeadAssets:
     )
 
 
-def toy_reconstructor(image_size: int = IMAGE_SIZE, backbone: str = BACKBONE) -> Reconstructor:
+def toy_reconstructor(image_size: int = IMAGE_SIZE, backbone: str = BACKBONE, *, points: bool = False) -> Reconstructor:
     """An untrained reconstructor of the toy head, in evaluation mode."""
-    return Reconstructor(EncoderConfig(backbone), image_size, toy_head()).eval()
+    return Reconstructor(EncoderConfig(backbone, points=points), image_size, toy_head()).eval()
 
 
 def crop_camera(

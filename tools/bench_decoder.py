@@ -52,7 +52,7 @@ def meshes_per_second(reconstructor: Reconstructor, batch: int, device: str) -> 
     observation = Observation.fake(batch, reconstructor.image_size)
     image, camera = observation.image_srgb.to(device), observation.intrinsics_px.to(device)
     features = reconstructor.features(image)
-    parameters = reconstructor.parameter_head(features, camera, reconstructor.image_size)
+    parameters = reconstructor.read_parameters(features, camera)
     mesh = reconstructor.linear_mesh(parameters)
     evidence = decoder.evidence(image, camera, parameters, mesh)
     alone_ms = median_ms(lambda: decoder.decode(evidence, features), _REPEATS, warm=2, device=device)

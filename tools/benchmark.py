@@ -84,7 +84,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             ("detection alone", lambda: likeness.detector.detect(image_srgb)),
             ("crop", lambda: crop_image(image_srgb, window, size)),
             (f"network ({reconstructor.config.backbone}, {size} px)", lambda: reconstructor.backbone(crop)),
-            ("parameter head", lambda: reconstructor.parameter_head(features, intrinsics_px, size)),
+            ("parameter head", lambda: reconstructor.read_parameters(features, intrinsics_px)),
             ("landmarks alone", lambda: reconstructor.landmarks_image(parameters, intrinsics_px)),
             ("network + head + landmarks", network_head_landmarks),
             ("whole mesh", lambda: reconstructor.decode(parameters, intrinsics_px)),

@@ -77,7 +77,7 @@ def photograph_pairs(reconstructor: Reconstructor, head: HeadAssets, shards: Pat
 
 
 def _features(reconstructor: Reconstructor, image_srgb: Tensor, intrinsics_px: Tensor) -> Float[Tensor, "face feature"]:
-    features = reconstructor.features(image_srgb)[:, : reconstructor.backbone.feature_count]
+    features = reconstructor.backbone.split(reconstructor.features(image_srgb)).pooled
     return reconstructor.parameter_head.with_camera(features, intrinsics_px, reconstructor.image_size)
 
 
@@ -158,9 +158,6 @@ def start_identity(
     reconstructor.load_state_dict({**state, **{n: w for n, w in weights.items() if n in state}})
     pairs = drawn_pairs(reconstructor, drawn, head, count), photograph_pairs(reconstructor, assets, shards, count)
     weight, bias, line = fit_layer(*pairs, reconstructor.morphable_model.identity_center)
-    if (places := weights.get("parameter_head.places.weight")) is not None:
-        # The layer is fitted to pooled features alone: what places added to identity, their first rows, has no part.
-        places[: len(bias)] = 0.0
     weights["parameter_head.identity.weight"], weights["parameter_head.identity.bias"] = weight, bias
     output.mkdir(parents=True, exist_ok=True)
     written = {name: value.contiguous() for name, value in weights.items()}

@@ -50,8 +50,9 @@ class TrainingModule(LightningModule):
         # In a list, so that they are no submodules: they are parts of the reconstructor already.
         self._frozen: list[nn.Module] = freeze_stages(reconstructor.backbone.network, experiment.frozen_stages)
         if experiment.freeze_encoder:
-            for part in (reconstructor.backbone, reconstructor.parameter_head):
-                part.requires_grad_(requires_grad=False)
+            for part in (reconstructor.backbone, reconstructor.parameter_head, reconstructor.point_update):
+                if part is not None:
+                    part.requires_grad_(requires_grad=False)
 
     def on_train_start(self) -> None:
         """Start drawing heads where the run has arrived."""
@@ -128,13 +129,13 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW, decay on matrices only, warm-up and cosine to 1 % per step."""
         config = self.experiment.optimizer
-        backbone = self._groups(self.reconstructor.backbone, config.learning_rate)
         head_rate = config.learning_rate * config.head_learning_rate_factor
-        groups = backbone + self._groups(self.reconstructor.parameter_head, head_rate)
-        if self.teacher_layer is not None:
-            groups += self._groups(self.teacher_layer, head_rate)
-        if self.reconstructor.detail_head is not None:
-            groups += self._groups(self.reconstructor.detail_head, head_rate)
+        groups = self._groups(self.reconstructor.backbone.network, config.learning_rate)
+        # What does not start from ImageNet.
+        reconstructor = self.reconstructor
+        fresh = reconstructor.backbone.decoder, reconstructor.parameter_head, reconstructor.point_update
+        for part in (*fresh, self.teacher_layer, reconstructor.detail_head):
+            groups += [] if part is None else self._groups(part, head_rate)
         # Lightning's checkpoints hold no group without parameters, and a frozen encoder has none to train.
         groups = [group for group in groups if group["params"]]
         optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)

@@ -66,7 +66,6 @@ class ParameterHead(nn.Module):
         expression_count: int,
         albedo_count: int,
         landmarks_mm: Float[Tensor, "68 3"],
-        place_count: int = 0,
     ) -> None:
         """Make the layers.
 
@@ -76,7 +75,6 @@ class ParameterHead(nn.Module):
             expression_count: Its expressions.
             albedo_count: Its albedo components.
             landmarks_mm: The 68 landmarks of its mean head: they fix the neutral placement in a crop.
-            place_count: How many features of places follow the pooled ones.
         """
         super().__init__()
         lowest, highest = landmarks_mm.amin(0), landmarks_mm.amax(0)
@@ -92,16 +90,10 @@ class ParameterHead(nn.Module):
         # How the features are to be read depends on how wide a camera looks at the face: a nose grows in a near
         # camera as it does in a big-nosed face. FiLM (Perez et al., AAAI 2018) on the crop's angular size.
         self.camera = nn.Linear(1, 2 * feature_count)
-        self.feature_count = feature_count
-        self.places: nn.Linear | None = None
-        if place_count:
-            # Added to what the other layers say, so that weights of a model without places still fit them.
-            self.places = nn.Linear(place_count, sum(layer.out_features for layer in self._groups()), bias=False)
         for layer in self.children():
             if isinstance(layer, nn.Linear):
                 nn.init.zeros_(layer.weight)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+                nn.init.zeros_(layer.bias)
 
     def forward(
         self,
@@ -112,17 +104,13 @@ class ParameterHead(nn.Module):
         """Read the parameters off the features.
 
         Args:
-            features: Pooled features of the crops, and those of places behind them.
+            features: Pooled features of the crops.
             intrinsics_px: Intrinsics of the crops.
             image_size: Side of the crops in px.
         """
-        pooled = self.with_camera(features[:, : self.feature_count], intrinsics_px, image_size)
-        answers = [layer(pooled) for layer in self._groups()]
-        if self.places is not None:
-            more = self.places(features[:, self.feature_count :])
-            parts = more.split([layer.out_features for layer in self._groups()], dim=1)
-            answers = [answer + part for answer, part in zip(answers, parts, strict=True)]
-        identity, expression, albedo, turn, place, light = answers
+        pooled = self.with_camera(features, intrinsics_px, image_size)
+        layers = self.identity, self.expression, self.albedo, self.rotation, self.placement, self.lighting
+        identity, expression, albedo, turn, place, light = (layer(pooled) for layer in layers)
         rotation, translation_mm = self._pose(turn, place, intrinsics_px, image_size)
         lighting = light.unflatten(-1, (LIGHTING_COEFFICIENTS, 3))
         ambient = torch.zeros_like(lighting)
@@ -135,9 +123,6 @@ class ParameterHead(nn.Module):
             translation_mm=translation_mm,
             lighting=ambient + lighting,
         )
-
-    def _groups(self) -> tuple[nn.Linear, ...]:
-        return self.identity, self.expression, self.albedo, self.rotation, self.placement, self.lighting
 
     def with_camera(
         self,

@@ -59,3 +59,14 @@ def euler_from_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, 
     pitch = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 2])
     roll = torch.atan2(rotation[..., 1, 0], rotation[..., 0, 0])
     return torch.stack((yaw, pitch, roll), dim=-1)
+
+
+def rotation_from_vector(vector_rad: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The rotation about each vector by its length, in radians (Rodrigues)."""
+    # The smallest square keeps the gradient of the length at zero turn.
+    angle = (vector_rad.square().sum(-1) + 1e-24).sqrt()[..., None, None]
+    x, y, z = vector_rad.unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
+    sine, half = torch.sin(angle) / angle, torch.sin(0.5 * angle) / angle
+    return torch.eye(3, dtype=angle.dtype, device=angle.device) + sine * skew + 2.0 * half.square() * (skew @ skew)

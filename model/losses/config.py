@@ -21,6 +21,8 @@ class LossConfig:
     Attributes:
         landmarks68: NME of iBUG's 68 points.
         depth68: Their relative depth.
+        points: The points that the encoder sees, against the same labels; where it looks for them (`encoder.points`).
+        point_distance: How far off it expects them to be, against how far they are.
         landmarks478: NME of MediaPipe's mesh, where it can be trusted.
         eye_closure: Opening of the eyes, lid to lid (DECA).
         lip_distance: Opening of the lips (DECA).
@@ -64,6 +66,8 @@ class LossConfig:
 
     landmarks68: float = 1.0
     depth68: float = 0.25
+    points: float = 0.0
+    point_distance: float = 0.0
     landmarks478: float = 0.5
     eye_closure: float = 0.3
     lip_distance: float = 0.2

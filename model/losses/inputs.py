@@ -12,7 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from common.tensor_groups import map_tensors
+from model.encoder.backbone import Seen
 from model.face.detail import Detail
+from model.face.openings import EYES_68
 from model.geometry.camera import project
 from model.geometry.mesh import vertex_normals
 from model.geometry.procrustes import align_similarity
@@ -21,7 +23,6 @@ from model.losses.config import LossConfig
 from model.losses.landmark_weights import landmark_visibility, landmark_weights
 from model.losses.loss_tables import LossTables
 from model.losses.multiview import observed_albedo
-from model.losses.openings import EYES_68
 from model.losses.photometric import residual_srgb
 from model.losses.swapped_identity import swap_within_person
 from model.observation import Observation
@@ -150,6 +151,17 @@ class LossInputs:
         return landmark_visibility(normals, rotation, translation_mm, self.config.hidden_landmarks)
 
     @cached_property
+    def seen(self) -> Seen:
+        """What the backbone saw.
+
+        Raises:
+            ValueError: If there are no features, or the model looks for no points.
+        """
+        if self.features is None or self.reconstructor.point_update is None:
+            raise ValueError("losses of seen points need the features of a model that looks for them: encoder.points")
+        return self.reconstructor.backbone.split(self.features)
+
+    @cached_property
     def answered_embedding(self) -> Float[Tensor, "batch number"]:
         """The recognition embeddings as the teacher's layer finds them in the features.
 
@@ -159,7 +171,7 @@ class LossInputs:
         if self.teacher_layer is None or self.features is None:
             raise ValueError("loss.recognition_distillation needs a layer and the encoder's features")
         length = self.observation.recognition_embedding.shape[1]
-        return self.teacher_layer(self.features)[:, :length]
+        return self.teacher_layer(self.reconstructor.backbone.split(self.features).pooled)[:, :length]
 
     # Several photographs of one person.
 

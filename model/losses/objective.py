@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from model.face.openings import EYES_68, EYES_478, LIPS_68, LIPS_478
 from model.losses.batch_distribution import batch_distribution
 from model.losses.blendshapes import labelled_blendshapes, opposites
 from model.losses.config import LossConfig
@@ -21,8 +22,9 @@ from model.losses.likelihood import gaussian_likelihood
 from model.losses.loop_back import loop_back
 from model.losses.loss_tables import LossTables
 from model.losses.multiview import multiview_difference
-from model.losses.openings import EYES_68, EYES_478, LIPS_68, LIPS_478, relative_distance
+from model.losses.openings import relative_distance
 from model.losses.photometric import photometric
+from model.losses.points import point_distance, seen_points
 from model.losses.priors import (
     albedo_range,
     exposure_prior,
@@ -157,6 +159,8 @@ OF_PHOTOGRAPHS: Losses = {
     "landmarks68": _landmarks68,
     "depth68": _depth68,
     "landmarks478": _landmarks478,
+    "points": seen_points,
+    "point_distance": point_distance,
     "eye_closure": _eye_closure,
     "lip_distance": _lip_distance,
     "gaze": lambda given: gaze(*given.points478, given.box_px, given.observation.landmarks478_weight),
@@ -253,8 +257,7 @@ class Objective:
         self.tables = LossTables(reconstructor.morphable_model)
         self.teacher_layer: nn.Linear | None = None
         if config.recognition_distillation > 0.0:
-            width = reconstructor.backbone.feature_count + reconstructor.backbone.place_count
-            self.teacher_layer = nn.Linear(width, WIDEST_EMBEDDING)
+            self.teacher_layer = nn.Linear(reconstructor.backbone.feature_count, WIDEST_EMBEDDING)
         self._reconstructor = reconstructor
         self._build_network, self._network, self._stored = build_network, None, stored
         self._rendered_photographs = rendered_photographs

@@ -179,16 +179,16 @@ def test_the_weights_of_another_backbone_are_refused(folder: Path) -> None:
         load_reconstructor(folder)
 
 
-def test_a_backbone_with_places_comes_back(tmp_path: Path) -> None:
+def test_a_model_that_looks_for_points_comes_back(tmp_path: Path) -> None:
     save_head(toy_head(), tmp_path / "head.safetensors")
     torch.manual_seed(0)
-    saved = Reconstructor(EncoderConfig("test_resnet", place_channels=4), IMAGE_SIZE, toy_head()).eval()
-    save_checkpoint(saved, tmp_path / "head.safetensors", tmp_path / "places", {}, half=False)
-    loaded = load_reconstructor(tmp_path / "places")
-    assert loaded.config.place_channels == 4
+    saved = Reconstructor(EncoderConfig("test_resnet", points=True), IMAGE_SIZE, toy_head()).eval()
+    save_checkpoint(saved, tmp_path / "head.safetensors", tmp_path / "points", {}, half=False)
+    loaded = load_reconstructor(tmp_path / "points")
+    assert loaded.config.points
     for name, value in saved.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
-    # What has been written before there were places has none.
-    rewrite_config(tmp_path / "places", lambda config: config["encoder"].pop("place_channels"))
+    # What has been written before there were points has none.
+    rewrite_config(tmp_path / "points", lambda config: config["encoder"].pop("points"))
     with pytest.raises(ValueError, match="does not fit"):
-        load_reconstructor(tmp_path / "places")
+        load_reconstructor(tmp_path / "points")

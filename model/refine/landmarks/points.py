@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from model.geometry.rotation import rotation_from_vector
+
 POSE_COUNT = 6
 TRANSLATION_UNIT_MM = 10.0
 """The translation's unknowns count in cm, so that all unknowns are of one order of size."""
@@ -109,11 +111,3 @@ def project_points(
         torch.stack((across, -up), -1)[..., None],
     )
     return projected, torch.cat(columns, dim=-1)
-
-
-def rotation_from_vector(vector_rad: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
-    """The rotation about a vector by its length (Rodrigues)."""
-    x, y, z = vector_rad.unbind()
-    zero = torch.zeros_like(x)
-    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero)).view(3, 3)
-    return torch.linalg.matrix_exp(skew)

@@ -11,9 +11,9 @@ from model.face.detail import Detail
 from model.face.morphable_model import MorphableModel
 from model.face.regions import facial_skin
 from model.geometry.mesh import vertex_normals
+from model.geometry.rotation import rotation_from_vector
 from model.parameters import FaceParameters
 from model.refine.face import FittedFace
-from model.refine.landmarks.points import rotation_from_vector
 from model.refine.raster.config import RasterFitConfig
 from model.refine.raster.offsets import LargeSteps
 

@@ -35,51 +35,31 @@ FAMILIES = [RESNET, "test_vit", "test_convnext", "test_mambaout", "swin_tiny_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_places_follow_the_pooled_features_of_any_family(name: str) -> None:
+def test_points_follow_the_pooled_features_of_any_family(name: str) -> None:
     torch.manual_seed(0)
-    backbone = Backbone(EncoderConfig(name, place_channels=3), 64).eval()
+    backbone = Backbone(EncoderConfig(name, points=True), 64, 5).eval()
     image = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        features = backbone(image)
+        seen = backbone.split(backbone(image))
         pooled = backbone.network((image - backbone.mean) / backbone.std)
-    assert features.shape == (2, backbone.feature_count + backbone.place_count)
-    torch.testing.assert_close(features[:, : backbone.feature_count], pooled)
-    assert backbone.place_count % 3 == 0
+    torch.testing.assert_close(seen.pooled, pooled)
+    assert seen.points.shape == (2, 5, 2)
+    assert seen.log_distance.shape == (2, 5)
+    assert bool((seen.points > 0.0).all())
+    assert bool((seen.points < 1.0).all())
 
 
-class Quarters(torch.nn.Module):
-    """A stand-in for a network: the means of 16 tiles of a picture, laid out as timm's networks do."""
-
-    def __init__(self, *, channels_last: bool) -> None:
-        super().__init__()
-        self.output_fmt = "NHWC" if channels_last else "NCHW"
-
-    def forward_features(self, image: torch.Tensor) -> torch.Tensor:
-        means = torch.nn.functional.avg_pool2d(image, image.shape[-1] // 4)
-        return means.permute(0, 2, 3, 1) if self.output_fmt == "NHWC" else means
-
-    def forward_head(self, feature_map: torch.Tensor, *, pre_logits: bool) -> torch.Tensor:
-        assert pre_logits
-        return feature_map.flatten(1)
+def test_without_points_the_features_are_the_networks() -> None:
+    backbone = Backbone(EncoderConfig(RESNET), 64).eval()
+    seen = backbone.split(backbone(torch.rand(2, 3, 64, 64)))
+    assert seen.pooled.shape == (2, backbone.feature_count)
+    assert seen.points.numel() == seen.log_distance.numel() == 0
 
 
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_places_stand_row_by_row(*, channels_last: bool) -> None:
-    torch.manual_seed(0)
-    backbone = Backbone(EncoderConfig(RESNET, place_channels=1), 128).eval()
-    backbone.network, backbone.places = Quarters(channels_last=channels_last), torch.nn.Linear(3, 1)
-    image = torch.zeros(2, 3, 128, 128)
-    # A lamp in the lower left corner of the second picture alone.
-    image[1, :, 112:, :16] = 1.0
-    with torch.no_grad():
-        places = backbone(image)[:, 48:]
-    changed = (places[1] - places[0]).abs()
-    assert changed.nonzero().flatten().tolist() == [12]
-
-
-def test_a_negative_number_of_place_channels_is_refused() -> None:
-    with pytest.raises(ValueError, match="encoder.place_channels is -1"):
-        EncoderConfig(RESNET, place_channels=-1)
+def test_a_network_without_feature_maps_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU()))
+    with pytest.raises(ValueError, match=r"encoder\.points: timm gives no feature maps of 'test_resnet'"):
+        Backbone(EncoderConfig(RESNET, points=True), 64, 5)
 
 
 def test_it_normalises_as_its_weights_expect() -> None:

@@ -106,24 +106,3 @@ def test_rotations_are_rotations(head: ParameterHead) -> None:
     rotation = head(features(6), crop_camera(6), SIZE).rotation
     torch.testing.assert_close(rotation @ rotation.transpose(1, 2), torch.eye(3).expand(6, 3, 3), atol=1e-5, rtol=0.0)
     torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(6))
-
-
-def test_places_add_to_what_the_pooled_features_say() -> None:
-    model = MorphableModel(toy_head())
-    landmarks_mm = model.landmarks(model.mean_mm[None])[0]
-    torch.manual_seed(0)
-    without, with_places = ParameterHead(8, 6, 52, 4, landmarks_mm), ParameterHead(8, 6, 52, 4, landmarks_mm, 5)
-    for parameter in without.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    # Weights of a head without places fit one with them, which then says the same.
-    lacking = with_places.load_state_dict(without.state_dict(), strict=False)
-    assert lacking.missing_keys == ["places.weight"]
-    wide = torch.cat((features(), torch.rand(2, 5)), dim=1)
-    expected, answer = without(features(), crop_camera(2), SIZE), with_places(wide, crop_camera(2), SIZE)
-    for name, value in vars(expected).items():
-        torch.testing.assert_close(getattr(answer, name), value, msg=name)
-    assert with_places.places is not None
-    torch.nn.init.normal_(with_places.places.weight, std=0.1)
-    moved = with_places(wide, crop_camera(2), SIZE)
-    for name, value in vars(expected).items():
-        assert not torch.equal(getattr(moved, name), value), name

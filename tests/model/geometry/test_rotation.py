@@ -3,7 +3,12 @@ import math
 import pytest
 import torch
 
-from model.geometry.rotation import euler_from_rotation, rotation_from_6d, rotation_from_euler
+from model.geometry.rotation import (
+    euler_from_rotation,
+    rotation_from_6d,
+    rotation_from_euler,
+    rotation_from_vector,
+)
 
 RIGHT = math.radians(90.0)
 
@@ -63,3 +68,17 @@ def test_6d_gradient() -> None:
     generator = torch.Generator().manual_seed(0)
     six = torch.randn(3, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(rotation_from_6d, (six,))
+
+
+def test_a_vector_turns_about_itself_by_its_length() -> None:
+    vectors = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    axes = torch.eye(3, dtype=torch.float64).expand(20, 3, 3)
+    skew = torch.linalg.cross(vectors[:, None].expand(-1, 3, -1), axes, dim=-1).mT
+    torch.testing.assert_close(rotation_from_vector(vectors), torch.linalg.matrix_exp(skew))
+    torch.testing.assert_close((rotation_from_vector(vectors) @ vectors[..., None])[..., 0], vectors)
+
+
+def test_no_turn_is_the_identity_and_has_a_gradient() -> None:
+    still = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(rotation_from_vector(still), torch.eye(3, dtype=torch.float64))
+    assert torch.autograd.gradcheck(rotation_from_vector, (still,))

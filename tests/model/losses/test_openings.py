@@ -3,7 +3,8 @@ import torch
 from torch import Tensor
 
 from model.face.morphable_model import MorphableModel
-from model.losses.openings import EYES_68, LIPS_68, relative_distance
+from model.face.openings import EYES_68, LIPS_68
+from model.losses.openings import relative_distance
 from tests.small_world import toy_head
 
 BOX = torch.tensor([100.0, 50.0], dtype=torch.float64)
