@@ -1,7 +1,6 @@
 """The image backbone: any timm model by name, as pooled features and, if asked for, what stands at which place."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import timm
@@ -11,26 +10,8 @@ from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from common.paths import tool_command
-from common.ranges import checked
 from common.tensors import read_tensors
-
-
-@dataclass(frozen=True)
-@checked("encoder.")
-class EncoderConfig:
-    """Which backbone, and what it starts from.
-
-    Attributes:
-        backbone: A timm model name (`timm.list_models()`), convolutional or transformer.
-        pretrained: `timm` downloads timm's own ImageNet weights, a path names a local safetensors file with timm's
-            tensor names, `none` starts from random weights.
-        place_channels: Numbers kept of each place of the last feature map, beside the pooled features, which do not
-            tell places apart; 0 for pooled features alone.
-    """
-
-    backbone: str = "tf_efficientnet_lite0"
-    pretrained: str = "none"
-    place_channels: int = 0
+from model.encoder.config import EncoderConfig
 
 
 class Backbone(nn.Module):
