@@ -13,45 +13,26 @@ Exit code 2 if the data or the checkpoint is not there.
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 # As in `infer.py`: threads inside small operations cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch
 from jsonargparse import auto_cli
 
 from common.command_line import ShortParser, spelled
 from common.old_names import EVALUATE_OPTIONS, current_arguments
 from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY, shipped
-from data.loader import LoaderConfig, build_loader
-from evaluation.aflw2000 import evaluate_faces, format_table
-from evaluation.aflw2000_data import read_aflw2000
-from evaluation.inverse_rendering.benchmark import evaluate_inverse_rendering
-from evaluation.inverse_rendering.faces import PLANS, RenderSettings, benchmark_faces
-from evaluation.inverse_rendering.fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
-from evaluation.inverse_rendering.starts import ExactGeometry, OwnGeometry
-from evaluation.inverse_rendering.table import format_header, format_inverse_rendering, format_result
-from evaluation.now_files import write_now_files
-from evaluation.photographs import evaluate_photographs, observation_on
-from evaluation.photographs_table import format_photographs
-from evaluation.population import ask, format_population, measure_population
-from evaluation.scans import Answer, Reconstructing, evaluate_pictures, evaluate_yardsticks
-from evaluation.scans_data import AnsweredHead, ScanPicture, prediction_path, read_prediction, read_scans
-from evaluation.scans_table import format_scans
-from evaluation.shapes import evaluate_shapes, format_shapes
-from inference.faces import DEFAULT_LOOKS, FaceReconstructor
-from inference.options import CommandLineError, Device
-from inference.refine_options import RefineOptions, read_refine_options
-from inference.setup import choose_device, load_likeness, load_model
-from model.face.hierarchy import load_hierarchy
-from model.face.morphable_model import MorphableModel
-from model.recognition import NetworkKind, RecognitionConfig, build_recognition_network
+from inference.options import DEFAULT_LOOKS, CommandLineError, Device
+from model.recognition.config import NetworkKind, RecognitionConfig
 from model.refine.mitsuba.variant import MitsubaUnavailableError
-from model.refine.raytrace.stage import fit_raytrace
-from model.render.backends import build_rasterizer
-from model.render.renderer import Renderer
-from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry, SyntheticGeometryConfig, geometry_weight
+
+if TYPE_CHECKING:
+    from evaluation.scans import Answer
+    from evaluation.scans_data import AnsweredHead, ScanPicture
+    from model.face.morphable_model import MorphableModel
+
+# Each measure loads what it needs when it is asked for, and after its paths were looked at: that takes seconds.
 
 DEFAULT_FACES = Path("benchmarks") / "inverse_rendering"
 """Below the working folder: where the program lies may be nobody's to write."""
@@ -68,6 +49,12 @@ def aflw2000(
         device: Where to compute.
         looks: Crops of each face; by default as many as `infer.py` takes.
     """
+    _refuse_missing(data, checkpoint)
+    from evaluation.aflw2000 import evaluate_faces, format_table
+    from evaluation.aflw2000_data import read_aflw2000
+    from inference.faces import FaceReconstructor
+    from inference.setup import load_likeness
+
     faces = read_aflw2000(data)
     likeness = load_likeness(checkpoint, device, looks)
     own = evaluate_faces(faces, likeness.faces, likeness.detector)
@@ -95,6 +82,15 @@ def photographs(
             MobileFaceNet as `.npz`, or FaceNet as `.safetensors` or `.pt`.
         recognition_network_kind: Which of them.
     """
+    _refuse_missing(data, checkpoint)
+    from data.loader import LoaderConfig, build_loader
+    from evaluation.photographs import evaluate_photographs, observation_on
+    from evaluation.photographs_table import format_photographs
+    from inference.setup import choose_device, load_model
+    from model.recognition import build_recognition_network
+    from model.render.backends import build_rasterizer
+    from model.render.renderer import Renderer
+
     chosen = choose_device(device)
     network = None
     if recognition_network is not None:
@@ -120,6 +116,13 @@ def population(
         checkpoint: Checkpoint folder.
         device: Where to compute.
     """
+    _refuse_missing(data, checkpoint)
+    from data.loader import LoaderConfig, build_loader
+    from evaluation.photographs import observation_on
+    from evaluation.population import ask, format_population, measure_population
+    from inference.setup import choose_device, load_model
+    from training.synthetic_geometry import geometry_weight
+
     chosen = choose_device(device)
     reconstructor = load_model(checkpoint, chosen)
     config = LoaderConfig(data / split, training=False, size=reconstructor.image_size, workers=1)
@@ -139,6 +142,15 @@ def shapes(
         checkpoint: Checkpoint folder.
         device: Where to compute.
     """
+    _refuse_missing(None, checkpoint)
+    import torch
+
+    from evaluation.shapes import evaluate_shapes, format_shapes
+    from inference.setup import choose_device, load_model
+    from model.face.hierarchy import load_hierarchy
+    from training.synthetic_config import SyntheticGeometryConfig
+    from training.synthetic_geometry import HELD_OUT_SEED, SyntheticGeometry
+
     chosen = choose_device(device)
     reconstructor = load_model(checkpoint, chosen)
     head = load_model(checkpoint, torch.device("cpu")).morphable_model
@@ -151,7 +163,7 @@ def shapes(
 def inverse_rendering(
     geometry: Literal["exact", "own"] = "exact",
     ablations: bool = False,
-    count: int = len(PLANS),
+    count: int | None = None,
     samples: int = 512,
     refine_config: Path | None = None,
     checkpoint: Path = DEFAULT_CHECKPOINT,
@@ -163,12 +175,26 @@ def inverse_rendering(
         geometry: `exact`: the true head and camera, with the network's albedo and light to begin with; `own`: all from
             the photograph, as in `infer.py --refine raytrace`, the camera unknown.
         ablations: Also without bounce, without symmetry and with other kinds of light.
-        count: How many of the faces.
+        count: How many of the faces; by default all.
         samples: Paths per pixel of their photographs.
         refine_config: Settings of the refinement, such as `configs/refine_fast.yaml`.
         checkpoint: Checkpoint folder.
         folder: Where traced photographs are kept; 20 seconds each are saved.
     """
+    _refuse_missing(None, checkpoint)
+    from evaluation.inverse_rendering.benchmark import evaluate_inverse_rendering
+    from evaluation.inverse_rendering.faces import PLANS, RenderSettings, benchmark_faces
+    from evaluation.inverse_rendering.fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
+    from evaluation.inverse_rendering.starts import ExactGeometry, OwnGeometry
+    from evaluation.inverse_rendering.table import format_header, format_inverse_rendering, format_result
+    from inference.refine_options import RefineOptions, read_refine_options
+    from inference.setup import load_likeness
+    from model.face.hierarchy import load_hierarchy
+    from model.refine.raytrace.stage import fit_raytrace
+    from model.render.backends import build_rasterizer
+    from model.render.renderer import Renderer
+
+    count = len(PLANS) if count is None else count
     if not 1 <= count <= len(PLANS):
         raise ValueError(f"--count {count}: there are 1 to {len(PLANS)} faces")
     options = RefineOptions() if refine_config is None else read_refine_options(shipped(refine_config))
@@ -209,11 +235,20 @@ def scans(
         device: Where to compute.
         looks: Crops of each face; by default as many as `infer.py` takes.
     """
+    _refuse_missing(data, checkpoint)
+    import torch
+
+    from evaluation.now_files import write_now_files
+    from evaluation.scans import evaluate_pictures, evaluate_yardsticks
+    from evaluation.scans_data import read_scans
+    from evaluation.scans_table import format_scans
+    from inference.setup import load_model
+
     heads, pictures = read_scans(data)
     model = load_model(checkpoint, torch.device("cpu")).morphable_model
     answer = _answers(predictions, pictures, model, checkpoint, device, looks)
 
-    def kept(picture: ScanPicture) -> AnsweredHead | None:
+    def kept(picture: "ScanPicture") -> "AnsweredHead | None":
         answered = answer(picture)
         if answered is not None and write_now is not None:
             write_now_files(answered, picture.name, write_now)
@@ -225,13 +260,17 @@ def scans(
 
 def _answers(
     predictions: Path | None,
-    pictures: list[ScanPicture],
-    model: MorphableModel,
+    pictures: "list[ScanPicture]",
+    model: "MorphableModel",
     checkpoint: Path,
     device: Device,
     looks: int,
-) -> Answer:
+) -> "Answer":
     """Who is measured on scans: the model or what lies in a folder."""
+    from evaluation.scans import Reconstructing
+    from evaluation.scans_data import prediction_path, read_prediction
+    from inference.setup import load_likeness
+
     if predictions is None:
         likeness = load_likeness(checkpoint, device, looks)
         return Reconstructing(likeness, model)
@@ -241,6 +280,18 @@ def _answers(
             "--predictions names what infer.py --images DIR/photos --output wrote"
         )
     return lambda picture: read_prediction(predictions, picture, model)
+
+
+def _refuse_missing(data: Path | None, checkpoint: Path) -> None:
+    """Refuse folders that are not there, as their readers would after the seconds that loading torch takes.
+
+    Raises:
+        FileNotFoundError: Naming the option.
+    """
+    if data is not None and not data.is_dir():
+        raise FileNotFoundError(f"--data {data}: no such folder")
+    if not (checkpoint / "config.json").is_file():
+        raise FileNotFoundError(f"--checkpoint {checkpoint}: no checkpoint; it is a folder with a config.json")
 
 
 def main(arguments: list[str] | None = None, program: str = "evaluate.py") -> int:

@@ -19,8 +19,7 @@ from typing import get_args
 
 from common.command_line import ShortParser, spelled
 from common.paths import shipped
-from inference.camera_request import CameraRequest, read_intrinsics
-from inference.inputs import list_inputs
+from inference.camera_request import CameraRequest
 from inference.options import ALL_FORMATS, CommandLineError, Device, InferenceOptions
 from inference.refine_request import LEVELS, PathTrace, RefineRequest
 
@@ -44,12 +43,14 @@ def main(arguments: list[str] | None = None, program: str = "infer.py") -> int:
 
 
 def _run(options: InferenceOptions) -> int:
+    # Late, since it loads what reads pictures, and later torch: --help and a mistyped option or path answer at once.
+    from inference.inputs import list_inputs
+
     try:
         inputs = list_inputs(options.images, options.output)
         _refuse_early(options)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
-    # Late, since it loads torch: so that --help and a mistyped option or path answer at once.
     from inference.run import run
 
     return run(options, inputs)
@@ -68,6 +69,8 @@ def _refuse_early(options: InferenceOptions) -> None:
         if place.is_file():
             raise ValueError(f"--output {options.output}: the file {place} is in the way; name a folder")
     if options.camera.intrinsics is not None:
+        from inference.intrinsics import read_intrinsics
+
         read_intrinsics(options.camera.intrinsics)
 
 
@@ -108,7 +111,7 @@ _CAMERA = ("fov", "focal_px", "intrinsics")
 """Options that make the `CameraRequest`, and its fields."""
 
 
-def _add_camera(parser: ArgumentParser) -> None:
+def _add_camera(parser: ShortParser) -> None:
     parser.add_argument(
         "--fov", type=float, help="field of view in degrees over the longer side of each photograph, where it is known"
     )

@@ -11,26 +11,17 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightning
 import yaml
-from lightning.pytorch.utilities import rank_zero_only
 
-from common.atomic import atomic_path
 from common.paths import REPOSITORY
-from model.checkpoint import save_checkpoint
-from model.face.assets import load_head
-from model.face.hierarchy import load_hierarchy
-from model.reconstructor import Reconstructor
+from data.shards import list_shards, refuse_nothing_held_out
 from training.config import Experiment
-from training.ema import WeightAverage
-from training.logs import keep_log
-from training.module import TrainingModule
 from training.parser import ExperimentParser
-from training.photographs import Photographs
-from training.resume import remove_half_written
-from training.start import load_start
-from training.trainer import build_trainer
+
+if TYPE_CHECKING:
+    from model.reconstructor import Reconstructor
 
 
 def start(arguments: list[str] | None = None, program: str = "train.py") -> int:
@@ -90,9 +81,20 @@ def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
         raise FileNotFoundError(f"{last}: nothing to resume; start without --resume")
     if not resume and last.is_file():
         raise FileExistsError(f"{last}: holds a run already; use --resume or another --output")
+    _refuse_missing(experiment)
+    # Late, since they load torch: what is mistyped is refused before.
+    import lightning
+
+    from model.checkpoint import save_checkpoint
+    from training.ema import WeightAverage
+    from training.module import TrainingModule
+    from training.photographs import Photographs
+    from training.resume import prepare_folder
+    from training.trainer import build_trainer
+
     photographs = Photographs(experiment.train, experiment.validation)
-    _prepare_folder(experiment.output, resolved_config)
-    # What `_prepare_folder` has taken care of, and what only Lightning's authors can change.
+    prepare_folder(experiment.output, resolved_config)
+    # What `prepare_folder` has taken care of, and what only Lightning's authors can change.
     for noise in (".*Previous log files in this directory", ".*isinstance\\(treespec, LeafSpec\\)"):
         warnings.filterwarnings("ignore", message=noise)
     lightning.seed_everything(experiment.seed, workers=True)
@@ -117,17 +119,40 @@ def run(experiment: Experiment, *, resume: bool, resolved_config: str) -> Path:
     return release
 
 
-@rank_zero_only
-def _prepare_folder(folder: Path, resolved_config: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    keep_log(folder)
-    remove_half_written(folder)
-    with atomic_path(folder / "config.yaml") as temporary:
-        temporary.write_text(resolved_config, encoding="utf-8")
+def _refuse_missing(experiment: Experiment) -> None:
+    """Refuse paths of files that are not there, as their readers would after the seconds that loading torch takes.
+
+    Raises:
+        FileNotFoundError: Naming the setting.
+    """
+    list_shards(experiment.train.shards)
+    refuse_nothing_held_out(experiment.validation.shards, experiment.train.shards)
+    for folder in experiment.starts:
+        if not (folder / "weights.safetensors").is_file():
+            raise FileNotFoundError(f"start_from: {folder / 'weights.safetensors'}: no such file")
+    needed = {"head": experiment.head}
+    if experiment.detail is not None or (experiment.synthetic.batch_size and experiment.synthetic.relief):
+        needed["hierarchy"] = experiment.hierarchy
+    if experiment.encoder.pretrained not in ("timm", "none"):
+        needed["encoder.pretrained"] = Path(experiment.encoder.pretrained)
+    for name, path in needed.items():
+        if not path.is_file():
+            raise FileNotFoundError(f"{name}: {path}: no such file")
+    bank = experiment.synthetic.bank
+    if bank is not None and experiment.synthetic.batch_size and not bank.is_dir():
+        raise FileNotFoundError(f"synthetic.bank: {bank}: no such folder; make it with python -m tools.draw_heads")
 
 
-def build_reconstructor(experiment: Experiment) -> Reconstructor:
+def build_reconstructor(experiment: Experiment) -> "Reconstructor":
     """An untrained model, or one that starts from the weights that the experiment names."""
+    # Late, since they load torch.
+    import torch
+
+    from model.face.assets import load_head
+    from model.face.hierarchy import load_hierarchy
+    from model.reconstructor import Reconstructor
+    from training.start import load_start
+
     detail = experiment.detail
     hierarchy = None if detail is None else load_hierarchy(experiment.hierarchy)
     head = load_head(experiment.head)

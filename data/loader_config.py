@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.ranges import AT_LEAST_ONE, SHARE, Range, checked
-from data.augment import AugmentConfig
+from data.augment_config import AugmentConfig
 
 
 @dataclass(frozen=True)

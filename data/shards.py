@@ -243,3 +243,23 @@ def holds_samples(shard: Path) -> bool:
             return archive.next() is not None
     except (OSError, tarfile.TarError):
         return True
+
+
+def refuse_nothing_held_out(held_out: Path, train: Path) -> None:
+    """Refuse held-out shards without a sample: a run would validate on nothing and say nothing.
+
+    Args:
+        held_out: Folder of the held-out shards.
+        train: That of the others, which are there.
+
+    Raises:
+        ValueError: Naming the folder.
+    """
+    remedy = "prepare again with a larger --validation_percent, or name other held-out shards"
+    try:
+        shards = list_shards(held_out)
+    except FileNotFoundError as error:
+        told = f"validation.shards: {held_out} holds no shards, though {train} does"
+        raise ValueError(f"{told}: data.prepare held nothing out; {remedy}") from error
+    if not any(map(holds_samples, shards)):
+        raise ValueError(f"validation.shards: the shards of {held_out} hold no sample; {remedy}")

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 
 from data.image_io import DecodedPhotograph
-from inference.camera_request import FOV_RANGE, CameraError, CameraRequest, IntrinsicsTable, read_intrinsics
+from inference.camera_request import FOV_RANGE, CameraError, CameraRequest
+from inference.intrinsics import IntrinsicsTable, read_intrinsics
 from model.geometry.camera import (
     DEFAULT_FOV_DEGREES,
     centered_intrinsics,

@@ -13,14 +13,10 @@ from data.detection import Detection
 from data.detector import FaceDetector
 from inference.camera import CameraSource, PhotographCamera
 from inference.mirror import ParameterMirror, mean_parameters
+from inference.options import DEFAULT_LOOKS
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
-
-DEFAULT_LOOKS = 2
-"""The detector's window is worse than the one around the landmarks that the look before found, most of all for
-profiles. A third look brings nothing more.
-"""
 
 _CLOSER = 0.9
 """Each look after the first one asks about the window and about a closer one, and about their mirror images. On

@@ -14,10 +14,11 @@ from data.detector import FaceDetector
 from data.exif_camera import focal_from_exif
 from data.image_io import DecodedPhotograph, open_photograph, upright_srgb
 from inference.camera import Cameras
-from inference.camera_request import CameraError, CameraRequest, given_intrinsics
+from inference.camera_request import CameraError, CameraRequest
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor, FaceRequest, find_faces
 from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
+from inference.intrinsics import given_intrinsics
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
 from inference.options import BATCH_SIZE, CommandLineError

@@ -12,6 +12,11 @@ from inference.refine_request import RefineRequest
 BATCH_SIZE = 16
 """Faces that the network takes at once, unless another number is asked for."""
 
+DEFAULT_LOOKS = 2
+"""The detector's window is worse than the one around the landmarks that the look before found, most of all for
+profiles. A third look brings nothing more.
+"""
+
 Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
 ALL_FORMATS: tuple[Format, ...] = get_args(Format)
 

@@ -10,9 +10,9 @@ What is installed lies under this one name: `likeness.model`, `likeness.data` an
 repository (`docs/architecture.md`).
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from common.late_names import late_names
 from common.version import VERSION
 
 if TYPE_CHECKING:
@@ -31,9 +31,5 @@ _HOMES = {
     "load_reconstructor": "model.checkpoint",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Late, since it loads torch, which the commands set up first; and `likeness infer --help` answers at once.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'likeness' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+# Late, since they load torch, which the commands set up first; and `likeness infer --help` answers at once.
+__getattr__ = late_names("likeness", _HOMES)

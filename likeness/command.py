@@ -31,16 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         program = _program(name)
+        if program is not None:
+            # It loads most of what it needs when it has read its options.
+            return program(words[1:], f"likeness {name}")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "likeness"):
             raise
         print(f"likeness {name} needs the package {package}: {_ADVICE}", file=sys.stderr)
         return 2
-    if program is None:
-        print(f"{USAGE}\nlikeness: {repr(name) + ' is no command' if name else 'which command?'}", file=sys.stderr)
-        return 2
-    return program(words[1:], f"likeness {name}")
+    print(f"{USAGE}\nlikeness: {repr(name) + ' is no command' if name else 'which command?'}", file=sys.stderr)
+    return 2
 
 
 def _program(name: str) -> Callable[[list[str], str], int] | None:

@@ -39,9 +39,9 @@ def test_a_config_builds_its_model(path: Path) -> None:
     experiment = experiment_of(path, "--encoder.pretrained", "none")
     large = experiment.encoder.backbone.startswith("vit")
     with torch.device("meta") if large else torch.device("cpu"):
-        backbone = Backbone(experiment.encoder, experiment.image_size)
+        backbone = Backbone(experiment.encoder, experiment.image_size, 5 if experiment.encoder.points else 0)
         features = backbone(torch.zeros(2, 3, experiment.image_size, experiment.image_size))
-    assert features.shape == (2, backbone.feature_count + backbone.place_count)
+    assert features.shape == (2, backbone.feature_count + 3 * backbone.point_count)
 
 
 @pytest.mark.slow

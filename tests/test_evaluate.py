@@ -88,7 +88,7 @@ def test_without_a_path_tracer_the_benchmark_says_how_to_get_it(
     def unavailable(*_: object) -> None:
         raise MitsubaUnavailableError("Mitsuba needs LLVM 19")
 
-    monkeypatch.setattr(evaluate, "benchmark_faces", unavailable)
+    monkeypatch.setattr("evaluation.inverse_rendering.faces.benchmark_faces", unavailable)
     arguments = ["inverse-rendering", "--checkpoint", str(checkpoint), "--folder", str(tmp_path)]
     assert evaluate.main(arguments) == 2
     assert capsys.readouterr().err == "evaluate.py: Mitsuba needs LLVM 19\n"

@@ -7,11 +7,10 @@ from typing import Literal
 from common.paths import DEFAULT_HEAD, DEFAULT_HIERARCHY
 from common.ranges import AT_LEAST_ONE, POSITIVE, SHARE, checked
 from data.loader_config import LoaderConfig
-from model.encoder.backbone import EncoderConfig
-from model.encoder.detail_head import DetailConfig
+from model.encoder.config import DetailConfig, EncoderConfig
 from model.losses.config import LossConfig
 from model.recognition import RecognitionConfig
-from training.synthetic_geometry import SyntheticGeometryConfig
+from training.synthetic_config import SyntheticGeometryConfig
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from data.loader import Share, StreamBatch, build_loader
 from data.loader_config import LoaderConfig
-from data.shards import holds_samples, list_shards
+from data.shards import list_shards, refuse_nothing_held_out
 from data.stream import Position, Progress
 
 _LOG = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Photographs(LightningDataModule):
         super().__init__()
         self._train, self._validation = train, validation
         self._fingerprint = _fingerprint(train)
-        _refuse_nothing_held_out(train, validation)
+        refuse_nothing_held_out(validation.shards, train.shards)
         self._resumed: dict[str, Any] | None = None
         self._default_start = Position()
         self._given: dict[int, Position] = {}
@@ -111,22 +111,6 @@ class Photographs(LightningDataModule):
             start={part: Position(*place) for part, place in own["given"].items()},
             default_start=Position(*own["default_start"]),
         )
-
-
-def _refuse_nothing_held_out(train: LoaderConfig, validation: LoaderConfig) -> None:
-    """Refuse held-out shards without a sample: Lightning would validate on nothing and say nothing.
-
-    Raises:
-        ValueError: Naming the folder.
-    """
-    remedy = "prepare again with a larger --validation_percent, or name other held-out shards"
-    try:
-        shards = list_shards(validation.shards)
-    except FileNotFoundError as error:
-        told = f"validation.shards: {validation.shards} holds no shards, though {train.shards} does"
-        raise ValueError(f"{told}: data.prepare held nothing out; {remedy}") from error
-    if not any(map(holds_samples, shards)):
-        raise ValueError(f"validation.shards: the shards of {validation.shards} hold no sample; {remedy}")
 
 
 def _fingerprint(config: LoaderConfig) -> str:

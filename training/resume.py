@@ -10,9 +10,11 @@ import torch
 import torch.distributed
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 
 from common.atomic import atomic_path
 from common.old_names import current_weights
+from training.logs import keep_log
 from training.photographs import Photographs
 
 _KEY = "run_state"
@@ -94,6 +96,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             if "average" in state:
                 state["average"] = current_weights(state["average"], str(path))
         return checkpoint
+
+
+@rank_zero_only
+def prepare_folder(folder: Path, resolved_config: str) -> None:
+    """Make a run's folder, put what earlier parts of it left in order, and write its whole config."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_log(folder)
+    remove_half_written(folder)
+    with atomic_path(folder / "config.yaml") as temporary:
+        temporary.write_text(resolved_config, encoding="utf-8")
 
 
 def remove_half_written(folder: Path) -> None:

@@ -1,8 +1,6 @@
 """Drawn heads whose shape is known, as batches beside the photographs."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,9 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from common.ranges import checked
 from common.tensor_groups import map_tensors, merge_tensors
-from data.augment import AugmentConfig
 from data.sample import collate
 from data.synthetic import SyntheticConfig, SyntheticFaces
 from model.face.hierarchy import MeshHierarchy
@@ -24,6 +20,7 @@ from model.render.renderer import Renderer
 from training.drawn_bank import DrawnBank
 from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY, Truth, true_vertices_mm
 from training.relief import Relief
+from training.synthetic_config import SyntheticGeometryConfig
 from training.synthetic_heads import MorphableHeadArtist, scene_parameters
 
 PARAMETERS_KEY = "parameters"
@@ -31,38 +28,6 @@ PARAMETERS_KEY = "parameters"
 
 HELD_OUT_SEED = 7_000_003
 """Of the heads that evaluation draws; training must not."""
-
-
-@dataclass(frozen=True)
-@checked("synthetic.")
-class SyntheticGeometryConfig:
-    """Drawn heads in training.
-
-    Attributes:
-        batch_size: How many beside each batch of photographs; 0 for none.
-        relief: With bumps that the morphable model cannot make (`training.relief`).
-        bank: Folder of heads drawn before (`tools.draw_heads` of a clone), whose pixels are changed anew each time;
-            none to draw on the spot.
-        augment: How pixels of a bank's heads are changed.
-        workers: Processes that draw; 0 draws in the training process.
-        seed: Of all heads.
-    """
-
-    batch_size: int = 0
-    relief: bool = True
-    bank: Path | None = None
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    workers: int = 0
-    seed: int = 1000
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        if self.bank is not None and not self.relief:
-            raise ValueError("synthetic.relief is false, but heads of a bank have relief: their truth would be wrong")
 
 
 class SyntheticGeometry(IterableDataset[dict[str, Any]]):

@@ -11,27 +11,9 @@ from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from common.paths import tool_command
-from common.ranges import checked
 from common.tensors import read_tensors
+from model.encoder.config import EncoderConfig
 from model.encoder.point_decoder import PointDecoder
-
-
-@dataclass(frozen=True)
-@checked("encoder.")
-class EncoderConfig:
-    """Which backbone, and what it starts from.
-
-    Attributes:
-        backbone: A timm model name (`timm.list_models()`), convolutional or transformer.
-        pretrained: `timm` downloads timm's own ImageNet weights, a path names a local safetensors file with timm's
-            tensor names, `none` starts from random weights.
-        points: Whether a decoder on the feature maps says where the head's points lie, to which the answer is then
-            moved; without it the answer is read from pooled features alone, which do not tell places apart.
-    """
-
-    backbone: str = "tf_efficientnet_lite0"
-    pretrained: str = "none"
-    points: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from common.paths import tool_command
 from common.photograph import GREY_DIFFERENCE
-from common.ranges import AT_LEAST_ONE, POSITIVE, checked
+from model.encoder.config import DetailConfig
 from model.encoder.mesh_convolution import ChebyshevConvolution, adjacency, downsampling, upsampling
 from model.face.detail import Detail, local_frames
 from model.face.hierarchy import MeshHierarchy
@@ -43,38 +43,6 @@ _DARKEST_SHADING = 0.08
 _INPUTS = 21
 # offsets 3, gate of the residual 1, added albedo 3, log of sigma 1
 _OUTPUTS = (3, 1, 3, 1)
-
-
-@dataclass(frozen=True)
-@checked(
-    "detail.",
-    {AT_LEAST_ONE: ("channels", "order"), POSITIVE: ("largest_normal_mm", "largest_tangent_mm", "largest_albedo")},
-)
-class DetailConfig:
-    """The mesh decoder.
-
-    Attributes:
-        channels: Features per vertex, for the mesh itself and each level below it.
-        order: Chebyshev polynomials of each graph layer.
-        largest_normal_mm: Bound of the offsets along the normal.
-        largest_tangent_mm: Bound of the offsets along each tangent.
-        largest_albedo: Bound of what is added to the albedo beside the sampled residual.
-    """
-
-    channels: tuple[int, ...] = (16, 32, 64, 96, 96)
-    order: int = 3
-    largest_normal_mm: float = 6.0
-    largest_tangent_mm: float = 3.0
-    largest_albedo: float = 0.25
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        if len(self.channels) < 2:
-            raise ValueError(f"detail.channels is {self.channels}: expected two numbers or more")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,14 @@
 """Face-recognition networks behind one Protocol: judges of whose face a picture shows."""
 
-from model.recognition.alignment import align_faces, embed_faces
-from model.recognition.dlib_resnet import DlibResNet
-from model.recognition.facenet import FaceNet
-from model.recognition.mobilefacenet import MobileFaceNet
-from model.recognition.network import NetworkKind, RecognitionConfig, RecognitionNetwork
+from typing import TYPE_CHECKING
+
+from common.late_names import late_names
+from model.recognition.config import NetworkKind, RecognitionConfig
+
+if TYPE_CHECKING:
+    from model.recognition.alignment import align_faces, embed_faces
+    from model.recognition.build import build_recognition_network
+    from model.recognition.network import RecognitionNetwork
 
 __all__ = [
     "RecognitionConfig",
@@ -15,22 +19,12 @@ __all__ = [
     "embed_faces",
 ]
 
-_LAYOUT = {"dlib": "dlib_resnet.py", "mobilefacenet": "mobilefacenet.py"}
+_HOMES = {
+    "RecognitionNetwork": "model.recognition.network",
+    "align_faces": "model.recognition.alignment",
+    "build_recognition_network": "model.recognition.build",
+    "embed_faces": "model.recognition.alignment",
+}
 
-
-def build_recognition_network(config: RecognitionConfig) -> RecognitionNetwork:
-    """The network that a config names, frozen, on the CPU.
-
-    Raises:
-        FileNotFoundError: If its weights are missing.
-        ValueError: If they are not named, where they must be, or are another network's.
-        RuntimeError: If they cannot be downloaded.
-    """
-    if config.network == "facenet":
-        return FaceNet(config.weights)
-    if config.weights is None:
-        raise ValueError(
-            f"the recognition network `{config.network}` needs weights: name its .npz (its layout: "
-            f"model/recognition/{_LAYOUT[config.network]}), or choose `facenet`, which can download its own"
-        )
-    return DlibResNet(config.weights) if config.network == "dlib" else MobileFaceNet(config.weights)
+# Late: settings that name a network are read without torch.
+__getattr__ = late_names("model.recognition", _HOMES)

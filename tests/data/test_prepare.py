@@ -74,7 +74,8 @@ def test_of_few_photographs_one_is_held_out_and_one_is_left() -> None:
     held_out = held_out_groups(groups, 0.01)
     assert len(held_out) == 1
     # It is the one that a larger share takes first.
-    percent = next(share for share in range(1, 100) if any(is_held_out(group, share) for group in groups))
+    shares = np.arange(0.1, 100.0, 0.1).tolist()
+    percent = next(share for share in shares if any(is_held_out(group, share) for group in groups))
     assert {group for group in groups if is_held_out(group, percent)} >= held_out
     assert len(held_out_groups(groups, 99.99)) == 15
     assert held_out_groups(groups, 0.0) == set()
@@ -82,9 +83,9 @@ def test_of_few_photographs_one_is_held_out_and_one_is_left() -> None:
 
 
 def test_a_part_without_a_sample_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = [f"lfw/p_{number}.jpg" for number in range(4)]
-    make_annotated(tmp_path / "photos", names, persons=["p"] * 4)
-    assert not is_held_out("p", 4.0)
+    names = [f"lfw/someone_{number}.jpg" for number in range(4)]
+    make_annotated(tmp_path / "photos", names, persons=["someone"] * 4)
+    assert not is_held_out("someone", 4.0)
     report = prepare(config(tmp_path, validation_percent=4.0))
     assert report["splits"]["val"]["samples"] == 0
     assert "nothing is held out (all are of one group)" in report["warnings"][0]

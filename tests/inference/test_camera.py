@@ -7,7 +7,8 @@ import pytest
 from data.exif_camera import ExifFocal
 from data.image_io import DecodedPhotograph
 from inference.camera import Cameras
-from inference.camera_request import CameraError, CameraRequest, given_intrinsics, read_intrinsics
+from inference.camera_request import CameraError, CameraRequest
+from inference.intrinsics import given_intrinsics, read_intrinsics
 from model.geometry.camera import default_intrinsics
 
 WIDE = DecodedPhotograph(np.zeros((300, 600, 3), np.uint8))
