@@ -1,5 +1,6 @@
 """`Likeness`: photographs in, heads out. What `infer.py` does for one photograph; batches and files are its own."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,6 +132,8 @@ class Likeness:
             ValueError: If pixels are of another kind, or an option cannot be used.
         """
         decoded, path = as_photograph(photograph)
+        if decoded.note:
+            warnings.warn(f"{path}: {decoded.note}", stacklevel=2)
         image_srgb = decoded.image_srgb
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
