@@ -1,8 +1,8 @@
 """Which files are pictures, by their names and first bytes, and what is said of the kinds that are not read."""
 
 import mimetypes
+from contextlib import suppress
 from functools import cache
-from importlib.util import find_spec
 from pathlib import PurePath
 
 from PIL import Image
@@ -55,7 +55,7 @@ _SIGNATURE_BYTES = 16
 @cache
 def _formats_by_suffix() -> dict[str, str]:
     """Pillow's formats that are opened, by the suffixes of their files; HEIC where pillow-heif is installed."""
-    if find_spec("pillow_heif") is not None:
+    with suppress(ImportError):
         import pillow_heif
 
         pillow_heif.register_heif_opener()

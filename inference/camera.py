@@ -18,8 +18,10 @@ from model.geometry.camera import (
     fov_from_focal,
 )
 
-CameraSource = Literal["assumed", "exif", "fov", "focal_px", "intrinsics"]
-"""Where a camera came from; the last three are options of the user's."""
+CameraSource = Literal["assumed", "exif", "fov", "focal_px", "intrinsics", "refined"]
+"""Where a camera came from: `fov`, `focal_px` and `intrinsics` are what the user said, `refined` what a stage of a
+refinement found.
+"""
 
 _SAME_ASPECT = 0.01
 

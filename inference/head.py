@@ -35,7 +35,8 @@ class Camera:
         intrinsics_px: `[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`; the origin is the photograph's top left corner.
         width_px: Of the photograph.
         height_px: Of the photograph.
-        source: Where it came from: `assumed`, `exif`, or what the user said: `fov`, `focal_px`, `intrinsics`.
+        source: Where it came from: `assumed`, `exif`, what the user said (`fov`, `focal_px`, `intrinsics`), or
+            `refined`, where a refinement has found another focal length.
     """
 
     intrinsics_px: Float[np.ndarray, "3 3"]

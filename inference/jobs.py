@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from data.detection import Detection
@@ -43,12 +44,11 @@ class FaceJob:
         camera = self.request.intrinsics_px
         photograph = FacePhotograph(self.image_srgb, camera, self.detection, self.item.path, face_name)
         answer = refiner.refine(photograph, self.reconstruction)
-        return replace(
-            self,
-            reconstruction=answer.reconstruction,
-            request=replace(self.request, intrinsics_px=answer.intrinsics_px),
-            refined=answer.refined,
-        )
+        # The way through the crop rounds; a stage that looks for a focal length moves it by more.
+        kept = torch.allclose(answer.intrinsics_px, camera, rtol=1e-4)
+        source = self.request.camera_source if kept else "refined"
+        request = replace(self.request, intrinsics_px=answer.intrinsics_px, camera_source=source)
+        return replace(self, reconstruction=answer.reconstruction, request=request, refined=answer.refined)
 
 
 class FaceReconstructing(Protocol):

@@ -1,5 +1,6 @@
 """`Likeness`: photographs in, heads out. What `infer.py` does for one photograph; batches and files are its own."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from inference.transport_cache import TransportCache
 from model.checkpoint import load_reconstructor
 from model.export.face_files import FaceFiles
 from model.face.morphable_model import MorphableModel
-from model.reconstructor import Reconstructor
+from model.reconstructor import Reconstruction, Reconstructor
 
 Photograph = str | Path | Image.Image | UInt8[np.ndarray, "height width 3"]
 """A file of any common kind, a picture of Pillow's, or sRGB pixels."""
@@ -131,28 +132,19 @@ class Likeness:
             ValueError: If pixels are of another kind, or an option cannot be used.
         """
         decoded, path = as_photograph(photograph)
-        image_srgb = decoded.image_srgb
+        if decoded.note:
+            warnings.warn(f"{path}: {decoded.note}", stacklevel=2)
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         if refine not in LEVELS:
             raise ValueError(f"refine={refine!r}: expected one of {', '.join(LEVELS)}")
-        request = RefineRequest(
-            level=refine,
-            config=Path(refine_config),
-            network=network,
-            landmarks=str(landmarks),
-            path_trace=path_trace,
-        )
+        request = RefineRequest(refine, Path(refine_config), network, str(landmarks), path_trace)
         cameras = _cameras(fov, focal_px, intrinsics)
         camera = cameras.of(decoded, path)
         refiner, relit_px = self._refiner_of(request, known_camera=cameras.given)
-        detections = find_faces(self.detector, image_srgb, largest_face=largest_face)
-        jobs: list[FaceJob] = []
-        for start in range(0, len(detections), batch_size):
-            requests = [
-                FaceRequest.of_detection(image_srgb, found, camera) for found in detections[start : start + batch_size]
-            ]
-            jobs += self._jobs(requests, path, detections[start : start + batch_size], start, network)
+        detections = find_faces(self.detector, decoded.image_srgb, largest_face=largest_face)
+        requests = [FaceRequest.of_detection(decoded.image_srgb, found, camera) for found in detections]
+        jobs = self._jobs(requests, path, detections, network, batch_size)
         refined = jobs if refiner is None else [job.refined_by(refiner) for job in jobs]
         return [Head.of(job, self._files, relit_px) for job in refined]
 
@@ -200,14 +192,17 @@ class Likeness:
         requests: list[FaceRequest],
         path: Path,
         detections: list[Detection],
-        first: int,
         network: bool,
+        batch_size: int,
     ) -> list[FaceJob]:
-        """A batch of faces of a photograph, reconstructed."""
-        answers = self.reconstructing(network=network).reconstruct(requests)
+        """The faces of a photograph, reconstructed in batches."""
+        reconstructing = self.reconstructing(network=network)
+        answers: list[Reconstruction] = []
+        for start in range(0, len(requests), batch_size):
+            answers += reconstructing.reconstruct(requests[start : start + batch_size])
         item = InputImage(path, path.name)
         return [
-            FaceJob(item, first + index, request.image_srgb, found, request, answer)
+            FaceJob(item, index, request.image_srgb, found, request, answer)
             for index, (found, request, answer) in enumerate(zip(detections, requests, answers, strict=True))
         ]
 

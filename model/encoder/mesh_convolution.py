@@ -55,9 +55,10 @@ class SparseOperator(nn.Module):
                 # torch calls its CSR tensors a beta, once; nothing more than this product is asked of them.
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
                 csr = one.to_sparse_csr()
-            self.register_buffer(f"{name}_rows", csr.crow_indices(), persistent=False)
-            self.register_buffer(f"{name}_columns", csr.col_indices(), persistent=False)
-            self.register_buffer(f"{name}_values", csr.values(), persistent=False)
+            # Copies: what torch hands out are views of the sparse tensor, which exporting a module stumbles over.
+            self.register_buffer(f"{name}_rows", csr.crow_indices().clone(), persistent=False)
+            self.register_buffer(f"{name}_columns", csr.col_indices().clone(), persistent=False)
+            self.register_buffer(f"{name}_values", csr.values().clone(), persistent=False)
         table = _padded(matrix)
         for name, one in zip(("neighbours", "weights"), table, strict=True):
             self.register_buffer(name, one, persistent=False)

@@ -170,13 +170,13 @@ def _strips(face_folder: str, names: set[str], spoken: str) -> str:
 
 
 def _others(rows: Sequence[GalleryRow], above: int) -> str:
-    """The files about which something is to be said: those without a face, and those that failed in part."""
+    """The files about which something is to be said: without a face, failed in part, or damaged and read anyway."""
     lines = [
         f'<tr><th scope="row" title="{escape(row.name)}">{escape(_short(row.name, above))}</th>'
         f'<td class="status">{escape(row.status.replace("_", " "))}</td>'
         f"<td>{escape(row.message)}</td></tr>"
         for row in rows
-        if row.status != "ok" or not row.faces
+        if row.status != "ok" or not row.faces or row.message
     ]
     if not lines:
         return ""

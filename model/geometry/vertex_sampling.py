@@ -52,7 +52,8 @@ def vertex_visibility(
     row = (y / _CELL_PX).long().clamp(0, rows - 1)
     cell = row * columns + column
     far = torch.full_like(depth_mm, torch.inf)
-    nearest = far.new_full((len(cell), rows * columns), torch.inf)
+    # Not `len`: an exported graph takes any batch.
+    nearest = far.new_full((cell.shape[0], rows * columns), torch.inf)
     nearest = nearest.scatter_reduce(1, cell, torch.where(inside, depth_mm, far), "amin")
     towards = -torch.nn.functional.normalize(vertices_camera_mm, dim=-1)
     cosine = (normals * towards).sum(-1)

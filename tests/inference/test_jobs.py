@@ -44,5 +44,6 @@ def test_a_refined_job_has_the_head_and_the_camera_that_were_found() -> None:
     assert photograph.face_name == "a.png, face1"
     assert (after.reconstruction, after.refined) == ("better head", "told")
     assert torch.equal(after.request.intrinsics_px, 2.0 * request.intrinsics_px)
+    assert (request.camera_source, after.request.camera_source) == ("assumed", "refined")
     assert after.request.window == request.window
     assert (after.item, after.index, after.detection) == (item, 1, detection)

@@ -130,6 +130,15 @@ def test_the_camera_that_a_script_knows_is_used(likeness: Likeness, tmp_path: Pa
         likeness.reconstruct(ASTRONAUT, intrinsics=np.ones((3, 3)))
 
 
+@pytest.mark.slow
+def test_a_damaged_photograph_is_read_and_told(likeness: Likeness, tmp_path: Path) -> None:
+    Image.fromarray(ASTRONAUT).save(tmp_path / "a.jpg", quality=95)
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) * 9 // 10])
+    with pytest.warns(UserWarning, match="a.jpg: the file breaks off"):
+        assert len(likeness.reconstruct(tmp_path / "a.jpg")) == 1
+
+
 def test_a_photograph_without_a_face_gives_no_head(likeness: Likeness) -> None:
     assert likeness.reconstruct(np.full((200, 300, 3), 90, np.uint8)) == []
 

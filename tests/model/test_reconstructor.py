@@ -210,8 +210,11 @@ def test_a_compiled_model_and_an_exported_one_answer_as_the_model_does() -> None
     given = photographs(), crop_camera(2)
     with torch.no_grad():
         expected = model(*given)
-        exported = torch.export.export(model, given).module()
+        batch = torch.export.Dim("batch", min=1, max=64)
+        exported = torch.export.export(model, given, dynamic_shapes=({0: batch}, {0: batch})).module()
         torch.testing.assert_close(exported(*given), expected, atol=1e-2, rtol=0.0)
+        more = photographs(3), crop_camera(3)
+        torch.testing.assert_close(exported(*more), model(*more), atol=1e-2, rtol=0.0)
         compiled = torch.compile(model, backend="eager")
         torch.testing.assert_close(compiled(*given), expected, atol=1e-2, rtol=0.0)
 

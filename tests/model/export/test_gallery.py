@@ -109,6 +109,12 @@ def test_pose_status_and_message_are_told(results: tuple[Path, Atlas]) -> None:
     assert "no face" in text
 
 
+def test_a_damaged_photograph_with_a_face_is_told_of_too(tmp_path: Path) -> None:
+    faces = (GalleryFace("a.jpg/face0", (0.0, 0.0, 0.0)),)
+    write_gallery([GalleryRow("a.jpg", "ok", "the file breaks off", faces)], tmp_path / "index.html")
+    assert "the file breaks off" in Page(tmp_path / "index.html").text
+
+
 def test_the_faces_script_holds_the_head_with_its_expression(
     results: tuple[Path, Atlas], reconstructor: Reconstructor
 ) -> None:
