@@ -1,6 +1,8 @@
 """Measure a checkpoint.
 
     python evaluate.py aflw2000 --data DIR       landmarks and pose on AFLW2000-3D
+    python evaluate.py detectors --data DIR      which faces are found, what else is taken for one, and how quickly
+    python evaluate.py confidence --data DIR     whether the confidence of an answer tells the wrong ones
     python evaluate.py photographs --data DIR    re-rendered faces, and whether people are told apart
     python evaluate.py population --data DIR     whether the heads of held-out people differ, and are at rest
     python evaluate.py shapes                    shapes of drawn heads, which need no data
@@ -12,20 +14,28 @@ Exit code 2 if the data or the checkpoint is not there.
 
 import os
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 # As in `infer.py`: threads inside small operations cost more than they bring.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import torch
 from jsonargparse import auto_cli
 
 from common.old_names import EVALUATE_OPTIONS, current_arguments
 from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY
+from data.detection import LEAST_SCORE
+from data.detector import FaceDetector
 from data.loader import LoaderConfig, build_loader
 from evaluation.aflw2000 import evaluate_faces, format_table
 from evaluation.aflw2000_data import read_aflw2000
+from evaluation.confidence import format_confidence, judge
+from evaluation.detectors import compare_detectors, format_detectors, searched_pictures
+from evaluation.detectors import detectors as compared_detectors
+from evaluation.hard_photographs import faceless, harden, read_labelled
 from evaluation.inverse_rendering.benchmark import evaluate_inverse_rendering
 from evaluation.inverse_rendering.faces import PLANS, RenderSettings, benchmark_faces
 from evaluation.inverse_rendering.fits import FULL, WITHOUT_VISIBILITY, as_fit, variants
@@ -69,10 +79,39 @@ def aflw2000(
     """
     faces = read_aflw2000(data)
     likeness = load_likeness(checkpoint, device, looks)
-    own = evaluate_faces(faces, likeness.faces, likeness.detector)
+    own = evaluate_faces(faces, likeness.checked, likeness.detector)
     # Published tables give the network the true box and look once.
     true_boxes = evaluate_faces(faces, FaceReconstructor(likeness.faces.reconstructor, likeness.device, 1), None)
     print(format_table(own, true_boxes))
+
+
+def detectors(data: Path, drawn: Path | None = None) -> None:
+    """Print which faces each detector finds: photographs by yaw, groups by size, pictures without a face; and its time.
+
+    Args:
+        data: Folder of AFLW2000-3D, or of shards made by `python -m data.prepare`.
+        drawn: Folder of heads drawn by `python -m tools.draw_heads`, for groups of such heads.
+    """
+    photographs = list(read_labelled(data))
+    print(format_detectors(compare_detectors(searched_pictures(photographs, drawn), compared_detectors())))
+
+
+def confidence(data: Path, every: int = 1, checkpoint: Path = DEFAULT_CHECKPOINT, device: Device = "auto") -> None:
+    """Print how well the confidence of an answer ranks errors, on photographs as they are and made hard.
+
+    Args:
+        data: Folder of AFLW2000-3D, or of held-out shards made by `python -m data.prepare`.
+        every: Take one photograph in so many.
+        checkpoint: Checkpoint folder.
+        device: Where to compute.
+    """
+    likeness = load_likeness(checkpoint, device)
+    generator = np.random.default_rng(0)
+    hard = chain.from_iterable(harden(photograph, generator) for photograph in read_labelled(data, every))
+    judged = judge(hard, likeness.detector, likeness.checked.answers)
+    # What the detector takes for a face, and what it would take for one if it were asked for less.
+    judged += judge(faceless(), FaceDetector(min_score=LEAST_SCORE), likeness.checked.answers)
+    print(format_confidence(judged))
 
 
 def photographs(
@@ -252,6 +291,8 @@ def main(arguments: list[str] | None = None, program: str = "evaluate.py") -> in
     try:
         commands = {
             "aflw2000": aflw2000,
+            "detectors": detectors,
+            "confidence": confidence,
             "photographs": photographs,
             "population": population,
             "shapes": shapes,

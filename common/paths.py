@@ -14,3 +14,6 @@ DEFAULT_HEAD = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors"
 """The released head."""
 DEFAULT_HIERARCHY = DEFAULT_HEAD.with_name("hierarchy.safetensors")
 """Levels of its graph."""
+
+DEFAULT_BLAZEFACE = REPOSITORY / "checkpoints" / "blazeface" / "blazeface.onnx"
+"""The network that finds faces first."""
