@@ -1,6 +1,8 @@
 """Measure a checkpoint.
 
     python evaluate.py aflw2000 --data DIR       landmarks and pose on AFLW2000-3D
+    python evaluate.py detectors --data DIR      which faces are found, what else is taken for one, and how quickly
+    python evaluate.py confidence --data DIR     whether the confidence of an answer tells the wrong ones
     python evaluate.py photographs --data DIR    re-rendered faces, and whether people are told apart
     python evaluate.py population --data DIR     whether the heads of held-out people differ, and are at rest
     python evaluate.py shapes                    shapes of drawn heads, which need no data
@@ -57,10 +59,55 @@ def aflw2000(
 
     faces = read_aflw2000(data)
     likeness = load_likeness(checkpoint, device, looks)
-    own = evaluate_faces(faces, likeness.faces, likeness.detector)
+    own = evaluate_faces(faces, likeness.checked, likeness.detector)
     # Published tables give the network the true box and look once.
     true_boxes = evaluate_faces(faces, FaceReconstructor(likeness.faces.reconstructor, likeness.device, 1), None)
     print(format_table(own, true_boxes))
+
+
+def detectors(data: Path, drawn: Path | None = None) -> None:
+    """Print which faces each detector finds: photographs by yaw, groups by size, pictures without a face; and its time.
+
+    Args:
+        data: Folder of AFLW2000-3D, or of shards made by `python -m data.prepare`.
+        drawn: Folder of heads drawn by `python -m tools.draw_heads`, for groups of such heads.
+    """
+    _refuse_missing(data, DEFAULT_CHECKPOINT)
+    from evaluation.detectors import compare_detectors, format_detectors, searched_pictures
+    from evaluation.detectors import detectors as compared_detectors
+    from evaluation.hard_photographs import read_labelled
+
+    photographs = list(read_labelled(data))
+    print(format_detectors(compare_detectors(searched_pictures(photographs, drawn), compared_detectors())))
+
+
+def confidence(data: Path, every: int = 1, checkpoint: Path = DEFAULT_CHECKPOINT, device: Device = "auto") -> None:
+    """Print how well the confidence of an answer ranks errors, on photographs as they are and made hard.
+
+    Args:
+        data: Folder of AFLW2000-3D, or of held-out shards made by `python -m data.prepare`.
+        every: Take one photograph in so many.
+        checkpoint: Checkpoint folder.
+        device: Where to compute.
+    """
+    _refuse_missing(data, checkpoint)
+    from itertools import chain
+
+    import numpy as np
+
+    from data.detection import LEAST_SCORE
+    from data.detector import FaceDetector
+    from evaluation.confidence import format_confidence, judge
+    from evaluation.hard_photographs import faceless, harden, read_labelled
+    from inference.setup import load_likeness
+
+    likeness = load_likeness(checkpoint, device)
+    generator = np.random.default_rng(0)
+    hard = chain.from_iterable(harden(photograph, generator) for photograph in read_labelled(data, every))
+    judged = judge(hard, likeness.detector, likeness.checked.answers)
+    # What the detector takes for a face, and what it would take for one if it were asked for less.
+    judged += judge(faceless(), FaceDetector(min_score=LEAST_SCORE), likeness.checked.answers)
+    print(format_confidence(judged))
 
 
 def photographs(
@@ -304,6 +351,8 @@ def main(arguments: list[str] | None = None, program: str = "evaluate.py") -> in
     try:
         commands = {
             "aflw2000": aflw2000,
+            "detectors": detectors,
+            "confidence": confidence,
             "photographs": photographs,
             "population": population,
             "shapes": shapes,

@@ -91,6 +91,10 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="faces computed at once")
     parser.add_argument("--largest-face", action="store_true", help="only the largest face of each photograph")
     parser.add_argument(
+        "--min-face", type=float, default=defaults.min_face, help="smallest face that is looked for, in px"
+    )
+    parser.add_argument("--min-score", type=float, default=defaults.min_score, help="least score of a detection")
+    parser.add_argument(
         "--formats", nargs="+", choices=ALL_FORMATS, default=list(defaults.formats), help="what to write for each face"
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")

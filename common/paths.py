@@ -36,3 +36,7 @@ def tool_command(name: str, options: str = "") -> str:
     """
     command = f"python -m tools.{name} {options}".rstrip()
     return command if IN_A_CLONE else f"{command}, in a clone of Likeness"
+
+
+DEFAULT_BLAZEFACE = REPOSITORY / "checkpoints" / "blazeface" / "blazeface.onnx"
+"""The network that finds faces first."""

@@ -4,7 +4,8 @@ One rule for training and use: `window_from_landmarks` says where the crop lies,
 the photograph's border its outermost pixels are repeated.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,10 +19,35 @@ SIDE_OVER_BOX = 1.5
 RISE_OVER_SIDE = 0.06
 """How far the window's centre lies above the box's, as a part of the side."""
 
-# The rule of `window_from_detection`.
-_CENTER_X = np.array([0.62, -0.549, 0.264, -0.573, 0.734])
-_CENTER_Y = np.array([-0.038, 0.249, 0.044, 0.199, -0.143, 0.218, -0.143])
-_LOG_SIDE = np.array([0.208, -0.605, -0.065, 0.257, -0.029, 0.025, 0.216])
+
+@dataclass(frozen=True)
+class WindowRule:
+    """How a detection becomes a window: linear in `window_features`.
+
+    Attributes:
+        center_x: From the odd features to the window's centre, from the box's, in sizes of the box.
+        center_y: The same from the even features.
+        log_side: From the even features to the logarithm of the window's side over the box's size.
+    """
+
+    center_x: Float[np.ndarray, " odd"]
+    center_y: Float[np.ndarray, " even"]
+    log_side: Float[np.ndarray, " even"]
+
+
+WINDOW_RULES = {
+    5: WindowRule(
+        center_x=np.array([0.62, -0.549, 0.264, -0.573, 0.734]),
+        center_y=np.array([-0.038, 0.249, 0.044, 0.199, -0.143, 0.218, -0.143]),
+        log_side=np.array([0.208, -0.605, -0.065, 0.257, -0.029, 0.025, 0.216]),
+    ),
+    6: WindowRule(
+        center_x=np.array([0.025, 0.001, -0.095, -0.056, -0.006, 0.055]),
+        center_y=np.array([-0.019, 0.031, 0.182, -0.001, 0.133, -0.004, -0.055]),
+        log_side=np.array([0.385, -0.028, -0.293, 0.144, -0.187, -0.051, 0.043]),
+    ),
+}
+"""By the number of points, which tells the detector: MTCNN's five, BlazeFace's six (`tools/calibrate_window.py`)."""
 
 
 @dataclass(frozen=True)
@@ -92,28 +118,67 @@ def window_from_landmarks(points_px: Float[np.ndarray, "68 dimension"]) -> CropW
 def window_from_detection(detection: Detection) -> CropWindow:
     """The window about a detected face, as near as possible to that of its landmarks.
 
-    Linear in where the five points lie in the box (in units of its size, the square root of its area, from its centre),
-    with the signs that make the window of a mirrored face the mirrored window. Fitted by least squares to what MTCNN
-    says of 1,271 training photographs. Those left out of a first fit had their centre off the landmarks' window by
-    3.4 % of the side (2.7 % up to 30 degrees of yaw, 4.2 % in profiles) and the side by 5.4 %; a window at a fixed spot
-    in the box is off by 4.0 % and 5.9 %.
+    Linear in where the points lie in the box (in units of its size, the square root of its area, from its centre),
+    with the signs that make the window of a mirrored face the mirrored window. Fitted by least squares to what the
+    detectors say of training photographs, see `WINDOW_RULES`. MTCNN's five points, of 1,271: the centre of those left
+    out was off the landmarks' window by 3.4 % of the side (2.7 % up to 30 degrees of yaw, 4.2 % in profiles) and the
+    side by 5.4 %; a window at a fixed spot in the box is off by 4.0 % and 5.9 %. BlazeFace's six, of 888: 2.9 % and
+    4.4 %.
+
+    Raises:
+        ValueError: If the box is empty, or there is no rule for so many points.
+    """
+    rule = WINDOW_RULES.get(len(detection.points_px))
+    if rule is None:
+        raise ValueError(f"a detection with {len(detection.points_px)} points: expected {sorted(WINDOW_RULES)}")
+    odd, even = window_features(detection)
+    size, center = detection.side_px, detection.center_px
+    x, y = center + size * np.array([odd @ rule.center_x, even @ rule.center_y])
+    return CropWindow.about((float(x), float(y)), size * float(np.exp(even @ rule.log_side)))
+
+
+def window_features(detection: Detection) -> tuple[Float[np.ndarray, " odd"], Float[np.ndarray, " even"]]:
+    """Where the points lie in the box: what changes its sign in the mirror, and what does not.
 
     Raises:
         ValueError: If the box is empty.
     """
-    low, high = detection.box_px[:2].astype(np.float64), detection.box_px[2:].astype(np.float64)
-    width, height = (float(extent) for extent in high - low)
+    width, height = (float(extent) for extent in detection.box_px[2:].astype(np.float64) - detection.box_px[:2])
     if not (width > 0.0 and height > 0.0):
         raise ValueError(f"a detection with the box {detection.box_px.tolist()}: expected left < right, top < bottom")
-    size, center = float(np.sqrt(width * height)), 0.5 * (low + high)
-    left_eye, right_eye, nose, left_mouth, right_mouth = (detection.points_px - center) / size
-    eyes, mouth = 0.5 * (left_eye + right_eye), 0.5 * (left_mouth + right_mouth)
-    across_eyes, across_mouth = right_eye - left_eye, right_mouth - left_mouth
-    # What changes its sign in the mirror, and what does not.
-    odd = np.array([eyes[0], nose[0], mouth[0], across_eyes[1], across_mouth[1]])
-    even = np.array([1.0, eyes[1], nose[1], mouth[1], across_eyes[0], across_mouth[0], np.log(width / height)])
-    x, y = center + size * np.array([odd @ _CENTER_X, even @ _CENTER_Y])
-    return CropWindow.about((float(x), float(y)), size * float(np.exp(even @ _LOG_SIDE)))
+    points = (detection.points_px - detection.center_px) / detection.side_px
+    left_eye, right_eye, nose, *others = points
+    # Corners of the mouth, or ears.
+    left, right = others[-2:]
+    eyes, pair, across_eyes, across_pair = (
+        0.5 * (left_eye + right_eye),
+        0.5 * (left + right),
+        right_eye - left_eye,
+        right - left,
+    )
+    middles = [eyes, nose, pair, *others[:-2]]
+    odd = [*(middle[0] for middle in middles), across_eyes[1], across_pair[1]]
+    # BlazeFace's boxes are square, so that it does without their shape.
+    shape = [float(np.log(width / height))] if len(points) == 5 else []
+    even = [1.0, *(middle[1] for middle in middles), across_eyes[0], across_pair[0], *shape]
+    return np.array(odd), np.array(even)
+
+
+def turned_clockwise(degrees: float, center_px: tuple[float, float]) -> Float[np.ndarray, "2 3"]:
+    """The matrix that turns a photograph clockwise about a point; a face that leans counter-clockwise then stands."""
+    angle = math.radians(degrees)
+    linear = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    center = np.asarray(center_px, np.float64)
+    return np.concatenate((linear, (center - linear @ center)[:, None]), axis=1)
+
+
+def seen_upright(detection: Detection, turn: Float[np.ndarray, "2 3"]) -> Detection:
+    """A turned face in the photograph turned by its `roll_degrees`; its box keeps its size."""
+    half = 0.5 * (detection.box_px[2:].astype(np.float64) - detection.box_px[:2])
+    center = transform_points(turn, detection.center_px)
+    points = transform_points(turn, detection.points_px.astype(np.float64))
+    box = np.concatenate((center - half, center + half))
+    return replace(detection, box_px=box.astype(np.float32), points_px=points.astype(np.float32), roll_degrees=0.0)
 
 
 def transform_points(

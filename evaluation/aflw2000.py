@@ -13,6 +13,7 @@ from data.detector import FaceDetector
 from data.image_io import read_photograph
 from evaluation.aflw2000_data import TrueFace, pose_from_rotation
 from evaluation.metrics import intersection_over_union, landmark_box, nme_percent
+from inference.checked import CheckedFaces
 from inference.faces import FaceReconstructor, FaceRequest
 
 YAW_BINS_DEGREES = ((0.0, 30.0), (30.0, 60.0), (60.0, 90.0))
@@ -41,7 +42,7 @@ class FaceError:
 
 
 def evaluate_faces(
-    faces: Sequence[TrueFace], reconstructor: FaceReconstructor, detector: FaceDetector | None
+    faces: Sequence[TrueFace], reconstructor: FaceReconstructor | CheckedFaces, detector: FaceDetector | None
 ) -> list[FaceError]:
     """Reconstruct every picture and compare.
 

@@ -8,12 +8,23 @@ import torch
 from jaxtyping import Float, UInt8
 
 from common.tensor_groups import map_tensors
-from data.alignment import CropWindow, crop_image, window_from_detection, window_from_landmarks
+from data.alignment import (
+    CropWindow,
+    compose,
+    crop_image,
+    seen_upright,
+    turned_clockwise,
+    warp_image,
+    window_from_detection,
+    window_from_landmarks,
+)
 from data.detection import Detection
 from data.detector import FaceDetector
 from inference.camera import CameraSource, PhotographCamera
+from inference.confidence import Signals, confidence, points_percent, spread_percent
 from inference.mirror import ParameterMirror, mean_parameters
 from inference.options import DEFAULT_LOOKS
+from inference.roll import rolled
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction, Reconstructor
@@ -31,15 +42,31 @@ class FaceRequest:
 
     Attributes:
         image_srgb: The whole photograph.
-        window: Where the face is thought to be.
-        intrinsics_px: Camera of the photograph.
+        window: Where the face is thought to be, in the photograph turned by `roll_degrees`.
+        intrinsics_px: Camera of the photograph; square pixels where it is turned.
         camera_source: Where that came from, see `inference.camera`.
+        roll_degrees: How far the photograph is turned clockwise about its principal point before the window is cut, so
+            that a face that leans counter-clockwise stands upright. The answer is turned back.
+        detection: What the detector said of the face, in the photograph; None where none was asked.
     """
 
     image_srgb: UInt8[np.ndarray, "height width 3"]
     window: CropWindow
     intrinsics_px: Float[torch.Tensor, "3 3"]
     camera_source: CameraSource = "assumed"
+    roll_degrees: float = 0.0
+    detection: Detection | None = None
+
+    @property
+    def turn(self) -> Float[np.ndarray, "2 3"]:
+        """From the photograph's px to those of the turned one. A turn about the principal point keeps the camera."""
+        return turned_clockwise(self.roll_degrees, _principal_point(self.intrinsics_px))
+
+    def crop(self, window: CropWindow, size: int) -> UInt8[np.ndarray, "size size 3"]:
+        """Cut a window out of the turned photograph."""
+        if self.roll_degrees == 0.0:
+            return crop_image(self.image_srgb, window, size)
+        return warp_image(self.image_srgb, compose(window.to_crop(size), self.turn), size)
 
     @classmethod
     def in_photograph(cls, image_srgb: UInt8[np.ndarray, "height width 3"], window: CropWindow) -> "FaceRequest":
@@ -54,10 +81,17 @@ class FaceRequest:
         camera: PhotographCamera | None = None,
     ) -> "FaceRequest":
         """A request for a face that was found in a photograph, of unknown camera where none is given."""
-        window = window_from_detection(detection)
-        if camera is None:
-            return cls.in_photograph(image_srgb, window)
-        return cls(image_srgb, window, camera.intrinsics_px, camera.source)
+        intrinsics_px = default_intrinsics(*image_srgb.shape[:2]) if camera is None else camera.intrinsics_px
+        source: CameraSource = "assumed" if camera is None else camera.source
+        roll = detection.roll_degrees
+        upright = detection
+        if roll != 0.0:
+            upright = seen_upright(detection, turned_clockwise(roll, _principal_point(intrinsics_px)))
+        return cls(image_srgb, window_from_detection(upright), intrinsics_px, source, roll, detection)
+
+
+def _principal_point(intrinsics_px: Float[torch.Tensor, "3 3"]) -> tuple[float, float]:
+    return float(intrinsics_px[0, 2]), float(intrinsics_px[1, 2])
 
 
 def find_faces(
@@ -70,8 +104,29 @@ def find_faces(
         image_srgb: The photograph.
         largest_face: Keep only the largest.
     """
-    detections = sorted(detector.detect(image_srgb), key=lambda found: -found.area_px)
+    found = detector.detect(image_srgb, largest_face=largest_face)
+    detections = sorted(found, key=lambda face: -face.area_px)
     return detections[:1] if largest_face else detections
+
+
+@dataclass(frozen=True)
+class FaceAnswer:
+    """A reconstructed face.
+
+    Attributes:
+        request: What was asked, with the detection that the answer was compared with.
+        reconstruction: The head, batch axis 1, in the photograph's px.
+        signals: What speaks for and against it; None where it was not compared with a detection.
+    """
+
+    request: FaceRequest
+    reconstruction: Reconstruction
+    signals: Signals | None
+
+    @property
+    def confidence(self) -> float:
+        """Probability that it is right, in [0, 1]; NaN where nothing is known of it."""
+        return float("nan") if self.signals is None else confidence(self.signals)
 
 
 class FaceReconstructor:
@@ -102,30 +157,72 @@ class FaceReconstructor:
         Returns:
             One reconstruction with a batch axis of 1 for each request, on the CPU, in the photograph's pixels.
         """
+        return [answer.reconstruction for answer in self.answers(requests)]
+
+    @torch.inference_mode()
+    def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
+        """`reconstruct`, with what speaks for and against each answer."""
         if not requests:
             return []
         windows = [request.window for request in requests]
         whole = torch.stack([request.intrinsics_px for request in requests]).to(self._device)
         crops = self._crops(requests, windows)
         parameters = self.reconstructor.encode(*crops)
+        looks = [parameters]
         for _ in range(self._looks - 1):
-            landmarks = self.reconstructor.landmarks_image(parameters, whole)[..., :2].cpu().numpy()
+            landmarks = self._points_px(parameters, whole).cpu().numpy()
             windows = [_next_window(old, points) for old, points in zip(windows, landmarks, strict=True)]
             crops = self._crops(requests, windows)
             closer = self._crops(requests, [window.enlarged(_CLOSER) for window in windows])
-            parameters = mean_parameters([self._both_sides(*crops), self._both_sides(*closer)])
+            pairs = [self._both_sides(*crops), self._both_sides(*closer)]
+            parameters = mean_parameters([mean_parameters(pair) for pair in pairs])
+            looks = [look for pair in pairs for look in pair]
         # Once, and last: what the vertices show depends on where the head is.
         detail = self.reconstructor.detail(*crops, parameters)
-        return split_batch(self.reconstructor.decode(parameters, whole, detail))
+        rolls = torch.tensor([request.roll_degrees for request in requests], device=self._device)
+        found = split_batch(self.reconstructor.decode(rolled(parameters, torch.deg2rad(rolls)), whole, detail))
+        signals = self._signals(requests, windows, torch.stack([self._points_px(look, whole) for look in looks], dim=1))
+        return [FaceAnswer(*one) for one in zip(requests, found, signals, strict=True)]
+
+    def _points_px(
+        self, parameters: FaceParameters, intrinsics_px: Float[torch.Tensor, "batch 3 3"]
+    ) -> Float[torch.Tensor, "batch 68 2"]:
+        return self.reconstructor.landmarks_image(parameters, intrinsics_px)[..., :2]
+
+    def _signals(
+        self,
+        requests: Sequence[FaceRequest],
+        windows: Sequence[CropWindow],
+        looks_px: Float[torch.Tensor, "batch look 68 2"],
+    ) -> list[Signals | None]:
+        """Compare the looks at each face with one another, with its detection, and its last window with its first."""
+        signals: list[Signals | None] = []
+        for request, window, looks in zip(requests, windows, looks_px.cpu().double().numpy(), strict=True):
+            # A single look cannot be compared with another.
+            if request.detection is None or len(looks) == 1:
+                signals.append(None)
+                continue
+            seen = seen_upright(request.detection, request.turn) if request.roll_degrees else request.detection
+            shift = np.subtract(window.center_px, request.window.center_px) / request.window.side_px
+            change = abs(float(np.log(window.side_px / request.window.side_px)))
+            signals.append(
+                Signals(
+                    spread_percent(looks),
+                    points_percent(looks.mean(axis=0), seen),
+                    100.0 * (float(np.hypot(*shift)) + change),
+                    request.detection.score,
+                )
+            )
+        return signals
 
     def _both_sides(
         self, image_srgb: Float[torch.Tensor, "batch 3 size size"], intrinsics_px: Float[torch.Tensor, "batch 3 3"]
-    ) -> FaceParameters:
-        """The mean answer about crops and their mirror images."""
+    ) -> tuple[FaceParameters, FaceParameters]:
+        """The answers about crops and about their mirror images, both told of the crops."""
         mirrored_px = intrinsics_px.clone()
         mirrored_px[:, 0, 2] = image_srgb.shape[-1] - intrinsics_px[:, 0, 2]
         mirrored = self.reconstructor.encode(image_srgb.flip(-1), mirrored_px)
-        return mean_parameters([self.reconstructor.encode(image_srgb, intrinsics_px), self._mirror(mirrored)])
+        return self.reconstructor.encode(image_srgb, intrinsics_px), self._mirror(mirrored)
 
     def _crops(
         self, requests: Sequence[FaceRequest], windows: Sequence[CropWindow]
@@ -133,7 +230,7 @@ class FaceReconstructor:
         """Cut the windows: crops and their intrinsics."""
         size = self.reconstructor.image_size
         pairs = list(zip(requests, windows, strict=True))
-        crops = np.stack([crop_image(request.image_srgb, window, size) for request, window in pairs])
+        crops = np.stack([request.crop(window, size) for request, window in pairs])
         intrinsics_px = torch.stack(
             [
                 crop_intrinsics(request.intrinsics_px, window.left_px, window.top_px, size / window.side_px)

@@ -53,12 +53,15 @@ class Head:
         photograph_srgb: The photograph that it was found in.
         detection: Where it was found.
         reconstruction: The answer as tensors with a batch axis of 1, on the CPU.
+        confidence: Probability in [0, 1] that the head is right; below 0.5 it is doubtful. NaN where the network was
+            not asked.
         refined: What a refinement says of it, None where it was not refined.
     """
 
     photograph_srgb: UInt8[np.ndarray, "height width 3"]
     detection: Detection
     reconstruction: Reconstruction
+    confidence: float
     refined: RefinedFace | None
     _intrinsics_px: Float[torch.Tensor, "3 3"]
     _files: FaceFiles
@@ -78,6 +81,7 @@ class Head:
             job.image_srgb,
             job.detection,
             job.reconstruction,
+            job.confidence,
             job.refined,
             job.request.intrinsics_px,
             files,
@@ -116,7 +120,8 @@ class Head:
     def result(self) -> FaceResult:
         """All of it as numpy arrays, as the files hold it: triangles, vertices, names of the expressions and so on."""
         box_px, score = self.detection.box_px, self.detection.score
-        return face_result(self.reconstruction, self._files.morphable_model, self._intrinsics_px, box_px, score)
+        model, camera_px = self._files.morphable_model, self._intrinsics_px
+        return face_result(self.reconstruction, model, camera_px, box_px, score, self.confidence)
 
     @cached_property
     def texture(self) -> Texture:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from data.detection import Detection
-from inference.faces import FaceRequest
+from inference.faces import FaceAnswer, FaceRequest
 from inference.inputs import InputImage
 from inference.refining import FacePhotograph, FaceRefining
 from model.reconstructor import Reconstruction
@@ -27,6 +27,7 @@ class FaceJob:
         detection: Where it was found.
         request: What was reconstructed.
         reconstruction: The head, batch axis 1.
+        confidence: Probability that it is right, see `inference.confidence`; NaN where nothing is known of it.
         refined: What a refinement says of it, None where it was not refined.
     """
 
@@ -36,7 +37,14 @@ class FaceJob:
     detection: Detection
     request: FaceRequest
     reconstruction: Reconstruction
+    confidence: float = float("nan")
     refined: RefinedFace | None = None
+
+    @classmethod
+    def of_answer(cls, item: InputImage, index: int, detection: Detection, answer: FaceAnswer) -> "FaceJob":
+        """A face that was reconstructed; where it was seen better on a second try, its detection is that of the try."""
+        seen, request = answer.request.detection or detection, answer.request
+        return cls(item, index, request.image_srgb, seen, request, answer.reconstruction, answer.confidence)
 
     def refined_by(self, refiner: FaceRefining) -> "FaceJob":
         """The job with what a refiner makes of its reconstruction, and with the camera that it found; it may raise."""
@@ -54,6 +62,6 @@ class FaceJob:
 class FaceReconstructing(Protocol):
     """Makes a head of each request."""
 
-    def reconstruct(self, requests: Sequence[FaceRequest]) -> list[Reconstruction]:
+    def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
         """Reconstruct a batch; it may raise."""
         ...

@@ -10,13 +10,14 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from common.paths import DEFAULT_CHECKPOINT
-from data.detection import Detection
+from data.detection import MIN_FACE_PX, MIN_SCORE, Detection
 from data.detector import FaceDetector
 from data.exif_camera import focal_from_exif
 from data.image_io import DecodedPhotograph, open_photograph, upright_srgb
 from inference.camera import Cameras
 from inference.camera_request import CameraError, CameraRequest
-from inference.faces import DEFAULT_LOOKS, FaceReconstructor, FaceRequest, find_faces
+from inference.checked import CheckedFaces
+from inference.faces import FaceAnswer, FaceReconstructor, FaceRequest, find_faces
 from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
 from inference.intrinsics import given_intrinsics
@@ -31,7 +32,7 @@ from inference.transport_cache import TransportCache
 from model.checkpoint import load_reconstructor
 from model.export.face_files import FaceFiles
 from model.face.morphable_model import MorphableModel
-from model.reconstructor import Reconstruction, Reconstructor
+from model.reconstructor import Reconstructor
 
 Photograph = str | Path | Image.Image | UInt8[np.ndarray, "height width 3"]
 """A file of any common kind, a picture of Pillow's, or sRGB pixels."""
@@ -44,6 +45,7 @@ class Likeness:
         detector: Finds the faces.
         faces: Reconstructs them.
         device: Where both run.
+        checked: The same reconstruction, with each answer compared with what was detected.
     """
 
     def __init__(self, detector: FaceDetector, faces: FaceReconstructor, device: torch.device) -> None:
@@ -51,12 +53,19 @@ class Likeness:
         self.detector = detector
         self.faces = faces
         self.device = device
+        self.checked = CheckedFaces(faces, detector)
         # What the files of all heads share, such as the atlas, is worked out once.
         self._files = FaceFiles(self.morphable_model)
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path | None = None, device: str = "auto", *, looks: int = DEFAULT_LOOKS
+        cls,
+        checkpoint: str | Path | None = None,
+        device: str = "auto",
+        *,
+        looks: int = DEFAULT_LOOKS,
+        min_face: float = MIN_FACE_PX,
+        min_score: float = MIN_SCORE,
     ) -> "Likeness":
         """Load detector and network.
 
@@ -64,27 +73,41 @@ class Likeness:
             checkpoint: A checkpoint folder; by default the released network, which comes with the package.
             device: `auto`, which is CUDA where there is one, `cpu` or `cuda`.
             looks: How often each face is cropped, see `FaceReconstructor`.
+            min_face: Smallest face that is looked for, in px of the photograph.
+            min_score: Least score of the detector for a face, 0.3 to 1.
 
         Raises:
             FileNotFoundError: If the checkpoint or one of its files is missing.
-            ValueError: If the checkpoint is none, or the device is not there.
+            ValueError: If the checkpoint is none, the device is not there, or a number cannot be.
         """
         chosen = find_device(device)
-        return cls.of_network(load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen)), chosen, looks)
+        network = load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen))
+        return cls.of_network(network, chosen, looks, min_face=min_face, min_score=min_score)
 
     @classmethod
-    def of_network(cls, reconstructor: Reconstructor, device: torch.device, looks: int = DEFAULT_LOOKS) -> "Likeness":
+    def of_network(
+        cls,
+        reconstructor: Reconstructor,
+        device: torch.device,
+        looks: int = DEFAULT_LOOKS,
+        *,
+        min_face: float = MIN_FACE_PX,
+        min_score: float = MIN_SCORE,
+    ) -> "Likeness":
         """A network that is loaded already, with the detector that comes with it.
 
         Args:
             reconstructor: The network, on `device`, in evaluation mode.
             device: Where both run.
             looks: How often each face is cropped, see `FaceReconstructor`.
+            min_face: Smallest face that is looked for, in px of the photograph.
+            min_score: Least score of the detector for a face, 0.3 to 1.
 
         Raises:
-            ValueError: If there is no look at all.
+            ValueError: If there is no look at all, or a number cannot be.
         """
-        return cls(FaceDetector(device=str(device)), FaceReconstructor(reconstructor, device, looks), device)
+        detector = FaceDetector(str(device), min_face, min_score)
+        return cls(detector, FaceReconstructor(reconstructor, device, looks), device)
 
     @property
     def morphable_model(self) -> MorphableModel:
@@ -150,7 +173,7 @@ class Likeness:
 
     def reconstructing(self, *, network: bool) -> FaceReconstructing:
         """Who answers first: the network, or else the mean head, for a refinement to start from."""
-        return self.faces if network else MeanHead(self.faces.reconstructor)
+        return self.checked if network else MeanHead(self.faces.reconstructor)
 
     def refiner(
         self,
@@ -197,13 +220,13 @@ class Likeness:
     ) -> list[FaceJob]:
         """The faces of a photograph, reconstructed in batches."""
         reconstructing = self.reconstructing(network=network)
-        answers: list[Reconstruction] = []
+        answers: list[FaceAnswer] = []
         for start in range(0, len(requests), batch_size):
-            answers += reconstructing.reconstruct(requests[start : start + batch_size])
+            answers += reconstructing.answers(requests[start : start + batch_size])
         item = InputImage(path, path.name)
         return [
-            FaceJob(item, index, request.image_srgb, found, request, answer)
-            for index, (found, request, answer) in enumerate(zip(detections, requests, answers, strict=True))
+            FaceJob.of_answer(item, index, found, answer)
+            for index, (found, answer) in enumerate(zip(detections, answers, strict=True))
         ]
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from inference.faces import FaceRequest
+from inference.faces import FaceAnswer, FaceRequest
 from model.parameters import FaceParameters
-from model.reconstructor import Reconstruction, Reconstructor
+from model.reconstructor import Reconstructor
 
 
 class MeanHead:
@@ -17,11 +17,12 @@ class MeanHead:
         self._reconstructor = reconstructor
 
     @torch.no_grad()
-    def reconstruct(self, requests: Sequence[FaceRequest]) -> list[Reconstruction]:
+    def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
         """The mean head, in the camera of each photograph, on the CPU."""
         model = self._reconstructor.morphable_model
         device = model.mean_mm.device
         neutral = FaceParameters.neutral(
             1, model.identity_count, model.expression_count, model.albedo_count, str(device)
         )
-        return [self._reconstructor.decode(neutral, request.intrinsics_px[None].to(device)) for request in requests]
+        heads = [self._reconstructor.decode(neutral, request.intrinsics_px[None].to(device)) for request in requests]
+        return [FaceAnswer(request, head, None) for request, head in zip(requests, heads, strict=True)]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from common.paths import DEFAULT_CHECKPOINT
-from common.ranges import AT_LEAST_ONE
+from common.ranges import AT_LEAST_ONE, Range
+from data.detection import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE
 from inference.camera_request import CameraRequest
 from inference.refine_request import RefineRequest
 
@@ -41,6 +42,8 @@ class InferenceOptions:
         device: Where detector and network run; `auto` is CUDA where there is one.
         batch_size: Faces the network takes at once.
         largest_face: Reconstruct only the largest face of each photograph.
+        min_face: Smallest face that is looked for, in px of the photograph.
+        min_score: Least score of the detector for a face.
         formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`. `maps`
             is written for ray-traced faces, `pictures` for refined ones.
         resume: Keep what an earlier run with the same options finished, do the rest.
@@ -54,6 +57,8 @@ class InferenceOptions:
     device: Device = "auto"
     batch_size: int = BATCH_SIZE
     largest_face: bool = False
+    min_face: float = MIN_FACE_PX
+    min_score: float = MIN_SCORE
     formats: tuple[Format, ...] = ALL_FORMATS
     resume: bool = False
     camera: CameraRequest = field(default_factory=CameraRequest)
@@ -69,6 +74,10 @@ class InferenceOptions:
             raise ValueError("--images names no file or folder")
         if self.batch_size not in AT_LEAST_ONE:
             raise ValueError(f"--batch-size is {self.batch_size}: expected {AT_LEAST_ONE}")
+        if self.min_face not in AT_LEAST_ONE:
+            raise ValueError(f"--min-face is {self.min_face:g}: expected px, {AT_LEAST_ONE}")
+        if self.min_score not in (scores := Range(LEAST_SCORE, 1)):
+            raise ValueError(f"--min-score is {self.min_score:g}: expected {scores}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
         level = self.refinement.level

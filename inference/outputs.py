@@ -1,5 +1,6 @@
 """Writing what was found: the folder of a face, and clearing what an earlier run left there."""
 
+import math
 import re
 import shutil
 import tempfile
@@ -50,7 +51,8 @@ class FaceWriter:
         left, top, right, bottom = (float(edge) for edge in result.box_px)
         yaw, pitch, roll = (float(angle) for angle in result.yaw_pitch_roll_degrees)
         stages = () if refined is None else tuple(map(_stage_entry, refined.records))
-        return FaceEntry(folder, (left, top, right, bottom), result.score, (yaw, pitch, roll), files, stages)
+        sure = None if math.isnan(result.confidence) else round(result.confidence, 4)
+        return FaceEntry(folder, (left, top, right, bottom), result.score, (yaw, pitch, roll), files, stages, sure)
 
 
 def _stage_entry(record: StageRecord) -> StageEntry:

@@ -22,6 +22,7 @@ from data.image_io import UnreadableImageError, open_photograph
 from inference.budget import PixelBudget
 from inference.camera import Cameras, PhotographCamera
 from inference.camera_request import CameraError
+from inference.confidence import doubts
 from inference.faces import FaceRequest, find_faces
 from inference.inputs import InputImage
 from inference.jobs import FaceJob, FaceReconstructing
@@ -157,7 +158,7 @@ class Pipeline:
                     image.problems.append(event.message)
                     finished, status = image, event.status
             elif isinstance(event, _Written):
-                finished, status = self._take_written(event), "failed" if event.image.problems else "ok"
+                finished, status = self._take_written(event), _status(event.image)
             if finished is not None:
                 under_way -= 1
                 self._budget.release(finished.pixels)
@@ -183,6 +184,7 @@ class Pipeline:
             image.camera = self._cameras.of(photograph, image.item.path)
             detections = find_faces(self._detector, photograph.image_srgb, largest_face=self._largest_face)
             image.image_srgb, image.detections = photograph.image_srgb, detections
+            image.note = "; ".join(filter(None, (image.note, self._detector.search_note(photograph.image_srgb))))
         except UnreadableImageError as error:
             # Report, page and terminal put the file's name before the message.
             event = _Read(image, error.status, error.advice)
@@ -198,7 +200,7 @@ class Pipeline:
     def _reconstruct(self, batch: list[tuple[_Progress, int]], pools: _Pools) -> None:
         requests = [_request(image, index) for image, index in batch]
         try:
-            reconstructions = self._reconstructor.reconstruct(requests)
+            answers = self._reconstructor.answers(requests)
         except Exception as error:
             if len(batch) > 1:
                 # One bad face, or too little memory for all at once: each gets its own try.
@@ -208,8 +210,8 @@ class Pipeline:
             image, index = batch[0]
             self._events.put(_Written(image, index, None, describe(error)))
             return
-        for (image, index), request, reconstruction in zip(batch, requests, reconstructions, strict=True):
-            job = FaceJob(image.item, index, request.image_srgb, image.detections[index], request, reconstruction)
+        for (image, index), answer in zip(batch, answers, strict=True):
+            job = FaceJob.of_answer(image.item, index, image.detections[index], answer)
             if self._refiner is None:
                 pools.writers.submit(self._write_face, image, job)
             else:
@@ -243,6 +245,18 @@ class Pipeline:
         return image if image.waiting == len(image.detections) else None
 
 
+def _status(image: _Progress) -> Status:
+    """Of an image whose faces were written."""
+    if image.problems:
+        return "failed"
+    return "doubtful" if _doubts(image) else "ok"
+
+
+def _doubts(image: _Progress) -> str:
+    known = {index: face.confidence for index, face in image.faces.items() if face.confidence is not None}
+    return doubts(known)
+
+
 def _request(image: _Progress, index: int) -> FaceRequest:
     assert image.image_srgb is not None
     return FaceRequest.of_detection(image.image_srgb, image.detections[index], image.camera)
@@ -267,7 +281,7 @@ def _entry(image: _Progress, status: Status) -> ImageEntry:
         image=_name(image.item),
         key=image.item.key,
         status=status,
-        message="; ".join(filter(None, (*image.problems, image.note))),
+        message="; ".join(filter(None, (*image.problems, _doubts(image), image.note))),
         faces=tuple(image.faces[index] for index in sorted(image.faces)),
         seconds=round(time.perf_counter() - image.started, 4),
         camera=None if image.camera is None else _camera_entry(image.camera),

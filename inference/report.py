@@ -15,12 +15,12 @@ from common.version import VERSION
 REPORT_FORMAT = "likeness-report-1"
 REPORT_NAME = "report.json"
 
-Status = Literal["ok", "no_face", "unreadable", "unsupported", "too_large", "failed", "not_done"]
-"""`unsupported`: a picture of a kind that is not read. `failed`: found faces could not be reconstructed or written.
-`not_done`: the run was interrupted before.
+Status = Literal["ok", "doubtful", "no_face", "unreadable", "unsupported", "too_large", "failed", "not_done"]
+"""`doubtful`: all was written, but a face at least has a low confidence. `unsupported`: a picture of a kind that is not
+read. `failed`: found faces could not be reconstructed or written. `not_done`: the run was interrupted before.
 """
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "facenet-pytorch", "numba", "pygltflib")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "onnxruntime", "facenet-pytorch", "numba", "pygltflib")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class FaceEntry:
         yaw_pitch_roll_degrees: Pose of the head.
         files: Size in bytes and CRC-32 of each file in the folder.
         refinement: The stages it went through, in their order.
+        confidence: Probability in [0, 1] that the head is right; None where the network was not asked.
     """
 
     folder: str
@@ -59,6 +60,7 @@ class FaceEntry:
     yaw_pitch_roll_degrees: tuple[float, float, float]
     files: dict[str, tuple[int, int]]
     refinement: tuple[StageEntry, ...] = ()
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)

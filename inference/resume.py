@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from data.detection import MIN_FACE_PX, MIN_SCORE
 from inference.camera_request import CameraRequest
 from inference.inputs import InputImage
 from inference.options import InferenceOptions
@@ -15,7 +16,7 @@ from inference.report import ImageEntry, entry_from_dict, write_json
 from model.checkpoint import file_sha256
 
 RECORD_NAME = "result.json"
-RECORD_FORMAT = "likeness-result-3"
+RECORD_FORMAT = "likeness-result-4"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Fingerprint:
         checkpoint_sha256: Of the model.
         formats: Kinds of files asked for.
         largest_face: Whether only the largest face was wanted.
+        min_face: Smallest face that was looked for.
+        min_score: Least score of a face.
         refinement: Hash of what was asked for about refinement, files included; empty where nothing was.
         camera: Hash of what the user says of the camera, its file included; empty where nothing was said.
     """
@@ -33,6 +36,8 @@ class Fingerprint:
     checkpoint_sha256: str
     formats: tuple[str, ...]
     largest_face: bool
+    min_face: float = MIN_FACE_PX
+    min_score: float = MIN_SCORE
     refinement: str = ""
     camera: str = ""
 
@@ -43,6 +48,8 @@ class Fingerprint:
             checkpoint_sha256(options.checkpoint),
             tuple(sorted(options.formats)),
             options.largest_face,
+            options.min_face,
+            options.min_score,
             refinement_sha256(options.refinement),
             camera_sha256(options.camera),
         )

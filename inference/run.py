@@ -48,7 +48,9 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         cameras = Cameras(options.camera)
         if refinement is not None and cameras.given:
             refinement = refinement.with_known_camera()
-        likeness = load_likeness(options.checkpoint, options.device)
+        likeness = load_likeness(
+            options.checkpoint, options.device, min_face=options.min_face, min_score=options.min_score
+        )
         fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
@@ -153,7 +155,7 @@ def _recorded(entry: ImageEntry, item: InputImage, output: Path, fingerprint: Fi
     """Put an image's folder in order and mark it as finished; the entry, failed where that cannot be done."""
     try:
         clear_stale(output, entry)
-        if entry.status in ("ok", "no_face"):
+        if entry.status in ("ok", "doubtful", "no_face"):
             write_record(output, entry, item.path, fingerprint)
     # A name too long, a full disk, a photograph that has gone meanwhile: one image's record costs no other its result.
     except (OSError, ValueError) as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from data.detection import MIN_FACE_PX, MIN_SCORE
 from inference.faces import DEFAULT_LOOKS
 from inference.likeness import Likeness, find_device
 from inference.options import CommandLineError
@@ -11,19 +12,29 @@ from model.checkpoint import load_reconstructor
 from model.reconstructor import Reconstructor
 
 
-def load_likeness(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> Likeness:
+def load_likeness(
+    checkpoint: Path,
+    device: str,
+    looks: int = DEFAULT_LOOKS,
+    *,
+    min_face: float = MIN_FACE_PX,
+    min_score: float = MIN_SCORE,
+) -> Likeness:
     """Load detector and model.
 
     Args:
         checkpoint: Checkpoint folder.
         device: `auto`, `cpu` or `cuda`.
         looks: Crops of each face, see `FaceReconstructor`.
+        min_face: Smallest face that is looked for, in px of the photograph.
+        min_score: Least score of a face.
 
     Raises:
         CommandLineError: If the checkpoint or the device cannot be used.
     """
     chosen = choose_device(device)
-    return Likeness.of_network(load_model(checkpoint, chosen), chosen, looks)
+    network = load_model(checkpoint, chosen)
+    return Likeness.of_network(network, chosen, looks, min_face=min_face, min_score=min_score)
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:

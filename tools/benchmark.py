@@ -82,6 +82,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
                 lambda: _find(likeness, paths[0]),
             ),
             ("detection alone", lambda: likeness.detector.detect(image_srgb)),
+            ("the same of the largest face only", lambda: likeness.detector.detect(image_srgb, largest_face=True)),
             ("crop", lambda: crop_image(image_srgb, window, size)),
             (f"network ({reconstructor.config.backbone}, {size} px)", lambda: reconstructor.backbone(crop)),
             ("parameter head", lambda: reconstructor.read_parameters(features, intrinsics_px)),

@@ -33,6 +33,7 @@ def write_arrays(result: FaceResult, path: Path, appearance: Appearance | None =
         "yaw_pitch_roll": result.yaw_pitch_roll_degrees,
         "box": result.box_px,
         "score": np.float32(result.score),
+        "confidence": np.float32(result.confidence),
     }
     if appearance is not None:
         arrays |= _appearance_arrays(appearance)

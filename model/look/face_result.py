@@ -40,6 +40,7 @@ class FaceResult:
         yaw_pitch_roll_degrees: Head pose.
         box_px: The detection: left, top, right, bottom.
         score: The detector's confidence.
+        confidence: Probability that the head is right; NaN where nothing is known of it.
     """
 
     identity: Float[np.ndarray, " identity"]
@@ -64,6 +65,7 @@ class FaceResult:
     yaw_pitch_roll_degrees: Float[np.ndarray, "3"]
     box_px: Float[np.ndarray, "4"]
     score: float
+    confidence: float
 
 
 def face_result(
@@ -72,6 +74,7 @@ def face_result(
     intrinsics_px: Float[Tensor, "3 3"],
     box_px: Float[np.ndarray, "4"],
     score: float,
+    confidence: float = float("nan"),
 ) -> FaceResult:
     """Take the one face of a reconstruction of batch size 1, seen by the photograph's own camera."""
 
@@ -107,4 +110,5 @@ def face_result(
         yaw_pitch_roll_degrees=plain(torch.rad2deg(euler_from_rotation(parameters.rotation[0]))),
         box_px=np.asarray(box_px, np.float32),
         score=float(score),
+        confidence=float(confidence),
     )

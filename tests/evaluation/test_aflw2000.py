@@ -29,8 +29,11 @@ class Told(FaceDetector):
     def __init__(self, boxes: Sequence[tuple[float, float, float, float]]) -> None:
         self._boxes = boxes
 
-    def detect(self, image_srgb: np.ndarray) -> list[Detection]:
+    def detect(self, image_srgb: np.ndarray, *, largest_face: bool = False) -> list[Detection]:
         return [Detection(np.array(box, np.float32), np.zeros((5, 2), np.float32), 0.9) for box in self._boxes]
+
+    def turned_looks(self, image_srgb: np.ndarray, face: Detection) -> list[Detection]:
+        return []
 
 
 def test_bins_hold_their_lower_end_and_the_last_one_what_lies_beyond() -> None:

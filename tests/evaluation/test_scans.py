@@ -33,13 +33,16 @@ class Told(FaceDetector):
     def __init__(self, boxes: Sequence[tuple[float, float, float, float]]) -> None:
         self._boxes = boxes
 
-    def detect(self, image_srgb: np.ndarray) -> list[Detection]:
+    def detect(self, image_srgb: np.ndarray, *, largest_face: bool = False) -> list[Detection]:
         inside = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
         points = [np.array(box[:2]) + inside * np.subtract(box[2:], box[:2]) for box in self._boxes]
         return [
             Detection(np.array(box, np.float32), five.astype(np.float32), 0.9)
             for box, five in zip(self._boxes, points, strict=True)
         ]
+
+    def turned_looks(self, image_srgb: np.ndarray, face: Detection) -> list[Detection]:
+        return []
 
 
 def carried(answer: AnsweredHead, motion: Similarity) -> AnsweredHead:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from data.detection import Detection
-from inference.faces import FaceRequest
+from inference.confidence import Signals
+from inference.faces import FaceAnswer, FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
 from inference.pipeline import Pipeline
@@ -21,7 +22,10 @@ from inference.report import FaceEntry, ImageEntry
 class ToldDetector:
     """Finds as many faces as the red value of an image's first pixel says; 255 breaks it."""
 
-    def detect(self, image_srgb: np.ndarray) -> list[Detection]:
+    def search_note(self, image_srgb: np.ndarray) -> str:
+        return ""
+
+    def detect(self, image_srgb: np.ndarray, *, largest_face: bool = False) -> list[Detection]:
         count = int(image_srgb[0, 0, 0])
         if count == 255:
             raise RuntimeError("told to\nbreak")
@@ -35,19 +39,22 @@ class ToldDetector:
 class ToldReconstructor:
     """Notes its batches; `poison` is the blue value of photographs it cannot bear."""
 
-    def __init__(self, poison: int | None = None) -> None:
+    def __init__(self, poison: int | None = None, signals: Signals | None = None) -> None:
         self.batches: list[int] = []
+        self.signals = signals
         self._poison = poison
 
-    def reconstruct(self, requests: Sequence[FaceRequest]) -> list[str]:
+    def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
         self.batches.append(len(requests))
         if any(int(request.image_srgb[0, 0, 2]) == self._poison for request in requests):
             raise MemoryError
-        return ["head" for _ in requests]
+        return [FaceAnswer(request, "head", self.signals) for request in requests]  # pyright: ignore
 
 
 def write_face(job: FaceJob) -> FaceEntry:
-    return FaceEntry(f"{job.item.key}/face{job.index}", (0.0, 0.0, 1.0, 1.0), job.detection.score, (0.0, 0.0, 0.0), {})
+    sure = None if np.isnan(job.confidence) else job.confidence
+    folder, box_px = f"{job.item.key}/face{job.index}", (0.0, 0.0, 1.0, 1.0)
+    return FaceEntry(folder, box_px, job.detection.score, (0.0, 0.0, 0.0), {}, confidence=sure)
 
 
 def images(folder: Path, *colours: tuple[int, int, int]) -> list[InputImage]:
@@ -111,16 +118,26 @@ def test_what_breaks_for_one_file_costs_no_other_its_result(tmp_path: Path) -> N
     assert entries["03.png"].message == "face0: MemoryError"
 
 
+def test_a_face_that_disagrees_with_its_detection_is_doubtful(tmp_path: Path) -> None:
+    items = images(tmp_path, (2, 0, 0), (0, 0, 0))
+    unlike = Signals(spread_percent=20.0, points_percent=40.0, shift_percent=60.0, score=0.61)
+    entries = run(items, write_face, ToldReconstructor(signals=unlike))
+    assert entries["00.png"].status == "doubtful"
+    assert entries["00.png"].message.startswith("face0 is doubtful: confidence 0.")
+    assert "; face1 is doubtful" in entries["00.png"].message
+    assert entries["01.png"].status == "no_face"
+
+
 def test_stages_overlap(tmp_path: Path) -> None:
     """While one face is being written, other images are read: a writer can wait for a later detection."""
     items = images(tmp_path, *[(1, 0, number) for number in range(12)])
     seen_later = threading.Event()
 
     class WatchedReconstructor(ToldReconstructor):
-        def reconstruct(self, requests: Sequence[FaceRequest]) -> list[str]:
+        def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
             if any(int(request.image_srgb[0, 0, 2]) > 8 for request in requests):
                 seen_later.set()
-            return super().reconstruct(requests)
+            return super().answers(requests)
 
     def write(job: FaceJob) -> FaceEntry:
         assert seen_later.wait(10.0)
