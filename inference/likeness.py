@@ -23,7 +23,7 @@ from inference.inputs import InputImage
 from inference.intrinsics import given_intrinsics
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
-from inference.options import BATCH_SIZE, CommandLineError
+from inference.options import BATCH_SIZE, DEFAULT_LOOKS, CommandLineError
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, LEVELS, NETWORK_LANDMARKS, Level, PathTrace, RefineRequest
