@@ -35,11 +35,11 @@ def test_a_config_is_strict_and_says_what_it_is_for(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_builds_its_model(path: Path) -> None:
-    """The transformer's many weights on torch's meta device, which knows shapes and holds no numbers."""
+    """The transformer's many weights on torch's meta device, which knows shapes, holds no numbers and has no autocast."""
     experiment = experiment_of(path, "--encoder.pretrained", "none")
     large = experiment.encoder.backbone.startswith("vit")
     with torch.device("meta") if large else torch.device("cpu"):
-        backbone = Backbone(experiment.encoder, experiment.image_size, 5 if experiment.encoder.points else 0)
+        backbone = Backbone(experiment.encoder, experiment.image_size, 0 if large else 5)
         features = backbone(torch.zeros(2, 3, experiment.image_size, experiment.image_size))
     assert features.shape == (2, backbone.feature_count + 3 * backbone.point_count)
 

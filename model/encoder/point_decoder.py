@@ -4,6 +4,8 @@ Pooled features do not tell places apart. Here each point has a map of its own, 
 regression, Sun et al., "Integral Human Pose Regression", ECCV 2018), and says how far off it expects to be.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,7 +42,7 @@ class PointDecoder(nn.Module):
         self.places = nn.Conv2d(_WIDTH, point_count, 1)
         self.distances = nn.Conv2d(_WIDTH, point_count, 1)
         nn.init.zeros_(self.distances.weight)
-        nn.init.constant_(self.distances.bias, torch.tensor(_FIRST_DISTANCE).log().item())  # pyright: ignore[reportArgumentType]
+        nn.init.constant_(self.distances.bias, math.log(_FIRST_DISTANCE))
 
     def forward(
         self, maps: list[Float[Tensor, "batch _ _ _"]]
