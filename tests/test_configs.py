@@ -35,7 +35,7 @@ def test_a_config_is_strict_and_says_what_it_is_for(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_builds_its_model(path: Path) -> None:
-    """The transformer's many weights on torch's meta device, which knows shapes, holds no numbers and has no autocast."""
+    """The transformer's many weights on torch's meta device: it knows shapes, holds no numbers and has no autocast."""
     experiment = experiment_of(path, "--encoder.pretrained", "none")
     large = experiment.encoder.backbone.startswith("vit")
     with torch.device("meta") if large else torch.device("cpu"):
