@@ -15,7 +15,10 @@ def test_a_mistyped_option_is_answered_in_two_lines_with_what_may_be_meant(capsy
     parser = ShortParser(prog="program")
     for number in range(200):
         parser.add_argument(f"--option{number}", type=int)
-    parser.add_argument("--schedule.max_steps", type=int)
+    parser.add_argument("--schedule.max_steps", type=int, required=True)
+    with pytest.raises(SystemExit):
+        parser.parse_args([])
+    assert "arguments are required: --schedule.max_steps\n" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
         parser.parse_args(["--schedule.max_stesp", "5"])
     assert ended.value.code == 2
