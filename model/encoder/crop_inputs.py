@@ -43,9 +43,8 @@ def refuse_impossible_cameras(intrinsics_px: Tensor, image_srgb: Tensor) -> None
     """
     # Compared like this, the batch of an exported graph stays open.
     if intrinsics_px.shape[1:] != (3, 3) or intrinsics_px.shape[0] != image_srgb.shape[0]:
-        raise ValueError(
-            f"intrinsics of shape {tuple(intrinsics_px.shape)}: expected ({image_srgb.shape[0]}, 3, 3), one of each crop"
-        )
+        count = image_srgb.shape[0]
+        raise ValueError(f"intrinsics of shape {tuple(intrinsics_px.shape)}: expected ({count}, 3, 3), one a crop")
     if torch.compiler.is_compiling():
         return
     matrices = intrinsics_px.detach().double().cpu()
