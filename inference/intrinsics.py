@@ -112,24 +112,34 @@ def _stated(content: Any) -> StatedCamera:
     """One camera from whatever form it is stated in."""
     size_px = None
     if isinstance(content, dict):
-        size = [content.get(name) for name in ("width", "height")]
-        if size != [None, None]:
-            width, height = (float(value) if value is not None else 0.0 for value in size)
-            if width not in POSITIVE or height not in POSITIVE:
-                raise ValueError(f'"width" and "height" are {size[0]} and {size[1]}: expected both, in px')
-            size_px = (width, height)
-        missing = [name for name in ("fx", "cx", "cy") if name not in content]
-        if "intrinsics" in content:
-            content = content["intrinsics"]
-        elif missing:
-            raise ValueError(f"{', '.join(missing)} missing")
-        else:
-            fx, cx, cy = (float(content[name]) for name in ("fx", "cx", "cy"))
-            content = [[fx, 0.0, cx], [0.0, float(content.get("fy", fx)), cy], [0.0, 0.0, 1.0]]
-    rows = [row for row in content if len(row)] if isinstance(content, list) else content
-    if isinstance(rows, list) and [len(row) for row in rows] != [3, 3, 3]:
-        raise ValueError(f"its {len(rows)} rows are no camera matrix")
-    return StatedCamera(checked_matrix(np.asarray(rows, np.float64)), size_px)
+        size_px = _stated_size(content)
+        content = content["intrinsics"] if "intrinsics" in content else _matrix_of_numbers(content)
+    if isinstance(content, list):
+        # Text may have empty lines.
+        content = [row for row in content if len(row)]
+        if [len(row) for row in content] != [3, 3, 3]:
+            raise ValueError(f"its {len(content)} rows are no camera matrix")
+    return StatedCamera(checked_matrix(np.asarray(content, np.float64)), size_px)
+
+
+def _stated_size(content: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Width and height of the pictures that a camera is stated for, where they stand beside it."""
+    size = [content.get(name) for name in ("width", "height")]
+    if size == [None, None]:
+        return None
+    width, height = (0.0 if value is None else float(value) for value in size)
+    if width not in POSITIVE or height not in POSITIVE:
+        raise ValueError(f'"width" and "height" are {size[0]} and {size[1]}: expected both, in px')
+    return width, height
+
+
+def _matrix_of_numbers(content: Mapping[str, Any]) -> list[list[float]]:
+    """The matrix of a focal length and a principal point; `fy` may be missing where pixels are square."""
+    missing = [name for name in ("fx", "cx", "cy") if name not in content]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} missing")
+    fx, cx, cy = (float(content[name]) for name in ("fx", "cx", "cy"))
+    return [[fx, 0.0, cx], [0.0, float(content.get("fy", fx)), cy], [0.0, 0.0, 1.0]]
 
 
 def checked_matrix(matrix_px: np.ndarray) -> Intrinsics:

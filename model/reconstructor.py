@@ -194,7 +194,7 @@ class Reconstructor(nn.Module):
     ) -> tuple[Float[Tensor, "batch 3 size size"], Float[Tensor, "batch 3 3"]]:
         """Crops and their cameras in the precision of what computes lengths; impossible cameras are refused."""
         if not self.training:
-            refuse_impossible_cameras(intrinsics_px, image_srgb.shape[0])
+            refuse_impossible_cameras(intrinsics_px, image_srgb)
         return image_srgb.to(self._precision), intrinsics_px.to(self._precision)
 
     @property

@@ -35,16 +35,16 @@ def refuse_impossible_crops(image_srgb: Tensor, size_px: int) -> None:
         )
 
 
-def refuse_impossible_cameras(intrinsics_px: Tensor, batch: int) -> None:
+def refuse_impossible_cameras(intrinsics_px: Tensor, image_srgb: Tensor) -> None:
     """Refuse what are no intrinsics of a batch of crops.
 
     Raises:
         ValueError: Saying what is wrong.
     """
-    if intrinsics_px.shape != (batch, 3, 3):
-        raise ValueError(
-            f"intrinsics of shape {tuple(intrinsics_px.shape)}: expected ({batch}, 3, 3), one of each crop"
-        )
+    # Compared like this, the batch of an exported graph stays open.
+    if intrinsics_px.shape[1:] != (3, 3) or intrinsics_px.shape[0] != image_srgb.shape[0]:
+        count = image_srgb.shape[0]
+        raise ValueError(f"intrinsics of shape {tuple(intrinsics_px.shape)}: expected ({count}, 3, 3), one a crop")
     if torch.compiler.is_compiling():
         return
     matrices = intrinsics_px.detach().double().cpu()

@@ -12,7 +12,7 @@ def crops(value: float = 0.5) -> torch.Tensor:
 @pytest.mark.parametrize("value", [0.0, 1.0, 1.0005])
 def test_pixels_between_black_and_white_pass(value: float) -> None:
     refuse_impossible_crops(crops(value), IMAGE_SIZE)
-    refuse_impossible_cameras(crop_camera(2), 2)
+    refuse_impossible_cameras(crop_camera(2), crops())
 
 
 @pytest.mark.parametrize("value", [255.0, -1.7, float("nan"), float("inf")])
@@ -46,7 +46,7 @@ def test_impossible_cameras_are_refused(place: tuple[int, int], value: float, sa
     cameras = crop_camera(2)
     cameras[1][place] = value
     with pytest.raises(ValueError, match=said):
-        refuse_impossible_cameras(cameras, 2)
+        refuse_impossible_cameras(cameras, crops())
 
 
 def test_the_model_refuses_them_but_not_while_it_is_trained() -> None:
