@@ -31,7 +31,7 @@ UNSURE_SCORE = 0.45
 """Least mean score of the two second looks at a face that others may confirm."""
 
 MOST_SEARCHED_PX = 24_000_000
-"""Most pixels that are looked at in one photograph, all scales together: some 2 seconds of a core. In larger ones the
+"""Most pixels that are looked at in one photograph, all scales together: some 3 seconds of a core. In larger ones the
 smallest faces are given up."""
 
 _SEEN_PX = 16.0
@@ -146,8 +146,8 @@ class FaceSearch:
             matrices = [_about(face, turn_degrees) for face in part]
             cut = np.stack([warp_image(image_srgb, matrix, TRAINED_PX) for matrix in matrices])
             straight = [_middle_face(faces) for faces in self._network.look_at_all(cut, LEAST_SCORE)]
-            # Its mirror image is not asked about where it could change nothing.
-            again = [index for index, face in enumerate(straight) if face and face.score >= 2.0 * UNSURE_SCORE - 1.0]
+            # One look in two would not be enough, so that the mirror image is asked about only where there is a first.
+            again = [index for index, face in enumerate(straight) if face]
             mirrored = dict.fromkeys(again)
             if again:
                 pictures = np.ascontiguousarray(cut[again][:, :, ::-1])

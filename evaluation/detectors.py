@@ -94,8 +94,9 @@ def _drawn_heads(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     path = min(folder.glob("heads-*.safetensors"), default=None)
     if path is None:
         raise FileNotFoundError(f"{folder}: holds no drawn heads; make them with python -m tools.draw_heads")
-    file = open_tensors(path)
-    images, points = (file.get_slice(name)[:_DRAWN] for name in ("image", "landmarks68_px"))
+    file, _ = open_tensors(path, framework="numpy")
+    slices = [file.get_slice(name) for name in ("image", "landmarks68_px")]
+    images, points = (values[: min(_DRAWN, values.get_shape()[0])] for values in slices)
     for image, landmarks in zip(images, points, strict=True):
         yield np.ascontiguousarray(image.transpose(1, 2, 0)), landmarks[:, :2].astype(np.float64)
 

@@ -34,7 +34,7 @@ def test_groups_hold_every_face_at_the_size_that_they_say(tmp_path: Path) -> Non
             (picture,) = [one for one in pictures if one.group == f"{name} {size:.0f} px"]
             assert len(picture.boxes_px) == count
             for box in picture.boxes_px:
-                assert np.sqrt((box[2:] - box[:2]).prod()) == pytest.approx(size)
+                assert np.sqrt((box[2:] - box[:2]).prod()) == pytest.approx(size, rel=0.05)
     assert len([one for one in pictures if one.group == "no face"]) > 3
     (large,) = [one for one in pictures if one.group == "drawn 96 px"]
     box = large.boxes_px[0]
