@@ -21,19 +21,25 @@ from scipy.spatial import KDTree
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from model.checkpoint import file_sha256
 from model.face.assets import HeadAssets, load_head, save_head
+from model.face.parts import PART_NAMES
 from model.face.readers.ict import read_ict_facekit
-from tools.head.assemble import SampledHead, mean_vertices, reflect, reflect_texture
+from tools.head.assemble import SampledHead, heaviest_corners, mean_vertices, reflect, reflect_texture
 from tools.head.atlas_layout import lay_out
 from tools.head.decimate import Decimator
+from tools.head.exposure import exposure
 from tools.head.expressions import BLINK_GAIN, gaze_shapes, tongue_out
+from tools.head.eyeballs import eyeball
 from tools.head.half_mesh import HalfMesh, left_half
 from tools.head.landmark_transfer import LandmarkTransfer
 from tools.head.parts import source_parts
+from tools.head.piece import joined
+from tools.head.rebuild import RebuiltHalf, carried_landmarks, rebuilt
 from tools.head.regions import EARS_NOT_EVENED, head_regions, near_ears
 from tools.head.relax import SampledMesh, compact, slide, turn_edges
 from tools.head.skin_chart import SkinWishes, skin_wishes
 from tools.head.spacing import vertex_spacing_mm
 from tools.head.succession import succeeding
+from tools.head.teeth import arches
 from tools.head.validation import resampling_error, source_expressions_mm
 
 LANDMARKS = Path(__file__).parent / "head" / "landmarks.npz"
@@ -43,6 +49,8 @@ _FEWEST_HALF_VERTICES = 500
 _FEATURE_RADIUS_MM = 12.0
 """Around brows, eyes, nose and lips vertices stay on the source's own edge lines: creases must not be cut across."""
 
+LEFT_PUPIL = 473
+"""Among MediaPipe's 478."""
 _REVEALING = (("jawOpen",), ("eyeBlinkLeft", "eyeBlinkRight"))
 """Expressions that show skin which is hidden at rest: the inside of the lips, the lids."""
 
@@ -95,40 +103,87 @@ def build(source: HeadAssets, landmarks_path: Path, half_vertices: int) -> tuple
     spacing = vertex_spacing_mm(source, landmarks68_mm)[half.source]
     skin = (parts["face"] | parts["head"])[half.source]
     mesh = sample_half(half, skin, spacing, landmarks68_mm, half_vertices)
+    half_parts = {name: mask[half.source] for name, mask in parts.items()}
+    thinned = mesh
+    rebuilt_half = _with_teeth_and_eyes(thinned, half, half_parts, placed["mediapipe478_point"][LEFT_PUPIL])
+    mesh = rebuilt_half.mesh
     sampled = reflect(mesh, half, source)
-    vertices = mean_vertices(mesh, half)
+    vertices = rebuilt_half.place(mean_vertices(mesh, half), sampled.mirror)
     our_parts = {name: sampled.part(mask) for name, mask in parts.items()}
     regions = head_regions(vertices, our_parts, landmarks68_mm)
     expressions = _expressions(source, sampled, vertices, regions)
-    uv, uv_faces = _texture_space(
-        mesh, half, sampled, vertices, expressions, source.expression_names, our_parts, regions
-    )
-    transfer = LandmarkTransfer(mesh, half, source.mirror)
+    names = source.expression_names
+    uv, uv_faces = _texture_space(rebuilt_half, sampled, vertices, expressions, names, our_parts, regions)
+    transfer = LandmarkTransfer(thinned, half, source.mirror)
     mirrors = {"ibug68": IBUG68_MIRROR, "mediapipe478": MEDIAPIPE478_MIRROR}
+    landmarks = {}
+    for name, mirror in mirrors.items():
+        before = transfer.place(placed[f"{name}_point"], placed[f"{name}_corners"], mirror)
+        points, left_mm = placed[f"{name}_point"], vertices[: len(mesh.corners)]
+        landmarks[name] = carried_landmarks(before, thinned, rebuilt_half, points, left_mm, mirror)
     head = HeadAssets(
         vertices_mm=vertices,
         faces=sampled.faces,
         uv=uv,
         uv_faces=uv_faces,
-        identity_basis=sampled.sample(source.identity_basis),
+        identity_basis=_joined(sampled.sample(source.identity_basis), vertices, sampled.mirror),
         expression_basis=expressions,
         expression_names=source.expression_names,
         albedo_mean=np.full_like(vertices, 0.4),
         albedo_basis=np.zeros((0, *vertices.shape), np.float32),
         mirror=sampled.mirror,
-        landmarks={
-            name: transfer.place(placed[f"{name}_point"], placed[f"{name}_corners"], mirror)
-            for name, mirror in mirrors.items()
-        },
+        landmarks=landmarks,
         regions=regions,
         identity_center=placed["mean_identity"],
+        exposure=_exposure(vertices, sampled.faces, expressions[names.index("jawOpen")], regions, sampled.mirror),
     )
     return head, sampled
 
 
-def _texture_space(
+def _with_teeth_and_eyes(
     mesh: SampledMesh,
     half: HalfMesh,
+    parts: dict[str, Bool[np.ndarray, " half_vertex"]],
+    pupil_mm: Float[np.ndarray, " 3"],
+) -> RebuiltHalf:
+    """The half with arches for its thinned teeth and rings for its thinned eyeball."""
+    teeth, shell = (np.flatnonzero(parts[name][half.faces].all(1)) for name in ("teeth", "eyes"))
+    upper, lower = arches(half.vertices_mm, half.faces, teeth)
+    pieces = {
+        PART_NAMES.index("teeth"): joined(upper, lower),
+        PART_NAMES.index("eyes"): eyeball(half.vertices_mm, half.faces, shell, pupil_mm),
+    }
+    heaviest = heaviest_corners(mesh.corners, mesh.weights)
+    gone = (parts["teeth"] | parts["eyes"])[heaviest]
+    return rebuilt(mesh, half, pieces, gone, parts["gums"][heaviest])
+
+
+def _exposure(
+    vertices: Float[np.ndarray, "vertex 3"],
+    faces: Int[np.ndarray, "face 3"],
+    jaw_open: Float[np.ndarray, "vertex 3"],
+    regions: dict[str, Bool[np.ndarray, " vertex"]],
+    mirror: Int[np.ndarray, " vertex"],
+) -> Float[np.ndarray, " vertex"]:
+    """How open each vertex is to be seen: at rest, and what is in the mouth with the jaw open."""
+    inside = regions["mouth_inner"] | regions["teeth"] | regions["tongue"]
+    seen = np.where(inside, exposure(vertices + jaw_open, faces), exposure(vertices, faces))
+    return (0.5 * (seen + seen[mirror])).astype(np.float32)
+
+
+def _joined(
+    shapes: Float[np.ndarray, "shape vertex 3"],
+    vertices: Float[np.ndarray, "vertex 3"],
+    mirror: Int[np.ndarray, " vertex"],
+) -> Float[np.ndarray, "shape vertex 3"]:
+    """Pairs of vertices that meet on the mid-line, between the middle teeth, move as one."""
+    meeting = np.flatnonzero((vertices[:, 0] == 0.0) & (mirror != np.arange(len(mirror))))
+    shapes[:, meeting] = 0.5 * (shapes[:, meeting] + shapes[:, mirror[meeting]])
+    return shapes
+
+
+def _texture_space(
+    rebuilt_half: RebuiltHalf,
     sampled: SampledHead,
     vertices: Float[np.ndarray, "vertex 3"],
     expressions: Float[np.ndarray, "expression vertex 3"],
@@ -140,11 +195,15 @@ def _texture_space(
     shown = [np.zeros_like(vertices), *(sum(expressions[names.index(n)] for n in shape) for shape in _REVEALING)]
     hiding = sampled.faces[~(parts["eyes"] | parts["teeth"] | parts["tongue"] | parts["gums"])[sampled.faces].any(1)]
     wishes = skin_wishes(vertices + np.stack(shown), hiding, regions)
+    mesh, thinned = rebuilt_half.mesh, slice(rebuilt_half.thinned_faces)
     left = len(mesh.corners)
     left_parts = {name: mask[:left] for name, mask in parts.items()}
     left_wishes = SkinWishes(wishes.share[:left], wishes.care[:left])
-    placed = lay_out(mesh.points(half), mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, left_parts, left_wishes)
-    return reflect_texture(*placed)
+    points, faces, textures = vertices[:left].astype(float), mesh.faces[thinned], mesh.uv_faces[thinned]
+    uv, uv_faces = lay_out(points, mesh.middle, faces, mesh.uv, textures, left_parts, left_wishes)
+    own_rows, own_faces = np.unique(mesh.uv_faces[rebuilt_half.thinned_faces :], return_inverse=True)
+    whole = np.concatenate((uv, mesh.uv[own_rows]))
+    return reflect_texture(whole, np.concatenate((uv_faces, len(uv) + own_faces.reshape(-1, 3))))
 
 
 def _expressions(
@@ -155,7 +214,8 @@ def _expressions(
 ) -> Float[np.ndarray, "expression vertex 3"]:
     names = source.expression_names
     eyeballs = {"Left": regions["left_eye"], "Right": regions["right_eye"]}
-    shapes = sampled.sample(source.expression_basis) + gaze_shapes(names, vertices, eyeballs)
+    shapes = _joined(sampled.sample(source.expression_basis), vertices, sampled.mirror)
+    shapes += gaze_shapes(names, vertices, eyeballs)
     for side in eyeballs:
         shapes[names.index(f"eyeBlink{side}")] *= BLINK_GAIN
     shapes[names.index("tongueOut")] = tongue_out(vertices, regions["tongue"])

@@ -1,11 +1,11 @@
 """All files of one face."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -24,12 +24,12 @@ from model.face.parts import head_parts
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas, build_atlas
 from model.look.face_result import FaceResult
-from model.look.texture import draw_texture, vertex_colors
+from model.look.head_look import HeadLook, head_look
+from model.look.lips import LipSeam
 from model.pictures.overlay import draw_overlay
-from model.render.color import linear_to_srgb
 
 TEXTURE_SIDE_PX = 1024
-_SIDES_PX = {"eyes": 512, "mouth": 256, "teeth": 256, "tongue": 128}
+_SIDES_PX = {"eyes": 512, "mouth": 256, "teeth": 512, "tongue": 128}
 """Of the textures of what is no skin."""
 _ROUGHNESS = {"eyes": 0.35, "mouth": 0.45, "teeth": 0.25, "tongue": 0.4}
 _COAT = {"eyes": 1.0}
@@ -57,6 +57,11 @@ class FaceFiles:
             for part in head_parts(self.morphable_model)
         )
 
+    @cached_property
+    def lip_seam(self) -> LipSeam | None:
+        """Where the head's lips meet."""
+        return LipSeam.of(self.morphable_model)
+
     def write(
         self,
         result: FaceResult,
@@ -78,46 +83,28 @@ class FaceFiles:
             write_lights(appearance, folder / "lights.json")
         if not {"glb", "obj", "overlay"} & set(formats):
             return
-        model = self.morphable_model
-        colors = vertex_colors(result, photograph_srgb, model, self.atlas)
-        textures = {atlas.part: draw_texture(colors, result, photograph_srgb, model, atlas) for atlas in self.atlases}
-        images = {name: texture.image_srgb for name, texture in textures.items()}
+        look = head_look(result, photograph_srgb, self.morphable_model, self.atlases, self.lip_seam)
+        shown = replace(result, vertices_mm=look.shape.posed_mm(result.expression))
         if "glb" in formats:
-            write_glb(result, self._parts(result, images, appearance), folder / "mesh.glb")
-            write_face_script(result, images, folder / FACE_SCRIPT)
+            write_glb(result, self._parts(look, appearance), folder / "mesh.glb")
+            write_face_script(shown, look.images_srgb, folder / FACE_SCRIPT)
         if "obj" in formats:
-            files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in images}
-            write_obj(result, self._parts(result, images, None), files, folder)
-            pictures = {files[name]: image for name, image in images.items()}
-            for name, image in {**pictures, "texture_source.png": textures["skin"].source}.items():
+            files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in look.images_srgb}
+            write_obj(result, self._parts(look, None), files, folder)
+            pictures = {files[name]: image for name, image in look.images_srgb.items()}
+            for name, image in {**pictures, "texture_source.png": look.source}.items():
                 with atomic_path(folder / name) as temporary:
                     Image.fromarray(image).save(temporary, "PNG", compress_level=3)
         if "overlay" in formats:
-            write_jpeg(draw_overlay(result, photograph_srgb, images, self.atlases), folder / "overlay.jpg")
+            write_jpeg(draw_overlay(shown, photograph_srgb, look.images_srgb, self.atlases), folder / "overlay.jpg")
 
-    def _parts(
-        self,
-        result: FaceResult,
-        images_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
-        appearance: Appearance | None,
-    ) -> list[MeshPart]:
+    def _parts(self, look: HeadLook, appearance: Appearance | None) -> list[MeshPart]:
         """The head's meshes, in the photograph's own light, or, with an appearance, to be lit."""
-        return [
-            head_part(result, self.morphable_model, atlas, self._material(result, images_srgb, atlas, appearance))
-            for atlas in self.atlases
-        ]
+        return [head_part(look.shape, atlas, self._material(look, atlas, appearance)) for atlas in self.atlases]
 
-    def _material(
-        self,
-        result: FaceResult,
-        images_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
-        atlas: Atlas,
-        appearance: Appearance | None,
-    ) -> GlbMaterial:
+    def _material(self, look: HeadLook, atlas: Atlas, appearance: Appearance | None) -> GlbMaterial:
         if appearance is None:
-            return PhotographMaterial(images_srgb[atlas.part])
+            return PhotographMaterial(look.images_srgb[atlas.part])
         if atlas is self.atlas:
             return SkinMaterial(quantize(appearance))
-        linear = torch.from_numpy(atlas.sample(result.albedo_vertex_linear)[atlas.nearest]).clamp(0.0, 1.0)
-        albedo_srgb = np.rint(255.0 * linear_to_srgb(linear).numpy()).astype(np.uint8)
-        return GlossMaterial(albedo_srgb, _ROUGHNESS[atlas.part], _COAT.get(atlas.part, 0.0))
+        return GlossMaterial(look.albedo_srgb[atlas.part], _ROUGHNESS[atlas.part], _COAT.get(atlas.part, 0.0))

@@ -7,10 +7,9 @@ import torch
 from jaxtyping import Float, Int
 
 from model.export.glb_material import GlbMaterial
-from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
 from model.look.atlas import Atlas
-from model.look.face_result import FaceResult
+from model.look.head_shape import HeadShape
 
 
 @dataclass(frozen=True)
@@ -48,23 +47,20 @@ class MeshPart:
         return vertex_normals(points, triangles)[0].numpy()[whole]
 
 
-def head_part(result: FaceResult, morphable_model: MorphableModel, atlas: Atlas, material: GlbMaterial) -> MeshPart:
+def head_part(shape: HeadShape, atlas: Atlas, material: GlbMaterial) -> MeshPart:
     """A part of the head model.
 
     Args:
-        result: The face.
-        morphable_model: Its head.
+        shape: The head.
         atlas: Texture space of the part.
         material: What covers it.
     """
-    basis = morphable_model.expression_basis.unflatten(-1, (-1, 3)).cpu().numpy()
-    neutral = result.vertices_mm - np.einsum("e,evx->vx", result.expression, basis)
     return MeshPart(
         name=atlas.part,
-        vertices_mm=neutral[atlas.vertex].astype(np.float32),
+        vertices_mm=shape.rest_mm[atlas.vertex],
         welded=atlas.vertex,
         faces=atlas.faces,
         uv=atlas.uv,
-        morphs_mm=basis[:, atlas.vertex],
+        morphs_mm=shape.morphs_mm[:, atlas.vertex],
         material=material,
     )

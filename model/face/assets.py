@@ -52,6 +52,8 @@ class HeadAssets:
         regions: Vertex masks by name.
         identity_center: Mean person of the people who are photographed, standard deviations: the centre of the identity
             prior. The mean head, zeros, where nothing is known.
+        exposure: How open each vertex is to the eyes of the world, [0, 1]: share of the directions above it, weighed
+            with the cosine, from which it is seen on the mean head at rest; with the jaw open for what is in the mouth.
         succeeds: SHA-256 of earlier head files that this one stands in for: skin and bases are the same, so that
             checkpoints trained with them fit.
     """
@@ -69,6 +71,7 @@ class HeadAssets:
     landmarks: dict[str, LandmarkSet] = field(default_factory=dict)
     regions: dict[str, Bool[np.ndarray, " vertex"]] = field(default_factory=dict)
     identity_center: Float[np.ndarray, " identity"] | None = None
+    exposure: Float[np.ndarray, " vertex"] | None = None
     succeeds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -108,6 +111,8 @@ class HeadAssets:
                 )
             if not np.allclose(landmarks.barycentric.sum(1), 1.0, atol=1e-3):
                 raise ValueError(f"landmarks.{name}.barycentric: the weights of a point must sum to 1")
+        if self.exposure is not None and self.exposure.shape != (vertex_count,):
+            raise ValueError(f"exposure has shape {self.exposure.shape}, expected ({vertex_count},)")
         for name, mask in self.regions.items():
             if mask.shape != (vertex_count,):
                 raise ValueError(f"region.{name} has shape {mask.shape}, expected ({vertex_count},)")
@@ -141,6 +146,8 @@ def save_head(assets: HeadAssets, path: Path, *, half: bool = True) -> None:
         tensors[f"region.{name}"] = np.ascontiguousarray(mask, dtype=np.uint8)
     if assets.identity_center is not None:
         tensors["identity_center"] = assets.identity_center.astype(np.float32)
+    if assets.exposure is not None:
+        tensors["exposure"] = assets.exposure.astype(np.float16)
     metadata = {"format": HEAD_FORMAT, "expression_names": json.dumps(list(assets.expression_names))}
     if assets.succeeds:
         metadata["succeeds"] = json.dumps(list(assets.succeeds))
@@ -197,5 +204,6 @@ def _assets_from_tensors(tensors: dict[str, np.ndarray], metadata: dict[str, str
             if name.startswith("region.")
         },
         identity_center=floats.get("identity_center"),
+        exposure=floats.get("exposure"),
         succeeds=tuple(json.loads(metadata.get("succeeds", "[]"))),
     )

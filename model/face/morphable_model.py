@@ -21,6 +21,7 @@ class MorphableModel(nn.Module):
         mirror: Mirror vertex of each vertex (V,).
         expression_names: The E names.
         identity_center: Mean person of the photographed people (K,), standard deviations: the centre of priors.
+        exposure: How open each vertex is to be seen (V,), [0, 1]; 1 where the head's file does not tell.
     """
 
     mean_mm: Float[Tensor, "vertex 3"]
@@ -33,6 +34,7 @@ class MorphableModel(nn.Module):
     albedo_mean: Float[Tensor, "vertex 3"]
     albedo_basis: Float[Tensor, "albedo coordinate"]
     identity_center: Float[Tensor, " identity"]
+    exposure: Float[Tensor, " vertex"]
 
     def __init__(self, assets: HeadAssets) -> None:
         """Take the arrays of a head file; they become buffers, none is trained."""
@@ -52,6 +54,7 @@ class MorphableModel(nn.Module):
             "albedo_mean": assets.albedo_mean,
             "albedo_basis": _as_matrix(assets.albedo_basis),
             "identity_center": _identity_center(assets),
+            "exposure": np.ones(len(assets.vertices_mm), np.float32) if assets.exposure is None else assets.exposure,
         }.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
         for name, landmarks in assets.landmarks.items():

@@ -1,7 +1,7 @@
 """Colours where no photograph saw the head: the model's, led into the photograph's without a step."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_matrix, csc_matrix, diags
 from scipy.sparse.linalg import splu
 
@@ -31,6 +31,35 @@ def continue_difference(
     system = diags(weight + _RESTORING) + _STIFFNESS * laplacian
     right = weight[:, None] * difference + _RESTORING * far
     return splu(csc_matrix(system)).solve(right.astype(np.float64)).astype(np.float32)
+
+
+def continue_inwards(
+    values: Float[np.ndarray, "vertex channel"],
+    hidden: Bool[np.ndarray, " vertex"],
+    among: Bool[np.ndarray, " vertex"],
+    laplacian: csc_matrix,
+) -> Float[np.ndarray, "vertex channel"]:
+    """Values of hidden vertices from those about them: as smooth as can be, without any guide (Laplace's equation).
+
+    Args:
+        values: Of all vertices; those of hidden ones are ignored.
+        hidden: Which are to be found.
+        among: Which count at all; edges to others are cut.
+        laplacian: `graph_laplacian` of the mesh.
+    """
+    rows = np.flatnonzero(hidden & among)
+    seen = np.flatnonzero(among & ~hidden)
+    links = -laplacian.tocsr()[rows]
+    to_hidden, to_seen = links[:, rows].tolil(), links[:, seen]
+    to_hidden.setdiag(0.0)
+    to_hidden = to_hidden.tocsc()
+    degree = np.asarray(to_hidden.sum(1)).ravel() + np.asarray(to_seen.sum(1)).ravel()
+    # A piece without a rim keeps what it has.
+    system = diags(degree + 1e-6) - to_hidden
+    right = to_seen @ values[seen] + 1e-6 * values[rows]
+    found = values.copy()
+    found[rows] = splu(csc_matrix(system)).solve(np.asarray(right, np.float64)).astype(np.float32)
+    return found
 
 
 def spread(mask: Float[np.ndarray, " vertex"], laplacian: csc_matrix, rings: int = 4) -> Float[np.ndarray, " vertex"]:

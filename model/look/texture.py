@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -10,11 +9,13 @@ from torch import Tensor
 
 from common.photograph import has_color
 from model.face.morphable_model import MorphableModel
-from model.face.regions import any_region
+from model.face.regions import NO_SKIN, any_region
 from model.geometry.mesh import vertex_normals
 from model.look.atlas import Atlas
-from model.look.completion import continue_difference, spread
+from model.look.completion import continue_difference, continue_inwards, spread
 from model.look.face_result import FaceResult
+from model.look.foreign import foreign_colors
+from model.look.sampling import sample_photograph
 from model.look.visibility import visibility
 from model.render.color import linear_to_srgb, luminance
 from model.render.lighting import shade
@@ -24,6 +25,9 @@ _RELIGHTING = (0.7, 1.4)
 _EAR_TOLERANCE = 0.25
 """Distance in sRGB from the expected skin at which an ear's pixel counts half."""
 _FEWEST_SURE_VERTICES = 50
+_FOLDED, _OPEN, _WELL = 0.15, 0.35, 0.6
+"""Exposure at rest up to which a place counts as hidden in a fold, from which it is open skin, and well so."""
+_NOSTRIL_DARK = 0.75
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,8 @@ def draw_texture(
     mirror = morphable_model.mirror.cpu().numpy()
     # Per texel of the atlas: how far here and there count, and the three colours in sRGB that are mixed.
     weights = atlas.sample(np.stack([colors.here, colors.there], axis=1))
-    from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
-    mirrored = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2])
+    from_photograph = sample_photograph(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
+    mirrored = sample_photograph(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2])
     from_mirror = mirrored * atlas.sample(colors.relit)
     base = np.clip(atlas.sample(colors.completed), 0.0, 1.0)
     # The mix; what neither side shows is left to the model. Then the texels become a picture.
@@ -110,13 +114,22 @@ def vertex_colors(
         # A black-and-white photograph's head must not be coloured beyond it.
         model = np.repeat(luminance(torch.from_numpy(model)).numpy()[:, None], 3, axis=1)
     # Per vertex, what the photograph shows (sRGB), and how well, in [0, 1]: `here` at it, `there` at its mirror vertex.
-    photograph = _sample(photograph_srgb, result.vertices_image[:, :2])
+    photograph = sample_photograph(photograph_srgb, result.vertices_image[:, :2])
     mouth = any_region(morphable_model, "mouth_inner", "teeth").cpu().numpy()
     behind = any_region(morphable_model, "eyes").cpu().numpy() | mouth
     here = visibility(result, normals[0].numpy(), photograph_srgb.shape[:2], behind)
     tongue = any_region(morphable_model, "tongue").cpu().numpy()
     # Too little of it is ever seen to tell its colour; what is, is lips or teeth by a fit that is not exact.
     here[tongue] = 0.0
+    exposure = morphable_model.exposure.cpu().numpy()
+    foreign = [
+        foreign_colors(photograph, any_region(morphable_model, name).cpu().numpy(), (here > 0.5) & (exposure > _WELL))
+        for name in ("lips", "eyelids")
+    ]
+    here[foreign[0].pale | foreign[0].dark | foreign[1].pale] = 0.0
+    # What lies in a fold is never seen cleanly: pixels of its rim would be drawn out over it.
+    inside = any_region(morphable_model, *NO_SKIN).cpu().numpy()
+    here *= np.where(inside, 1.0, np.clip((exposure - _FOLDED) / (_OPEN - _FOLDED), 0.0, 1.0))
     tone = _tone(photograph, model, here)
     ears = any_region(morphable_model, "ears").cpu().numpy()
     here *= _plausible(photograph, tone * model, ears)
@@ -131,11 +144,36 @@ def vertex_colors(
     mixed = (here[:, None] * photograph + there[:, None] * relit * photograph[mirror]) / known[:, None].clip(min=1e-6)
     far = (tone - 1.0) * model
     added = continue_difference(mixed - model, known, atlas.laplacian, far)
-    # Ears that hair hides are skin nevertheless: they do not take the hair's tone, which the skull around them keeps
-    # (the soft mask's upper half, so that its edge lies within the region).
-    hidden_ears = np.clip(2.0 * spread(ears * (1.0 - known), atlas.laplacian, rings=16)[:, None] - 1.0, 0.0, 1.0)
+    # Ears that hair hides are skin nevertheless: they do not take the hair's tone, which the skull farther on keeps.
+    # So soft that no island shows about them.
+    hidden_ears = np.clip(1.5 * spread(ears * (1.0 - known), atlas.laplacian, rings=120)[:, None], 0.0, 1.0)
     added = added * (1.0 - hidden_ears) + far * hidden_ears
-    return VertexColors(here, there, relit, model + added)
+    completed = _fill_folds(model + added, inside, foreign[1].pale | foreign[1].dark, morphable_model, atlas)
+    return VertexColors(here, there, relit, completed)
+
+
+def _fill_folds(
+    completed: Float[np.ndarray, "vertex 3"],
+    inside: Bool[np.ndarray, " vertex"],
+    lashes: Bool[np.ndarray, " vertex"],
+    model: MorphableModel,
+    atlas: Atlas,
+) -> Float[np.ndarray, "vertex 3"]:
+    """Nostrils, lids and the inside of the lips in the colours of their rims; nostrils darken to their ends.
+
+    The model's shading, which leads colours elsewhere, turns about in a fold and would draw lines there. Lashes, and
+    what else is not the lids' own skin, stay where they are seen and colour nothing else.
+    """
+    exposure = model.exposure.cpu().numpy()
+    hidden = ~inside & (exposure < _OPEN)
+    if not hidden.any():
+        return completed
+    filled = completed.copy()
+    filled[hidden] = continue_inwards(completed, hidden, ~inside & (hidden | ~lashes), atlas.laplacian)[hidden]
+    deep = 1.0 - np.clip(exposure / _OPEN, 0.0, 1.0)
+    nose = any_region(model, "nose").cpu().numpy()
+    filled *= 1.0 - _NOSTRIL_DARK * (deep * (hidden & nose))[:, None]
+    return filled
 
 
 def _shaded(result: FaceResult, normals: Float[Tensor, "1 vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
@@ -164,18 +202,6 @@ def _plausible(
     """Weights that leave out what is not the doubted part itself: hair lies over most ears and would be painted on."""
     distance = np.linalg.norm(photograph - expected, axis=1)
     return np.where(doubted, 1.0 / (1.0 + (distance / _EAR_TOLERANCE) ** 4), 1.0).astype(np.float32)
-
-
-def _sample(
-    photograph_srgb: UInt8[np.ndarray, "height width 3"], points_px: Float[np.ndarray, "texel 2"]
-) -> Float[np.ndarray, "texel 3"]:
-    points = points_px.astype(np.float32) - 0.5
-    rows = -(-len(points) // 4096)
-    padded = np.zeros((rows * 4096, 2), np.float32)
-    padded[: len(points)] = points
-    grid = padded.reshape(rows, 4096, 2)
-    drawn = cv2.remap(photograph_srgb, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return drawn.reshape(-1, 3)[: len(points)].astype(np.float32) / 255.0
 
 
 def _fill(values: Float[np.ndarray, "texel channel"], atlas: Atlas) -> UInt8[np.ndarray, "size size channel"]:

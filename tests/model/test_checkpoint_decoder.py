@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,21 @@ def test_saving_without_the_hierarchy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="hierarchy_path"):
         save_checkpoint(awake(), tmp_path / "head.safetensors", tmp_path / "small", {})
     assert not (tmp_path / "small").exists()
+
+
+def test_a_head_that_succeeds_the_trained_one_is_accepted_and_another_is_not(folder: Path) -> None:
+    head_path = folder.parent / "head.safetensors"
+    before, digest = load_reconstructor(folder), file_sha256(head_path)
+    other_texture = toy_head().uv * np.float32(0.5)
+    save_head(replace(toy_head(), uv=other_texture, succeeds=("0" * 64, digest)), head_path)
+    after = load_reconstructor(folder)
+    image = torch.rand(1, 3, IMAGE_SIZE, IMAGE_SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        answers = [model(image, crop_camera(1)).mesh.vertices_mm for model in (before, after)]
+    assert torch.equal(*answers)
+    save_head(replace(toy_head(), uv=other_texture), head_path)
+    with pytest.raises(ValueError, match=r"head\.safetensors: not the head file"):
+        load_reconstructor(folder)
 
 
 def test_another_hierarchy_is_refused(folder: Path) -> None:

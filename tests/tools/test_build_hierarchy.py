@@ -4,7 +4,7 @@ import numpy as np
 
 from common.paths import DEFAULT_HEAD
 from model.checkpoint import file_sha256
-from model.face.assets import save_head
+from model.face.assets import load_head, save_head
 from model.face.hierarchy import load_hierarchy
 from tests.small_world import toy_head, toy_hierarchy
 from tools.build_hierarchy import build, coarser, unique_edges

@@ -72,7 +72,8 @@ def lay_out(
         placed[rows] = _upright(uv[rows], uv, uv_faces[triangles])
     for tile in PART_NAMES[1:]:
         charts = [piece for piece in small if _TILE_OF[piece.part] == tile]
-        _pack(placed, charts)
+        if charts:
+            _pack(placed, charts)
         for piece in charts:
             placed[piece.rows, 0] += PART_NAMES.index(tile)
     kept = np.flatnonzero(np.isfinite(placed[:, 0]))

@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.look.completion import continue_difference, graph_laplacian, spread
+from model.look.completion import continue_difference, continue_inwards, graph_laplacian, spread
 
 
 def strip(length: int) -> np.ndarray:
@@ -57,3 +57,20 @@ def test_a_spread_mask_stays_a_mask_and_reaches_a_few_rings() -> None:
     assert soft[20] == soft.max()
     assert soft[22] > 0.0
     assert soft[30] == 0.0
+
+
+def test_what_is_hidden_continues_its_rim_evenly_and_ignores_what_is_no_part_of_it() -> None:
+    length = 21
+    laplacian = graph_laplacian(strip(length), 2 * length)
+    column = np.tile(np.arange(length), 2)
+    values = np.where(column < 8, 0.2, 0.8)[:, None].astype(np.float32)
+    hidden = (column > 5) & (column < 15)
+    spoiled = np.where(hidden[:, None], 9.0, values).astype(np.float32)
+    among = column < 19
+    spoiled[~among] = -9.0
+    found = continue_inwards(spoiled, hidden, among, laplacian)
+    np.testing.assert_array_equal(found[~hidden], spoiled[~hidden])
+    inner = found[:length, 0][6:15]
+    assert (np.diff(inner) > 0.0).all()
+    np.testing.assert_allclose(np.diff(inner), 0.06, atol=0.03)
+    assert (inner.min() > 0.2) & (inner.max() < 0.8)

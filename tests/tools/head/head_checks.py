@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from model.face.assets import HeadAssets
@@ -173,6 +175,77 @@ def check_eyeballs_turn(head: HeadAssets) -> None:
             np.testing.assert_allclose(after, before, atol=0.05)
 
 
+def check_teeth(head: HeadAssets) -> None:
+    """Two arches of one piece each, without a slit between any two of the front teeth."""
+    faces = head.faces[head.regions["teeth"][head.faces].all(1)]
+    _, welded = np.unique(np.round(head.vertices_mm, 4), axis=0, return_inverse=True)
+    joined = welded[faces]
+    places = int(welded.max()) + 1
+    ends = (joined.ravel(), np.roll(joined, 1, axis=1).ravel())
+    graph = coo_matrix((np.ones(joined.size), ends), shape=(places, places))
+    labels = connected_components(graph, directed=False)[1][joined[:, 0]]
+    arches = [faces[labels == label] for label in np.unique(labels)]
+    assert len(arches) == 2
+    heights = [head.vertices_mm[np.unique(arch), 1].mean() for arch in arches]
+    x = np.arange(-12.0, 12.0, 0.05)
+    for arch, height in zip(arches, heights, strict=True):
+        upper = height == max(heights)
+        corners = head.vertices_mm[arch].astype(np.float64)
+        own = corners[corners[:, :, 2].min(1) > 5.0]
+        edge = own[..., 1].min() if upper else own[..., 1].max()
+        for up in (2.0, 3.5, 5.0):
+            assert _covered(own[..., :2], x, edge + (up if upper else -up)).all()
+    # They follow the jaw as one: the upper ones stay, the lower ones turn without bending.
+    opened = shape_mm(head, "jawOpen")
+    upper_row, lower_row = (np.unique(arches[number]) for number in np.argsort(heights)[::-1])
+    assert np.abs(opened[upper_row]).max() < 0.01
+    rows = head.vertices_mm[lower_row], (head.vertices_mm + opened)[lower_row]
+    before, after = (points - points.mean(0) for points in rows)
+    left, _, right = np.linalg.svd(before.T @ after)
+    assert np.linalg.norm(before @ (left @ right) - after, axis=1).max() < 1.5
+
+
+def _covered(triangles: np.ndarray, x: np.ndarray, y: float) -> np.ndarray:
+    """Which places of a level line lie inside any of the triangles."""
+    inside = np.zeros(len(x), bool)
+    for triangle in triangles:
+        low, high = triangle[:, 1].min(), triangle[:, 1].max()
+        if not low <= y <= high or high == low:
+            continue
+        crossings = []
+        for corner in range(3):
+            (x0, y0), (x1, y1) = triangle[corner], triangle[(corner + 1) % 3]
+            if min(y0, y1) <= y <= max(y0, y1) and y0 != y1:
+                crossings.append(x0 + (y - y0) / (y1 - y0) * (x1 - x0))
+        if crossings:
+            inside |= (x >= min(crossings) - 1e-6) & (x <= max(crossings) + 1e-6)
+    return inside
+
+
+def check_exposure(head: HeadAssets) -> None:
+    """Open on the face, hidden in the sockets, nearly so at the back of the mouth, symmetric."""
+    seen = head.exposure
+    assert seen is not None
+    assert seen.min() >= 0.0
+    assert seen.max() <= 1.001
+    np.testing.assert_allclose(seen[head.mirror], seen, atol=1e-3)
+    assert np.median(seen[head.regions["face"]]) > 0.8
+    assert np.median(seen[head.regions["eye_sockets"]]) < 0.05
+    back = head.regions["mouth_inner"] & (head.vertices_mm[:, 2] < -40.0)
+    assert seen[back].max() < 0.1
+
+
+def check_eyeballs_are_rings(head: HeadAssets) -> None:
+    """Edges run round the pupil, and so does the texture."""
+    for side, sign in (("left_eye", 1.0), ("right_eye", -1.0)):
+        own = head.regions[side][head.faces].all(1)
+        uv = head.uv[np.unique(head.uv_faces[own])].astype(np.float64) - (1.0, 0.0)
+        across = np.stack((2.0 * (uv[:, 0] - 0.5 - 0.25 * sign), uv[:, 1] - 0.5), 1)
+        rings, count = np.unique(np.round(np.linalg.norm(across, axis=1), 4), return_counts=True)
+        assert 12 <= len(rings) <= 20
+        assert sorted(count)[1:] == [count.max()] * (len(rings) - 1)
+
+
 def check_tongue(head: HeadAssets) -> None:
     """It comes out forwards and nothing else moves."""
     shape, tongue = shape_mm(head, "tongueOut"), head.regions["tongue"]
@@ -207,5 +280,8 @@ CHECKS: tuple[Callable[[HeadAssets], None], ...] = (
     check_regions,
     check_lids_close,
     check_eyeballs_turn,
+    check_teeth,
+    check_exposure,
+    check_eyeballs_are_rings,
     check_tongue,
 )
