@@ -1,12 +1,13 @@
 """Every config is read strictly, tells what it is for, and builds its model."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 import train
-from common.paths import CONFIG_FOLDER
+from common.paths import CONFIG_FOLDER, DEFAULT_CHECKPOINT, REPOSITORY
 from model.encoder.backbone import Backbone
 from model.face.assets import load_head
 from model.reconstructor import Reconstructor
@@ -30,6 +31,17 @@ def test_a_config_is_strict_and_says_what_it_is_for(path: Path) -> None:
     assert experiment.validation.training is False
     # Nothing in it depends on the machine it was written on.
     assert not any(place.is_absolute() for place in (experiment.output, experiment.train.shards))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_what_starts_from_the_released_network_is_built_as_it_is(path: Path) -> None:
+    experiment = experiment_of(path)
+    if DEFAULT_CHECKPOINT.relative_to(REPOSITORY) not in experiment.starts:
+        return
+    released = json.loads((DEFAULT_CHECKPOINT / "config.json").read_text(encoding="utf-8"))
+    encoder = {name: getattr(experiment.encoder, name) for name in released["encoder"]}
+    assert (encoder, experiment.image_size) == (released["encoder"], released["image_size"])
+    assert experiment.detail is None or list(experiment.detail.channels) == released["detail"]["channels"]
 
 
 @pytest.mark.slow
