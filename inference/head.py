@@ -17,7 +17,7 @@ from model.export.face_files import FaceFiles
 from model.geometry.mesh import Mesh
 from model.look.appearance import Appearance
 from model.look.face_result import FaceResult, face_result
-from model.look.texture import Texture, unwrap
+from model.look.texture import Texture
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction
 from model.refine.refined import RefinedFace
@@ -106,10 +106,15 @@ class Head:
         return face_result(self.reconstruction, self._files.morphable_model, self._intrinsics_px, box_px, score)
 
     @cached_property
-    def texture(self) -> Texture:
-        """The texture that the GLB wears: the photograph, unwrapped and completed."""
+    def textures(self) -> dict[str, Texture]:
+        """The textures of the GLB's parts by name: each one's colour without light, its relief, and the photograph."""
         with torch.inference_mode():
-            return unwrap(self.result, self.photograph_srgb, self._files.morphable_model, self._files.atlas)
+            return self._files.textures(self.result, self.photograph_srgb, self.appearance)
+
+    @property
+    def texture(self) -> Texture:
+        """The textures of the skin."""
+        return self.textures["skin"]
 
     def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS) -> None:
         """Write the files that `infer.py` writes for a face.

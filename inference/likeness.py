@@ -17,7 +17,7 @@ from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
-from inference.options import BATCH_SIZE, CommandLineError
+from inference.options import BATCH_SIZE, CommandLineError, MaterialKind
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, LEVELS, NETWORK_LANDMARKS, Level, PathTrace, RefineRequest
@@ -26,6 +26,7 @@ from inference.transport_cache import TransportCache
 from model.checkpoint import load_reconstructor
 from model.export.face_files import FaceFiles
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas
 from model.reconstructor import Reconstructor
 
 Photograph = str | Path | Image.Image | UInt8[np.ndarray, "height width 3"]
@@ -41,17 +42,30 @@ class Likeness:
         device: Where both run.
     """
 
-    def __init__(self, detector: FaceDetector, faces: FaceReconstructor, device: torch.device) -> None:
+    def __init__(
+        self,
+        detector: FaceDetector,
+        faces: FaceReconstructor,
+        device: torch.device,
+        texture_size: int | None = None,
+        material: MaterialKind = "lit",
+    ) -> None:
         """Put the parts together; `load` and `of_network` make them."""
         self.detector = detector
         self.faces = faces
         self.device = device
         # What the files of all heads share, such as the atlas, is worked out once.
-        self._files = FaceFiles(self.morphable_model)
+        self._files = FaceFiles(self.morphable_model, texture_size, lit=material == "lit")
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path | None = None, device: str = "auto", *, looks: int = DEFAULT_LOOKS
+        cls,
+        checkpoint: str | Path | None = None,
+        device: str = "auto",
+        *,
+        looks: int = DEFAULT_LOOKS,
+        texture_size: int | None = None,
+        material: MaterialKind = "lit",
     ) -> "Likeness":
         """Load detector and network.
 
@@ -59,13 +73,17 @@ class Likeness:
             checkpoint: A checkpoint folder; by default the released network, which comes with the package.
             device: `auto`, which is CUDA where there is one, `cpu` or `cuda`.
             looks: How often each face is cropped, see `FaceReconstructor`.
+            texture_size: Side of the textures in px; None for as many as each photograph has detail for.
+            material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
 
         Raises:
             FileNotFoundError: If the checkpoint or one of its files is missing.
             ValueError: If the checkpoint is none, or the device is not there.
         """
         chosen = find_device(device)
-        return cls.of_network(load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen)), chosen, looks)
+        reconstructor = load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen))
+        faces = FaceReconstructor(reconstructor, chosen, looks)
+        return cls(FaceDetector(device=str(chosen)), faces, chosen, texture_size, material)
 
     @classmethod
     def of_network(cls, reconstructor: Reconstructor, device: torch.device, looks: int = DEFAULT_LOOKS) -> "Likeness":
@@ -85,6 +103,11 @@ class Likeness:
     def morphable_model(self) -> MorphableModel:
         """The head model: its triangles, names of expressions, regions."""
         return self.faces.reconstructor.morphable_model
+
+    @property
+    def atlases(self) -> tuple[Atlas, ...]:
+        """The texture spaces of the head's parts, the skin's first, at the least resolution that its textures have."""
+        return self._files.atlases
 
     def reconstruct(
         self,

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE
+from common.texture_sizes import TEXTURE_SIDES
 from inference.refine_request import RefineRequest
 
 BATCH_SIZE = 16
@@ -14,7 +15,12 @@ BATCH_SIZE = 16
 Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
 ALL_FORMATS: tuple[Format, ...] = get_args(Format)
 
+MaterialKind = Literal["lit", "unlit"]
+"""Skin that the viewer lights, or the photograph with its own light."""
+
 Device = Literal["auto", "cpu", "cuda"]
+
+_SIDES = ", ".join(map(str, TEXTURE_SIDES))
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
@@ -37,6 +43,8 @@ class InferenceOptions:
         largest_face: Reconstruct only the largest face of each photograph.
         formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`. `maps`
             is written for ray-traced faces, `pictures` for refined ones.
+        texture_size: Side of the textures in px; None for as many as each photograph has detail for.
+        material: What covers the head of the GLB.
         resume: Keep what an earlier run with the same options finished, do the rest.
         refinement: What is done to the network's answer.
     """
@@ -51,6 +59,8 @@ class InferenceOptions:
     batch_size: int = 16
     largest_face: bool = False
     formats: tuple[Format, ...] = ALL_FORMATS
+    texture_size: int | None = None
+    material: MaterialKind = "lit"
     resume: bool = False
     refinement: RefineRequest = field(default_factory=RefineRequest)
 
@@ -64,6 +74,8 @@ class InferenceOptions:
             raise ValueError("--images names no file or folder")
         if self.batch_size not in AT_LEAST_ONE:
             raise ValueError(f"--batch-size is {self.batch_size}: expected {AT_LEAST_ONE}")
+        if self.texture_size not in (None, *TEXTURE_SIDES):
+            raise ValueError(f"--texture-size is {self.texture_size}: expected {_SIDES}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
         level = self.refinement.level

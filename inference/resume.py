@@ -25,12 +25,14 @@ class Fingerprint:
         checkpoint_sha256: Of the model.
         formats: Kinds of files asked for.
         largest_face: Whether only the largest face was wanted.
+        look: Side of the textures, and what covers the GLB.
         refinement: Hash of what was asked for about refinement, files included; empty where nothing was.
     """
 
     checkpoint_sha256: str
     formats: tuple[str, ...]
     largest_face: bool
+    look: str = ""
     refinement: str = ""
 
     @classmethod
@@ -40,6 +42,7 @@ class Fingerprint:
             checkpoint_sha256(options.checkpoint),
             tuple(sorted(options.formats)),
             options.largest_face,
+            f"{options.texture_size or 'auto'} {options.material}",
             refinement_sha256(options.refinement),
         )
 

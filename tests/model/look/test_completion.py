@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.look.completion import continue_difference, graph_laplacian, spread
+from model.look.completion import continue_difference, continue_mirrored, graph_laplacian, spread
 
 
 def strip(length: int) -> np.ndarray:
@@ -57,3 +57,21 @@ def test_a_spread_mask_stays_a_mask_and_reaches_a_few_rings() -> None:
     assert soft[20] == soft.max()
     assert soft[22] > 0.0
     assert soft[30] == 0.0
+
+
+def test_the_hidden_half_takes_over_how_the_seen_one_varies_and_not_its_level() -> None:
+    length = 80
+    laplacian = graph_laplacian(strip(length), 2 * length)
+    column = np.tile(np.arange(length), 2)
+    mirror = np.concatenate([np.arange(length)[::-1], np.arange(length)[::-1] + length])
+    course = np.abs(column - 0.5 * (length - 1)) * 0.02
+    # The seen half is brighter by a slope across the middle, as light that was not taken out whole would make it.
+    known = (course + 0.2 * (column > length // 2 + 5))[:, None].astype(np.float32)
+    weight = (column >= length // 2).astype(np.float32)
+    found = continue_mirrored(known, weight, mirror, laplacian, np.zeros(1, np.float32))[:length, 0]
+    plain = continue_difference(known, weight, laplacian, np.zeros(1, np.float32))[:length, 0]
+    across = np.abs(np.diff(found))[length // 2 - 3 : length // 2 + 3]
+    assert across.max() < 0.05
+    hidden = slice(5, length // 2 - 8)
+    assert np.polyfit(np.arange(length)[hidden], found[hidden], 1)[0] < -0.01
+    assert abs(np.polyfit(np.arange(length)[hidden], plain[hidden], 1)[0]) < 0.01
