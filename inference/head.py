@@ -18,7 +18,8 @@ from model.export.face_files import FaceFiles
 from model.geometry.mesh import Mesh
 from model.look.appearance import Appearance
 from model.look.face_result import FaceResult, face_result
-from model.look.texture import Texture, unwrap
+from model.look.head_look import HeadLook
+from model.look.texture import Texture
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction
 from model.refine.refined import RefinedFace
@@ -124,10 +125,15 @@ class Head:
         return face_result(self.reconstruction, model, camera_px, box_px, score, self.confidence)
 
     @cached_property
-    def texture(self) -> Texture:
-        """The texture that the GLB wears: the photograph, unwrapped and completed."""
+    def look(self) -> HeadLook:
+        """The parts of the GLB: their shape, their textures with and without light, the skin's relief."""
         with torch.inference_mode():
-            return unwrap(self.result, self.photograph_srgb, self._files.morphable_model, self._files.atlas)
+            return self._files.look(self.result, self.photograph_srgb, self.appearance)
+
+    @property
+    def texture(self) -> Texture:
+        """The textures of the skin."""
+        return self.look.skin
 
     def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS) -> None:
         """Write the files that `infer.py` writes for a face.

@@ -23,7 +23,7 @@ from inference.inputs import InputImage
 from inference.intrinsics import given_intrinsics
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
-from inference.options import BATCH_SIZE, DEFAULT_LOOKS, CommandLineError
+from inference.options import BATCH_SIZE, DEFAULT_LOOKS, CommandLineError, MaterialKind
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, LEVELS, NETWORK_LANDMARKS, Level, PathTrace, RefineRequest
@@ -32,6 +32,7 @@ from inference.transport_cache import TransportCache
 from model.checkpoint import load_reconstructor
 from model.export.face_files import FaceFiles
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas
 from model.reconstructor import Reconstructor
 
 Photograph = str | Path | Image.Image | UInt8[np.ndarray, "height width 3"]
@@ -48,14 +49,21 @@ class Likeness:
         checked: The same reconstruction, with each answer compared with what was detected.
     """
 
-    def __init__(self, detector: FaceDetector, faces: FaceReconstructor, device: torch.device) -> None:
+    def __init__(
+        self,
+        detector: FaceDetector,
+        faces: FaceReconstructor,
+        device: torch.device,
+        texture_size: int | None = None,
+        material: MaterialKind = "lit",
+    ) -> None:
         """Put the parts together; `load` and `of_network` make them."""
         self.detector = detector
         self.faces = faces
         self.device = device
         self.checked = CheckedFaces(faces, detector)
         # What the files of all heads share, such as the atlas, is worked out once.
-        self._files = FaceFiles(self.morphable_model)
+        self._files = FaceFiles(self.morphable_model, texture_size, lit=material == "lit")
 
     @classmethod
     def load(
@@ -66,6 +74,8 @@ class Likeness:
         looks: int = DEFAULT_LOOKS,
         min_face: float = MIN_FACE_PX,
         min_score: float = MIN_SCORE,
+        texture_size: int | None = None,
+        material: MaterialKind = "lit",
     ) -> "Likeness":
         """Load detector and network.
 
@@ -75,6 +85,8 @@ class Likeness:
             looks: How often each face is cropped, see `FaceReconstructor`.
             min_face: Smallest face that is looked for, in px of the photograph.
             min_score: Least score of the detector for a face, 0.3 to 1.
+            texture_size: Side of the textures in px; None for as many as each photograph has detail for.
+            material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
 
         Raises:
             FileNotFoundError: If the checkpoint or one of its files is missing.
@@ -82,7 +94,15 @@ class Likeness:
         """
         chosen = find_device(device)
         network = load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen))
-        return cls.of_network(network, chosen, looks, min_face=min_face, min_score=min_score)
+        return cls.of_network(
+            network,
+            chosen,
+            looks,
+            min_face=min_face,
+            min_score=min_score,
+            texture_size=texture_size,
+            material=material,
+        )
 
     @classmethod
     def of_network(
@@ -93,6 +113,8 @@ class Likeness:
         *,
         min_face: float = MIN_FACE_PX,
         min_score: float = MIN_SCORE,
+        texture_size: int | None = None,
+        material: MaterialKind = "lit",
     ) -> "Likeness":
         """A network that is loaded already, with the detector that comes with it.
 
@@ -102,17 +124,24 @@ class Likeness:
             looks: How often each face is cropped, see `FaceReconstructor`.
             min_face: Smallest face that is looked for, in px of the photograph.
             min_score: Least score of the detector for a face, 0.3 to 1.
+            texture_size: Side of the textures in px; None for as many as each photograph has detail for.
+            material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
 
         Raises:
             ValueError: If there is no look at all, or a number cannot be.
         """
         detector = FaceDetector(str(device), min_face, min_score)
-        return cls(detector, FaceReconstructor(reconstructor, device, looks), device)
+        return cls(detector, FaceReconstructor(reconstructor, device, looks), device, texture_size, material)
 
     @property
     def morphable_model(self) -> MorphableModel:
         """The head model: its triangles, names of expressions, regions."""
         return self.faces.reconstructor.morphable_model
+
+    @property
+    def atlases(self) -> tuple[Atlas, ...]:
+        """The texture spaces of the head's parts, the skin's first, at the least resolution that its textures have."""
+        return self._files.atlases
 
     def reconstruct(
         self,

@@ -17,7 +17,6 @@ from inference.resume import RECORD_NAME
 from model.export.face_files import FaceFiles
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
-from model.face.morphable_model import MorphableModel
 from model.refine.face import StageRecord
 
 _FACE_FOLDER = re.compile(r"face(\d+)")
@@ -27,18 +26,14 @@ _HALF_WRITTEN = ".writing-"
 class FaceWriter:
     """Writes the files of faces below the output folder."""
 
-    def __init__(
-        self, output: Path, morphable_model: MorphableModel, formats: Sequence[Format], relit_px: int = RELIT_PX
-    ) -> None:
+    def __init__(self, output: Path, files: FaceFiles, formats: Sequence[Format], relit_px: int = RELIT_PX) -> None:
         """Remember where and what to write, and the side of relit pictures."""
         self._relit_px = relit_px
         self._output = output
-        self._files = FaceFiles(morphable_model)
-        # Before any thread needs it, so that it is built once.
-        atlases = self._files.atlases
+        self._files = files
         self._formats = tuple(formats)
         if "glb" in self._formats:
-            write_head_script(atlases, output)
+            write_head_script(files.morphable_model, files.atlases, output)
 
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""

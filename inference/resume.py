@@ -29,6 +29,7 @@ class Fingerprint:
         largest_face: Whether only the largest face was wanted.
         min_face: Smallest face that was looked for.
         min_score: Least score of a face.
+        look: Side of the textures, and what covers the GLB.
         refinement: Hash of what was asked for about refinement, files included; empty where nothing was.
         camera: Hash of what the user says of the camera, its file included; empty where nothing was said.
     """
@@ -38,6 +39,7 @@ class Fingerprint:
     largest_face: bool
     min_face: float = MIN_FACE_PX
     min_score: float = MIN_SCORE
+    look: str = ""
     refinement: str = ""
     camera: str = ""
 
@@ -50,6 +52,7 @@ class Fingerprint:
             options.largest_face,
             options.min_face,
             options.min_score,
+            f"{options.texture_size or 'auto'} {options.material}",
             refinement_sha256(options.refinement),
             camera_sha256(options.camera),
         )
