@@ -1,0 +1,250 @@
+"""The colours of a hair shell: the photograph where it shows the hair, and hair made of its pieces elsewhere.
+
+What is seen is parted into a smooth colour and strands (what the logarithm of the picture has above it). Over the
+unseen part the smooth colour is continued; the strands are put together from pieces of the seen ones, each chosen to go
+on from its neighbours (Efros & Freeman, "Image Quilting", SIGGRAPH 2001). In the shell's texture space hair that falls
+from the crown runs downwards, so pieces whose strands run so are preferred: copies then follow the hair.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from model.look.face_result import FaceResult
+from model.look.hair_grid import COLUMNS, DOME_ROWS, ROWS, hair_grid
+from model.look.hair_shell import HairShell, project_points, solve_on_grid
+from model.person.classes import HAIR
+from model.person.mask import PersonMask
+
+TEXTURE_PX = 1024
+_BLOCK_PX, _OVERLAP_PX, _CANDIDATES = (120, 48), 14, 64
+"""Height and width of a piece: long, as strands are."""
+_SMOOTH_PX = 12.0
+"""Standard deviation of what counts as smooth colour."""
+_DARKEST = 0.012
+_FULL_COSINE, _NO_COSINE = 0.55, 0.25
+"""Where the shell is turned to the camera this much its picture is taken whole, or not at all."""
+_SURE_HAIR = 0.75
+_FEWEST_SOURCES = 24
+_LEAST_PIECE = 2e-3
+"""Holes smaller than this share of the texture are closed."""
+_ROOT_NOISE = 0.15
+"""How far strands move the hairline: share of hair per unit of log-brightness."""
+
+
+@dataclass(frozen=True)
+class HairTexture:
+    """A picture over a shell's texture space: columns around from the back, rows from the crown down.
+
+    Attributes:
+        image_srgb: Colour, also where there is no hair.
+        cover: Where there is hair, 0..255.
+        seen: 255 where the colour is the photograph's.
+    """
+
+    image_srgb: UInt8[np.ndarray, "size size 3"]
+    cover: UInt8[np.ndarray, "size size"]
+    seen: UInt8[np.ndarray, "size size"]
+
+
+def draw_hair(
+    shell: HairShell,
+    result: FaceResult,
+    photograph_srgb: UInt8[np.ndarray, "height width 3"],
+    mask: PersonMask,
+    size_px: int = TEXTURE_PX,
+) -> HairTexture:
+    """Draw the texture of a shell.
+
+    Args:
+        shell: The shell.
+        result: Its face.
+        photograph_srgb: The photograph.
+        mask: What the photograph shows.
+        size_px: Side of the texture.
+    """
+    grid = hair_grid(size_px, size_px, DOME_ROWS * size_px / ROWS)
+    places_px = project_points(grid.points_mm(_enlarge(shell.radius_mm, size_px)), result)[..., :2]
+    share = mask.at(places_px)[..., HAIR]
+    facing = _enlarge(shell.facing, size_px)
+    seen = np.clip((facing - 0.05) / 0.25, 0.0, 1.0)
+    shown = mask.reaching(HAIR).at(places_px)[..., HAIR]
+    cover = seen * shown + (1.0 - seen) * _enlarge(shell.cover, size_px)
+    color = _sample(photograph_srgb, places_px)
+    # Off the hair's border, where its colour is mixed with that of what is beside it.
+    sure = cv2.erode((share > _SURE_HAIR).astype(np.float32), np.ones((5, 5), np.uint8))
+    weight = sure * np.clip((facing - _NO_COSINE) / (_FULL_COSINE - _NO_COSINE), 0.0, 1.0)
+    weight = cv2.GaussianBlur(weight, (0, 0), 2.0) * sure
+    smooth = _smooth_color(color, weight)
+    strands = _log(color) - _log(_blur(color, weight, smooth))
+    strands = _continued(strands, weight > 0.9, cover > 0.02)
+    made = np.exp(_log(smooth) + strands)
+    image = weight[..., None] * color + (1.0 - weight[..., None]) * made
+    ragged = cover + _ROOT_NOISE * strands.mean(-1) * np.clip(4.0 * cover * (1.0 - cover), 0.0, 1.0)
+    return HairTexture(_bytes(image), _in_one_piece(_bytes(ragged)), _bytes(weight))
+
+
+def _enlarge(values: Float[np.ndarray, "row column"], size_px: int) -> Float[np.ndarray, "size size"]:
+    """From the grid's cells to texels, around the seam at the back."""
+    margin = 4
+    wrapped = np.concatenate((values[:, -margin:], values, values[:, :margin]), axis=1).astype(np.float32)
+    factor = size_px / COLUMNS
+    wide = cv2.resize(wrapped, (round((COLUMNS + 2 * margin) * factor), size_px), interpolation=cv2.INTER_LINEAR)
+    start = round(margin * factor)
+    return wide[:, start : start + size_px]
+
+
+def _smooth_color(
+    color: Float[np.ndarray, "size size 3"], weight: Float[np.ndarray, "size size"]
+) -> Float[np.ndarray, "size size 3"]:
+    """The colour without strands, continued over what is not seen; first to the mirror side, which looks most alike."""
+    known = cv2.resize(weight.astype(np.float32), (COLUMNS, ROWS), interpolation=cv2.INTER_AREA).astype(np.float64)
+    premultiplied = (color * weight[..., None]).astype(np.float32)
+    values = cv2.resize(premultiplied, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA).astype(np.float64)
+    mirrored = 0.1 * known[:, ::-1] * (1.0 - known)
+    total = known + mirrored + 1e-5
+    mean = values.reshape(-1, 3).sum(0) / max(float(known.sum()), 1e-6)
+    right = values + 0.1 * values[:, ::-1] * (1.0 - known)[..., None] + 1e-5 * mean
+    smooth = solve_on_grid(total, right, bending=0.0, tension=0.05)
+    return np.clip(np.stack([_enlarge(smooth[..., k], len(color)) for k in range(3)], axis=-1), 0.0, 1.0)
+
+
+def _blur(
+    color: Float[np.ndarray, "size size 3"],
+    weight: Float[np.ndarray, "size size"],
+    smooth: Float[np.ndarray, "size size 3"],
+) -> Float[np.ndarray, "size size 3"]:
+    """The seen colour, blurred; beside it the smooth colour counts, so that nothing foreign comes in at the border."""
+    mixed = (weight[..., None] * color + (1.0 - weight[..., None]) * smooth).astype(np.float32)
+    small = cv2.resize(mixed, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), 0.25 * _SMOOTH_PX)
+    return cv2.resize(small, mixed.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _in_one_piece(cover: UInt8[np.ndarray, "size size"]) -> UInt8[np.ndarray, "size size"]:
+    """Without islands, and without holes that nobody saw a reason for: hair is one piece about the head."""
+    size, cover = len(cover), cover.copy()
+    least = _LEAST_PIECE * size * size
+    for full in (True, False):
+        # Twice around, so that what lies across the seam is one piece.
+        here = (cover > 127) == full
+        _, piece, stats, _ = cv2.connectedComponentsWithStats(np.tile(here, 2).astype(np.uint8), connectivity=4)
+        area = stats[:, cv2.CC_STAT_AREA]
+        large = area >= least
+        large[0] = False
+        if full and large.any():
+            large = area >= 0.2 * area[1:].max()
+            large[0] = False
+        lost = here & ~large[piece[:, :size]] & ~large[piece[:, size:]]
+        cover[lost] = 0 if full else 255
+    return cover
+
+
+def _continued(
+    strands: Float[np.ndarray, "size size 3"],
+    known: Bool[np.ndarray, "size size"],
+    wanted: Bool[np.ndarray, "size size"],
+) -> Float[np.ndarray, "size size 3"]:
+    """Quilt the strands of the known part over the wanted one."""
+    size, (height, width) = len(strands), _BLOCK_PX
+    strands = np.where(known[..., None], strands, 0.0).astype(np.float32)
+    sources = _Sources.of(strands, known)
+    if len(sources.corners) < _FEWEST_SOURCES:
+        return strands
+    done = known.copy()
+    generator = np.random.default_rng(0)
+    # From the front, which is the middle, around both sides to the back, and there over the seam.
+    step, seam = width - _OVERLAP_PX, size - width // 2
+    columns = sorted(range(0, size, step), key=lambda left: abs(left + 0.5 * width - 0.5 * size))
+    middle = np.abs(np.arange(width) - 0.5 * width) < 0.5 * step
+    for number, left in enumerate([*columns, seam]):
+        around = np.arange(left, left + width) % size
+        # Neighbouring columns of pieces do not end at the same heights, or their ends would be seen as rings.
+        shift = (number * 53) % (height - _OVERLAP_PX)
+        for top in range(-shift, size, height - _OVERLAP_PX):
+            rows = np.arange(top, top + height).clip(0, size - 1)
+            block = np.ix_(rows, around)
+            known_here = done[block] & ~(middle[None] & (left == seam))
+            if (wanted[block] & ~known_here).any():
+                piece = sources.best(strands[block], known_here, top, generator)
+                strands[block] = _joined(strands[block], piece, known_here)
+                done[block] = True
+    return strands
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Pieces that are known whole.
+
+    Attributes:
+        strands: What they are pieces of.
+        corners: Row and column of the upper left corner of each.
+        turned: How far the strands of each are turned from the vertical, in [0, 1].
+    """
+
+    strands: Float[np.ndarray, "size size 3"]
+    corners: Int[np.ndarray, "source 2"]
+    turned: Float[np.ndarray, " source"]
+
+    @classmethod
+    def of(cls, strands: Float[np.ndarray, "size size 3"], known: Bool[np.ndarray, "size size"]) -> "_Sources":
+        height, width = _BLOCK_PX
+        counts = cv2.integral(known.astype(np.uint8))
+        whole = (
+            counts[height:, width:] - counts[:-height, width:] - counts[height:, :-width] + counts[:-height, :-width]
+        )
+        corners = np.argwhere(whole[::4, ::4] >= 0.97 * height * width) * 4
+        grey = strands.mean(-1)
+        x, y = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+        xx, yy, xy = (cv2.blur(product, (width, height), anchor=(0, 0)) for product in (x * x, y * y, x * y))
+        across = 0.5 * np.arctan2(2.0 * xy, xx - yy)
+        return cls(strands.copy(), corners, np.abs(np.sin(across))[corners[:, 0], corners[:, 1]])
+
+    def best(
+        self,
+        there: Float[np.ndarray, "height width 3"],
+        known: Bool[np.ndarray, "height width"],
+        top: int,
+        generator: np.random.Generator,
+    ) -> Float[np.ndarray, "height width 3"]:
+        """The piece that goes on best from what is there, among some that lie at about the same height."""
+        (height, width), size = _BLOCK_PX, len(self.strands)
+        chance = np.exp(-6.0 * np.abs(self.corners[:, 0] - top) / size - 1.5 * self.turned)
+        count = min(_CANDIDATES, len(self.corners))
+        chosen = self.corners[generator.choice(len(self.corners), count, replace=False, p=chance / chance.sum())]
+        rows, columns = np.nonzero(known[::2, ::2])
+        # Every second texel and one channel tell as much about the fit as all of them.
+        compared = self.strands[chosen[:, :1] + 2 * rows, chosen[:, 1:] + 2 * columns, 1]
+        cost = ((compared - there[2 * rows, 2 * columns, 1]) ** 2).sum(1)
+        row, column = chosen[cost.argmin()]
+        return self.strands[row : row + height, column : column + width]
+
+
+def _joined(
+    there: Float[np.ndarray, "height width 3"],
+    piece: Float[np.ndarray, "height width 3"],
+    known: Bool[np.ndarray, "height width"],
+) -> Float[np.ndarray, "height width 3"]:
+    """The piece where nothing is known; it fades into what is known within half the overlap."""
+    depth = cv2.distanceTransform(np.pad(known.astype(np.uint8), 1, mode="edge"), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    fade = np.clip(1.0 - depth / (0.5 * _OVERLAP_PX), 0.0, 1.0)[..., None]
+    # Two pictures without relation lose contrast where they are averaged; this keeps it.
+    return (fade * piece + (1.0 - fade) * there) / np.sqrt(fade**2 + (1.0 - fade) ** 2)
+
+
+def _sample(
+    photograph_srgb: UInt8[np.ndarray, "height width 3"], places_px: Float[np.ndarray, "size size 2"]
+) -> Float[np.ndarray, "size size 3"]:
+    x, y = (np.clip(places_px[..., k], -1e4, 3e4).astype(np.float32) - 0.5 for k in (0, 1))
+    drawn = cv2.remap(photograph_srgb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return drawn.astype(np.float32) / 255.0
+
+
+def _log(color: Float[np.ndarray, "size size 3"]) -> Float[np.ndarray, "size size 3"]:
+    return np.log(np.maximum(color, _DARKEST))
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.rint(255.0 * np.clip(values, 0.0, 1.0)).astype(np.uint8)
