@@ -34,10 +34,10 @@ class FaceWriter:
         self._output = output
         self._files = FaceFiles(morphable_model)
         # Before any thread needs it, so that it is built once.
-        atlas = self._files.atlas
+        atlases = self._files.atlases
         self._formats = tuple(formats)
         if "glb" in self._formats:
-            write_head_script(atlas, output)
+            write_head_script(atlases, output)
 
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""

@@ -103,10 +103,11 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     config = _read_config(folder)
     head_path = (folder / config["head"]).resolve()
     head = load_head(head_path)
-    if file_sha256(head_path) != config["head_sha256"]:
+    accepted = (file_sha256(head_path), *head.succeeds)
+    if config["head_sha256"] not in accepted:
         raise ValueError(f"{head_path}: not the head file that {folder} was trained with (its SHA-256 differs)")
     encoder = EncoderConfig(config["encoder"]["backbone"], place_channels=config["encoder"].get("place_channels", 0))
-    reconstructor = Reconstructor(encoder, config["image_size"], head, *_decoder(config, folder))
+    reconstructor = Reconstructor(encoder, config["image_size"], head, *_decoder(config, folder, accepted))
     weights_path = folder / _WEIGHTS
     weights, _ = read_tensors(
         weights_path,
@@ -122,13 +123,15 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     return reconstructor.to(torch.device(device)).eval()
 
 
-def _decoder(config: dict[str, Any], folder: Path) -> tuple[DetailConfig | None, MeshHierarchy | None]:
-    """What the mesh decoder is built from, nothing for a model without one."""
+def _decoder(
+    config: dict[str, Any], folder: Path, heads_sha256: tuple[str, ...]
+) -> tuple[DetailConfig | None, MeshHierarchy | None]:
+    """What the mesh decoder is built from, nothing for a model without one; its graph is that of any of the heads."""
     if "detail" not in config:
         return None, None
     path = (folder / config["hierarchy"]).resolve()
     hierarchy = load_hierarchy(path)
-    if file_sha256(path) != config["hierarchy_sha256"] or hierarchy.head_sha256 != config["head_sha256"]:
+    if file_sha256(path) != config["hierarchy_sha256"] or hierarchy.head_sha256 not in heads_sha256:
         raise ValueError(f"{path}: not the hierarchy that {folder} was trained with (its SHA-256 differs)")
     settings = dict(config["detail"])
     try:

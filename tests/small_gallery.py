@@ -48,7 +48,7 @@ def write_results(
             for file in (output / f"{AWFUL_NAME}/face0").iterdir():
                 (output / folder / file.name).write_bytes(file.read_bytes())
         shown.append(GalleryFace(folder, (12.4, -3.6, 0.0)))
-    write_head_script(files.atlas, output)
+    write_head_script(files.atlases, output)
     rows = [
         GalleryRow(f"photos/{AWFUL_NAME}", "ok", "", tuple(shown)),
         GalleryRow(FAILED_NAME, "no_face", "no face <found>", ()),

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
 
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
+from model.checkpoint import file_sha256
 from model.face.assets import HeadAssets, load_head, save_head
 from model.face.readers.ict import read_ict_facekit
-from tools.head.assemble import SampledHead, heaviest_corners, mean_vertices, reflect
+from tools.head.assemble import SampledHead, mean_vertices, reflect, reflect_texture
 from tools.head.atlas_layout import lay_out
 from tools.head.decimate import Decimator
 from tools.head.expressions import BLINK_GAIN, gaze_shapes, tongue_out
@@ -30,7 +31,9 @@ from tools.head.landmark_transfer import LandmarkTransfer
 from tools.head.parts import source_parts
 from tools.head.regions import EARS_NOT_EVENED, head_regions, near_ears
 from tools.head.relax import SampledMesh, compact, slide, turn_edges
+from tools.head.skin_chart import SkinWishes, skin_wishes
 from tools.head.spacing import vertex_spacing_mm
+from tools.head.succession import succeeding
 from tools.head.validation import resampling_error, source_expressions_mm
 
 LANDMARKS = Path(__file__).parent / "head" / "landmarks.npz"
@@ -39,6 +42,9 @@ _FEWEST_HALF_VERTICES = 500
 """Here every region is still there; thinned as far as it goes (209 vertices in all), ears and nose are gone."""
 _FEATURE_RADIUS_MM = 12.0
 """Around brows, eyes, nose and lips vertices stay on the source's own edge lines: creases must not be cut across."""
+
+_REVEALING = (("jawOpen",), ("eyeBlinkLeft", "eyeBlinkRight"))
+"""Expressions that show skin which is hidden at rest: the inside of the lips, the lids."""
 
 
 def sample_half(
@@ -89,24 +95,23 @@ def build(source: HeadAssets, landmarks_path: Path, half_vertices: int) -> tuple
     spacing = vertex_spacing_mm(source, landmarks68_mm)[half.source]
     skin = (parts["face"] | parts["head"])[half.source]
     mesh = sample_half(half, skin, spacing, landmarks68_mm, half_vertices)
-    corner = half.source[heaviest_corners(mesh.corners, mesh.weights)]
-    points = mesh.points(half)
-    atlas_uv = lay_out(
-        points, mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, {name: mask[corner] for name, mask in parts.items()}
-    )
-    sampled = reflect(mesh, half, source, atlas_uv)
+    sampled = reflect(mesh, half, source)
     vertices = mean_vertices(mesh, half)
     our_parts = {name: sampled.part(mask) for name, mask in parts.items()}
     regions = head_regions(vertices, our_parts, landmarks68_mm)
+    expressions = _expressions(source, sampled, vertices, regions)
+    uv, uv_faces = _texture_space(
+        mesh, half, sampled, vertices, expressions, source.expression_names, our_parts, regions
+    )
     transfer = LandmarkTransfer(mesh, half, source.mirror)
     mirrors = {"ibug68": IBUG68_MIRROR, "mediapipe478": MEDIAPIPE478_MIRROR}
     head = HeadAssets(
         vertices_mm=vertices,
         faces=sampled.faces,
-        uv=sampled.uv,
-        uv_faces=sampled.uv_faces,
+        uv=uv,
+        uv_faces=uv_faces,
         identity_basis=sampled.sample(source.identity_basis),
-        expression_basis=_expressions(source, sampled, vertices, regions),
+        expression_basis=expressions,
         expression_names=source.expression_names,
         albedo_mean=np.full_like(vertices, 0.4),
         albedo_basis=np.zeros((0, *vertices.shape), np.float32),
@@ -119,6 +124,27 @@ def build(source: HeadAssets, landmarks_path: Path, half_vertices: int) -> tuple
         identity_center=placed["mean_identity"],
     )
     return head, sampled
+
+
+def _texture_space(
+    mesh: SampledMesh,
+    half: HalfMesh,
+    sampled: SampledHead,
+    vertices: Float[np.ndarray, "vertex 3"],
+    expressions: Float[np.ndarray, "expression vertex 3"],
+    names: tuple[str, ...],
+    parts: dict[str, Bool[np.ndarray, " vertex"]],
+    regions: dict[str, Bool[np.ndarray, " vertex"]],
+) -> tuple[Float[np.ndarray, "texture 2"], Int[np.ndarray, "face 3"]]:
+    """Texture vertices of the whole head and the triangles'."""
+    shown = [np.zeros_like(vertices), *(sum(expressions[names.index(n)] for n in shape) for shape in _REVEALING)]
+    hiding = sampled.faces[~(parts["eyes"] | parts["teeth"] | parts["tongue"] | parts["gums"])[sampled.faces].any(1)]
+    wishes = skin_wishes(vertices + np.stack(shown), hiding, regions)
+    left = len(mesh.corners)
+    left_parts = {name: mask[:left] for name, mask in parts.items()}
+    left_wishes = SkinWishes(wishes.share[:left], wishes.care[:left])
+    placed = lay_out(mesh.points(half), mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, left_parts, left_wishes)
+    return reflect_texture(*placed)
 
 
 def _expressions(
@@ -164,9 +190,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--half-vertices", type=_half_vertices, default=HALF_VERTICES, help="of the left half; at least 500"
     )
+    parser.add_argument(
+        "--succeeds", type=Path, help="a head file of the same skin: take its albedo, stand in for it in checkpoints"
+    )
     options = parser.parse_args(arguments)
     source = read_ict_facekit(options.source)
     head, sampled = build(source, LANDMARKS, options.half_vertices)
+    if options.succeeds is not None:
+        head = succeeding(head, load_head(options.succeeds), file_sha256(options.succeeds))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     save_head(head, options.output)
     report(load_head(options.output), sampled, source, options.output, options.source)

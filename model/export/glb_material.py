@@ -1,4 +1,4 @@
-"""What covers a head in a GLB: the photograph's texture, which holds its own light, or skin that is to be lit."""
+"""What covers a part of a head in a GLB: a texture that holds its own light, or a surface that is to be lit."""
 
 import io
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ from model.render.color import linear_to_srgb
 
 _DIELECTRIC_F0 = 0.04
 """Reflectance at normal incidence that glTF gives whatever is not metal (index of refraction 1.5)."""
+_COAT_ROUGHNESS = 0.03
 _FLAT_NORMAL = np.array([128, 128, 255])
 
 
 @runtime_checkable
 class GlbMaterial(Protocol):
-    """The one material of a GLB."""
+    """The material of a part."""
 
     @property
     def lit(self) -> bool:
@@ -33,8 +34,8 @@ class GlbMaterial(Protocol):
         """Whether it has a normal map, which is stated in the frame of the mesh's tangents."""
         ...
 
-    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
-        """Put the material and its textures into a document."""
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
+        """Put the material and its textures into a document; returns its number there."""
         ...
 
 
@@ -58,24 +59,19 @@ class PhotographMaterial:
         """Not: no normal is looked at."""
         return False
 
-    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
-        """Put the material and its textures into a document."""
-        encoded = io.BytesIO()
-        Image.fromarray(self.texture_srgb).save(encoded, "JPEG", quality=92)
-        texture = buffer.texture(encoded.getvalue(), "image/jpeg")
-        document.extensionsUsed = ["KHR_materials_unlit"]
-        document.materials = [
-            gltf.Material(
-                name="skin",
-                # The texture holds the photograph's own light; lit once more it would be too dark on one side.
-                extensions={"KHR_materials_unlit": {}},
-                # The neck is open below.
-                doubleSided=True,
-                pbrMetallicRoughness=gltf.PbrMetallicRoughness(
-                    baseColorTexture=gltf.TextureInfo(index=texture), metallicFactor=0.0, roughnessFactor=0.6
-                ),
-            )
-        ]
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
+        """Put the material and its textures into a document; returns its number there."""
+        material = gltf.Material(
+            name=name,
+            # The texture holds the photograph's own light; lit once more it would be too dark on one side.
+            extensions={"KHR_materials_unlit": {}},
+            # The neck is open below.
+            doubleSided=True,
+            pbrMetallicRoughness=gltf.PbrMetallicRoughness(
+                baseColorTexture=_jpeg(self.texture_srgb, buffer), metallicFactor=0.0, roughnessFactor=0.6
+            ),
+        )
+        return _added(material, document)
 
 
 @dataclass(frozen=True)
@@ -98,8 +94,8 @@ class SkinMaterial:
         """Unless the normal map says nothing."""
         return bool((np.abs(self.maps.normal - _FLAT_NORMAL) > 1).any())
 
-    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer) -> None:
-        """Put the material and its textures into a document."""
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
+        """Put the material and its textures into a document; returns its number there."""
         maps = self.maps
         surface = gltf.PbrMetallicRoughness(
             baseColorTexture=gltf.TextureInfo(index=buffer.exact_texture(maps.diffuse_srgb)), metallicFactor=0.0
@@ -109,12 +105,62 @@ class SkinMaterial:
         else:
             surface.roughnessFactor = 1.0
             surface.metallicRoughnessTexture = gltf.TextureInfo(index=buffer.exact_texture(_in_green(maps.roughness)))
-        material = gltf.Material(name="skin", doubleSided=True, pbrMetallicRoughness=surface)
+        material = gltf.Material(name=name, doubleSided=True, pbrMetallicRoughness=surface)
         if self.needs_tangents:
             material.normalTexture = gltf.NormalMaterialTexture(index=buffer.exact_texture(maps.normal), scale=1.0)
         material.extensions = {"KHR_materials_specular": _reflectance(maps.specular, buffer)}
-        document.extensionsUsed = ["KHR_materials_specular"]
-        document.materials = [material]
+        return _added(material, document)
+
+
+@dataclass(frozen=True)
+class GlossMaterial:
+    """A part of one gloss that is to be lit: teeth, tongue, the mouth's lining, eyeballs under their cornea.
+
+    Attributes:
+        albedo_srgb: Its colour without light.
+        roughness: Perceptual roughness, [0, 1].
+        coat: Share of a clear, smooth layer over it: 1 on an eyeball.
+    """
+
+    albedo_srgb: UInt8[np.ndarray, "size size 3"]
+    roughness: float
+    coat: float = 0.0
+
+    @property
+    def lit(self) -> bool:
+        """By the viewer's light."""
+        return True
+
+    @property
+    def needs_tangents(self) -> bool:
+        """Not: it has no normal map."""
+        return False
+
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
+        """Put the material and its textures into a document; returns its number there."""
+        material = gltf.Material(
+            name=name,
+            doubleSided=True,
+            pbrMetallicRoughness=gltf.PbrMetallicRoughness(
+                baseColorTexture=_jpeg(self.albedo_srgb, buffer), metallicFactor=0.0, roughnessFactor=self.roughness
+            ),
+        )
+        if self.coat > 0.0:
+            coat = {"clearcoatFactor": self.coat, "clearcoatRoughnessFactor": _COAT_ROUGHNESS}
+            material.extensions = {"KHR_materials_clearcoat": coat}
+        return _added(material, document)
+
+
+def _jpeg(texture_srgb: UInt8[np.ndarray, "height width 3"], buffer: GlbBuffer) -> gltf.TextureInfo:
+    encoded = io.BytesIO()
+    Image.fromarray(texture_srgb).save(encoded, "JPEG", quality=92)
+    return gltf.TextureInfo(index=buffer.texture(encoded.getvalue(), "image/jpeg"))
+
+
+def _added(material: gltf.Material, document: gltf.GLTF2) -> int:
+    document.materials.append(material)
+    document.extensionsUsed = sorted({*document.extensionsUsed, *(material.extensions or {})})
+    return len(document.materials) - 1
 
 
 def _in_green(roughness: UInt8[np.ndarray, "size size"]) -> UInt8[np.ndarray, "size size 3"]:

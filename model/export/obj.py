@@ -1,34 +1,47 @@
-"""`mesh.obj` and `mesh.mtl`: the head in mm with its own vertex order, textured."""
+"""`mesh.obj` and `mesh.mtl`: the head in mm, one object and one material for each part."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from common.atomic import atomic_path
-from model.face.morphable_model import MorphableModel
-from model.geometry.mesh import vertex_normals
+from model.export.mesh_part import MeshPart
 from model.look.face_result import FaceResult
 
-_MATERIAL = "newmtl head\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nmap_Kd texture.png\n"
+_MATERIAL = "newmtl {name}\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nmap_Kd {texture}\n"
 
 
-def write_obj(result: FaceResult, morphable_model: MorphableModel, folder: Path) -> None:
-    """Write both files into a folder; the texture is expected beside them as `texture.png`."""
-    normals = vertex_normals(torch.from_numpy(result.vertices_mm)[None], morphable_model.faces.cpu())[0].numpy()
-    uv = morphable_model.uv.cpu().numpy()
-    corners = np.stack((result.faces, morphable_model.uv_faces.cpu().numpy(), result.faces), axis=-1) + 1
-    parts = [
-        "# Likeness: millimetres, +x to the subject's left, +y up, +z out of the face\nmtllib mesh.mtl\nusemtl head\n",
-        _lines("v", result.vertices_mm, "%.4f"),
-        _lines("vt", uv, "%.6f"),
-        _lines("vn", normals, "%.4f"),
-        _lines("f", corners.reshape(-1, 9), "%d/%d/%d %d/%d/%d %d/%d/%d", per_row=1),
-    ]
+def write_obj(result: FaceResult, parts: Sequence[MeshPart], texture_names: Mapping[str, str], folder: Path) -> None:
+    """Write both files into a folder.
+
+    Args:
+        result: The face, for its expression.
+        parts: Its meshes.
+        texture_names: Name of the picture of each part, which is expected in the folder.
+        folder: Where to.
+    """
+    lines = ["# Likeness: millimetres, +x to the subject's left, +y up, +z out of the face\nmtllib mesh.mtl\n"]
+    vertices = texture_vertices = 0
+    for part in parts:
+        posed = part.posed_mm(result.expression)
+        # An OBJ file's corners name place and texture apart: no vertex has to be split.
+        _, first, whole = np.unique(part.welded, return_index=True, return_inverse=True)
+        places, textures = 1 + vertices + whole[part.faces], 1 + texture_vertices + part.faces
+        corners = np.stack((places, textures, places), axis=-1)
+        lines += [
+            f"o {part.name}\nusemtl {part.name}\n",
+            _lines("v", posed[first], "%.4f"),
+            _lines("vt", part.uv, "%.6f"),
+            _lines("vn", part.normals(posed)[first], "%.4f"),
+            _lines("f", corners.reshape(-1, 9), "%d/%d/%d %d/%d/%d %d/%d/%d", per_row=1),
+        ]
+        vertices, texture_vertices = vertices + len(first), texture_vertices + len(part.uv)
+    materials = [_MATERIAL.format(name=part.name, texture=texture_names[part.name]) for part in parts]
     with atomic_path(folder / "mesh.mtl") as temporary:
-        temporary.write_text(_MATERIAL, encoding="utf-8")
+        temporary.write_text("\n".join(materials), encoding="utf-8")
     with atomic_path(folder / "mesh.obj") as temporary:
-        temporary.write_text("".join(parts), encoding="utf-8")
+        temporary.write_text("".join(lines), encoding="utf-8")
 
 
 def _lines(keyword: str, rows: np.ndarray, number: str, per_row: int | None = None) -> str:

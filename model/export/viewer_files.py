@@ -6,13 +6,15 @@ A page that is opened from a disk may not read other files, but it may run scrip
 import base64
 import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from common.atomic import atomic_path
+from model.export.mesh_part import MeshPart
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult
 
@@ -32,38 +34,70 @@ def write_page_files(folder: Path) -> None:
         _write(folder / VIEWER_FOLDER / name, (_SOURCES / name).read_text(encoding="utf-8"))
 
 
-def write_head_script(atlas: Atlas, folder: Path) -> None:
-    """Write what all faces share, triangles and texture coordinates, as `viewer/head.js` below the page's folder."""
+def write_head_script(atlases: Sequence[Atlas], folder: Path) -> None:
+    """Write what all faces share, triangles and texture coordinates of each part, as `viewer/head.js`.
+
+    Args:
+        atlases: Texture spaces of the head's parts.
+        folder: Of the page.
+    """
     (folder / VIEWER_FOLDER).mkdir(parents=True, exist_ok=True)
-    # The first row of a picture handed to WebGL is v = 0.
-    uv = np.stack((atlas.uv[:, 0], 1.0 - atlas.uv[:, 1]), axis=-1)
-    shared = {
-        "vertex": _base64(atlas.vertex.astype("<u4")),
-        "uv": _base64(_steps(uv, np.zeros(2), np.ones(2))),
-        "faces": _base64(atlas.faces.astype("<u4")),
-    }
+    shared = [
+        {"name": atlas.part, "vertex": _base64(atlas.vertex.astype("<u4"))} | _texture_space(atlas.uv, atlas.faces)
+        for atlas in atlases
+    ]
     _write(folder / VIEWER_FOLDER / "head.js", f"likeness.setHead({json.dumps(shared)});\n")
 
 
-def write_face_script(result: FaceResult, texture_srgb: UInt8[np.ndarray, "size size 3"], path: Path) -> None:
+def write_face_script(
+    result: FaceResult,
+    textures_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
+    path: Path,
+    own_parts: Sequence[MeshPart] = (),
+) -> None:
     """Write one face, with its expression, for the page.
 
-    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the texture to a JPEG of at most 1024 px.
+    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the textures to JPEGs of at most 1024 px.
 
     Args:
         result: The face.
-        texture_srgb: Its texture.
+        textures_srgb: The texture of each part, by name.
         path: The script.
+        own_parts: Parts that other faces do not share: their vertices are not the head model's. Each has a texture.
     """
-    lowest, highest = result.vertices_mm.min(0).astype(float), result.vertices_mm.max(0).astype(float)
+    own = [(part, part.posed_mm(result.expression)) for part in own_parts]
+    everything = np.concatenate([result.vertices_mm, *(posed for _, posed in own)])
+    lowest, highest = everything.min(0).astype(float), everything.max(0).astype(float)
     face = {
         "lowest": [round(edge, 4) for edge in lowest.tolist()],
         "highest": [round(edge, 4) for edge in highest.tolist()],
         "rotation": [round(value, 6) for value in _rotation_as_seen(result).ravel().tolist()],
         "positions": _base64(_steps(result.vertices_mm, lowest, highest)),
-        "texture": _jpeg_address(texture_srgb),
+        "textures": {name: _jpeg_address(texture) for name, texture in textures_srgb.items()},
+        "parts": [
+            {
+                "name": part.name,
+                "vertex": _base64(part.welded.astype("<u4")),
+                "positions": _base64(_steps(_welded(part, posed), lowest, highest)),
+            }
+            | _texture_space(part.uv, part.faces)
+            for part, posed in own
+        ],
     }
     _write(path, f"likeness.add({json.dumps(face)});\n")
+
+
+def _texture_space(uv: Float[np.ndarray, "split 2"], faces: Int[np.ndarray, "face 3"]) -> dict[str, str]:
+    # The first row of a picture handed to WebGL is v = 0.
+    from_top = np.stack((uv[:, 0], 1.0 - uv[:, 1]), axis=-1)
+    return {"uv": _base64(_steps(from_top, np.zeros(2), np.ones(2))), "faces": _base64(faces.astype("<u4"))}
+
+
+def _welded(part: MeshPart, posed_mm: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "whole 3"]:
+    """One row for each number of `welded`."""
+    places = np.zeros((int(part.welded.max()) + 1, 3), np.float32)
+    places[part.welded] = posed_mm
+    return places
 
 
 def _rotation_as_seen(result: FaceResult) -> Float[np.ndarray, "3 3"]:

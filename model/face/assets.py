@@ -39,7 +39,8 @@ class HeadAssets:
         vertices_mm: Mean head in model space: +x to the subject's left, +y up, +z out of the face, origin between the
             eyeballs (ours: 5 mm in front of the middle of their centres).
         faces: Triangles, counter-clockwise seen from outside.
-        uv: Texture coordinates in [0, 1], v up.
+        uv: Texture coordinates, v up, in [0, 1] or in several tiles side by side, one for each part of the head
+            (`model.face.parts`).
         uv_faces: The triangles' texture vertices.
         identity_basis: Displacement in mm per standard deviation.
         expression_basis: Displacement in mm at weight 1.
@@ -51,6 +52,8 @@ class HeadAssets:
         regions: Vertex masks by name.
         identity_center: Mean person of the people who are photographed, standard deviations: the centre of the identity
             prior. The mean head, zeros, where nothing is known.
+        succeeds: SHA-256 of earlier head files that this one stands in for: skin and bases are the same, so that
+            checkpoints trained with them fit.
     """
 
     vertices_mm: Float[np.ndarray, "vertex 3"]
@@ -66,6 +69,7 @@ class HeadAssets:
     landmarks: dict[str, LandmarkSet] = field(default_factory=dict)
     regions: dict[str, Bool[np.ndarray, " vertex"]] = field(default_factory=dict)
     identity_center: Float[np.ndarray, " identity"] | None = None
+    succeeds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the arrays agree with one another.
@@ -138,6 +142,8 @@ def save_head(assets: HeadAssets, path: Path, *, half: bool = True) -> None:
     if assets.identity_center is not None:
         tensors["identity_center"] = assets.identity_center.astype(np.float32)
     metadata = {"format": HEAD_FORMAT, "expression_names": json.dumps(list(assets.expression_names))}
+    if assets.succeeds:
+        metadata["succeeds"] = json.dumps(list(assets.succeeds))
     save_tensors(tensors, path, metadata)
 
 
@@ -191,4 +197,5 @@ def _assets_from_tensors(tensors: dict[str, np.ndarray], metadata: dict[str, str
             if name.startswith("region.")
         },
         identity_center=floats.get("identity_center"),
+        succeeds=tuple(json.loads(metadata.get("succeeds", "[]"))),
     )

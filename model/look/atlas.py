@@ -1,4 +1,4 @@
-"""What is the same for every face of a head: vertices split at texture seams, and where each texel lies."""
+"""What is the same for every face of a head, part by part: vertices split at texture seams, where each texel lies."""
 
 from dataclasses import dataclass
 
@@ -9,24 +9,27 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csc_matrix, csr_matrix
 
 from model.face.morphable_model import MorphableModel
+from model.face.parts import HeadPart, head_parts
 from model.look.completion import graph_laplacian
 from model.render.backends import build_rasterizer
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """A head's texture space at one resolution.
+    """The texture space of a part of a head, at one resolution.
 
     Attributes:
+        part: Name of the part (`model.face.parts`).
         vertex: Head vertex of each split vertex.
-        uv: Texture coordinate of each split vertex, v up.
+        uv: Texture coordinate of each split vertex in [0, 1], v up.
         faces: Triangles of split vertices.
-        covered: Texels that lie on the head; row 0 is the top, v = 1.
+        covered: Texels that lie on the part; row 0 is the top, v = 1.
         sampling: From values at the head's vertices to values at the covered texels.
         nearest: Row of the covered texel nearest to each texel of the image.
-        laplacian: Of the head's vertices and edges.
+        laplacian: Of the whole head's vertices and edges.
     """
 
+    part: str
     vertex: Int[np.ndarray, " split"]
     uv: Float[np.ndarray, "split 2"]
     faces: Int[np.ndarray, "face 3"]
@@ -40,17 +43,20 @@ class Atlas:
         return self.sampling @ values
 
 
-def build_atlas(morphable_model: MorphableModel, size: int) -> Atlas:
-    """Split the vertices and draw the texture space once.
+def build_atlas(morphable_model: MorphableModel, size: int, part: HeadPart | None = None) -> Atlas:
+    """Split the vertices of a part and draw its texture space once.
 
     Args:
         morphable_model: The head.
         size: Side of the texture in px.
+        part: The part; the first, which is the skin, if None.
     """
+    part = head_parts(morphable_model)[0] if part is None else part
     faces = morphable_model.faces.cpu().numpy().astype(np.int64)
-    uv_faces = morphable_model.uv_faces.cpu().numpy().astype(np.int64)
-    uv = morphable_model.uv.cpu().numpy()
-    pairs, split = np.unique(np.stack((faces, uv_faces), -1).reshape(-1, 2), axis=0, return_inverse=True)
+    own = faces[part.faces]
+    uv_faces = morphable_model.uv_faces.cpu().numpy().astype(np.int64)[part.faces]
+    uv = morphable_model.uv.cpu().numpy() - np.float32([part.tile, 0.0])
+    pairs, split = np.unique(np.stack((own, uv_faces), -1).reshape(-1, 2), axis=0, return_inverse=True)
     split_faces = split.reshape(-1, 3).astype(np.int32)
     split_uv = uv[pairs[:, 1]]
     flat = np.stack((split_uv[:, 0] * size, (1.0 - split_uv[:, 1]) * size, np.ones(len(split_uv))), -1)
@@ -60,12 +66,13 @@ def build_atlas(morphable_model: MorphableModel, size: int) -> Atlas:
     face_index = fragments.face_index[0].numpy()
     covered = face_index >= 0
     return Atlas(
+        part=part.name,
         vertex=pairs[:, 0],
         uv=split_uv.astype(np.float32),
         faces=split_faces,
         covered=covered,
         sampling=_barycentric_matrix(
-            faces[face_index[covered]], fragments.barycentric[0].numpy()[covered], len(morphable_model.mirror)
+            own[face_index[covered]], fragments.barycentric[0].numpy()[covered], len(morphable_model.mirror)
         ),
         nearest=_nearest_covered(covered),
         laplacian=graph_laplacian(faces, len(morphable_model.mirror)),

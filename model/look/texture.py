@@ -39,13 +39,30 @@ class Texture:
     source: UInt8[np.ndarray, "size size 3"]
 
 
+@dataclass(frozen=True)
+class VertexColors:
+    """What is known of a head's colours, sRGB in [0, 1], from which the textures of its parts are drawn.
+
+    Attributes:
+        here: How well the photograph shows each vertex, [0, 1].
+        there: How far its mirror vertex has to stand in for it, [0, 1].
+        relit: Factor in sRGB: the light on this side over that on the mirror side.
+        completed: Every vertex's colour without the photograph's detail: the model's, led into the photograph's.
+    """
+
+    here: Float[np.ndarray, " vertex"]
+    there: Float[np.ndarray, " vertex"]
+    relit: Float[np.ndarray, "vertex 1"]
+    completed: Float[np.ndarray, "vertex 3"]
+
+
 def unwrap(
     result: FaceResult,
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     morphable_model: MorphableModel,
     atlas: Atlas,
 ) -> Texture:
-    """Make the texture of a face.
+    """Make the texture of a face's skin.
 
     Args:
         result: The face, in px of the photograph.
@@ -53,6 +70,38 @@ def unwrap(
         morphable_model: Its head, for the mirror table and the regions.
         atlas: Its texture space.
     """
+    colors = vertex_colors(result, photograph_srgb, morphable_model, atlas)
+    return draw_texture(colors, result, photograph_srgb, morphable_model, atlas)
+
+
+def draw_texture(
+    colors: VertexColors,
+    result: FaceResult,
+    photograph_srgb: UInt8[np.ndarray, "height width 3"],
+    morphable_model: MorphableModel,
+    atlas: Atlas,
+) -> Texture:
+    """Draw the texture of one part of a head whose colours are known; arguments as of `unwrap`."""
+    mirror = morphable_model.mirror.cpu().numpy()
+    # Per texel of the atlas: how far here and there count, and the three colours in sRGB that are mixed.
+    weights = atlas.sample(np.stack([colors.here, colors.there], axis=1))
+    from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
+    mirrored = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2])
+    from_mirror = mirrored * atlas.sample(colors.relit)
+    base = np.clip(atlas.sample(colors.completed), 0.0, 1.0)
+    # The mix; what neither side shows is left to the model. Then the texels become a picture.
+    weights = np.concatenate([weights, 1.0 - weights.sum(1, keepdims=True)], axis=1).clip(0.0, 1.0)
+    color = from_photograph * weights[:, :1] + from_mirror * weights[:, 1:2] + base * weights[:, 2:]
+    return Texture(_fill(color, atlas), _fill(weights, atlas))
+
+
+def vertex_colors(
+    result: FaceResult,
+    photograph_srgb: UInt8[np.ndarray, "height width 3"],
+    morphable_model: MorphableModel,
+    atlas: Atlas,
+) -> VertexColors:
+    """Find out how well each vertex is seen, and complete the colours; arguments as of `unwrap`."""
     # Per vertex, sRGB in [0, 1]: what the model says of it.
     mirror = morphable_model.mirror.cpu().numpy()
     normals = vertex_normals(torch.from_numpy(result.vertices_camera_mm)[None], morphable_model.faces.cpu())
@@ -86,15 +135,7 @@ def unwrap(
     # (the soft mask's upper half, so that its edge lies within the region).
     hidden_ears = np.clip(2.0 * spread(ears * (1.0 - known), atlas.laplacian, rings=16)[:, None] - 1.0, 0.0, 1.0)
     added = added * (1.0 - hidden_ears) + far * hidden_ears
-    # Per texel of the atlas: how far here and there count, and the three colours in sRGB that are mixed.
-    weights = atlas.sample(np.stack([here, there], axis=1))
-    from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
-    from_mirror = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2]) * atlas.sample(relit)
-    base = np.clip(atlas.sample(model + added), 0.0, 1.0)
-    # The mix; what neither side shows is left to the model. Then the texels become a picture.
-    weights = np.concatenate([weights, 1.0 - weights.sum(1, keepdims=True)], axis=1).clip(0.0, 1.0)
-    color = from_photograph * weights[:, :1] + from_mirror * weights[:, 1:2] + base * weights[:, 2:]
-    return Texture(_fill(color, atlas), _fill(weights, atlas))
+    return VertexColors(here, there, relit, model + added)
 
 
 def _shaded(result: FaceResult, normals: Float[Tensor, "1 vertex 3"]) -> Float[np.ndarray, "vertex 3"]:

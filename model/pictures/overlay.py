@@ -1,6 +1,7 @@
 """The photograph, the geometry over it, and the textured head from three sides: `overlay.jpg`."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -27,12 +28,12 @@ _BEYOND_PHOTOGRAPH = (237, 237, 237)
 def draw_overlay(
     result: FaceResult,
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
-    texture_srgb: UInt8[np.ndarray, "size size 3"],
-    atlas: Atlas,
+    textures_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
+    atlases: Sequence[Atlas],
 ) -> UInt8[np.ndarray, "tile across 3"]:
-    """Draw the five pictures side by side."""
+    """Draw the five pictures side by side; each part of the head wears the texture of its name."""
     tiles = [*_on_photograph(result, photograph_srgb)]
-    tiles += [_turned(result, texture_srgb, atlas, yaw) for yaw in _YAWS_DEGREES]
+    tiles += [_turned(result, textures_srgb, atlases, yaw) for yaw in _YAWS_DEGREES]
     return np.concatenate(tiles, axis=1)
 
 
@@ -67,7 +68,10 @@ def _on_photograph(
 
 
 def _turned(
-    result: FaceResult, texture_srgb: UInt8[np.ndarray, "size size 3"], atlas: Atlas, yaw_degrees: float
+    result: FaceResult,
+    textures_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
+    atlases: Sequence[Atlas],
+    yaw_degrees: float,
 ) -> UInt8[np.ndarray, "tile tile 3"]:
     """The textured head, turned about its middle."""
     size = _TILE_PX * _SUPERSAMPLE
@@ -76,16 +80,28 @@ def _turned(
     vertices = (torch.from_numpy(result.vertices_mm) - centre) @ rotation.T - torch.tensor([0.0, 0.0, _DISTANCE_MM])
     focal_px = size * _DISTANCE_MM / _VIEW_MM
     intrinsics = torch.tensor([[focal_px, 0.0, 0.5 * size], [0.0, focal_px, 0.5 * size], [0.0, 0.0, 1.0]])
-    image = project(vertices[None], intrinsics[None])[:, torch.from_numpy(atlas.vertex)]
-    rasterizer, faces = build_rasterizer("cpu"), torch.from_numpy(atlas.faces)
-    fragments = rasterizer.rasterize(image, faces, size, size)
-    uv = rasterizer.interpolate(torch.from_numpy(atlas.uv)[None], fragments, faces)[0].numpy()
-    texels = uv * (1, -1) * texture_srgb.shape[0] + (0, texture_srgb.shape[0]) - 0.5
-    texels = texels.astype(np.float32)
-    color = cv2.remap(texture_srgb, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    covered = (fragments.face_index[0] >= 0).numpy()[..., None]
-    picture = np.where(covered, color / 255.0, _BACKGROUND)
+    starts = np.cumsum([0, *(len(atlas.uv) for atlas in atlases)])
+    image = project(vertices[None], intrinsics[None])[:, torch.from_numpy(np.concatenate([a.vertex for a in atlases]))]
+    faces = torch.from_numpy(np.concatenate([a.faces + start for a, start in zip(atlases, starts, strict=False)]))
+    rasterizer = build_rasterizer("cpu")
+    fragments = rasterizer.rasterize(image, faces.int(), size, size)
+    uv = torch.from_numpy(np.concatenate([atlas.uv for atlas in atlases]))
+    uv = rasterizer.interpolate(uv[None], fragments, faces.int())[0].numpy()
+    face_index, first = fragments.face_index[0].numpy(), 0
+    picture = np.full((size, size, 3), _BACKGROUND, np.float32)
+    for atlas in atlases:
+        shown = (face_index >= first) & (face_index < first + len(atlas.faces))
+        picture[shown] = _texels(textures_srgb[atlas.part], uv)[shown] / 255.0
+        first += len(atlas.faces)
     return np.rint(255.0 * _reduce(torch.from_numpy(picture))).astype(np.uint8)
+
+
+def _texels(
+    texture_srgb: UInt8[np.ndarray, "rows columns 3"], uv: Float[np.ndarray, "side side 2"]
+) -> UInt8[np.ndarray, "side side 3"]:
+    height, width = texture_srgb.shape[:2]
+    texels = (uv * (width, -height) + (0, height) - 0.5).astype(np.float32)
+    return cv2.remap(texture_srgb, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _reduce(image: Float[Tensor, "height width channel"]) -> Float[np.ndarray, "tile tile channel"]:

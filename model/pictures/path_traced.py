@@ -28,9 +28,9 @@ def draw_path_traced(
     if refined.raytraced is None:
         return None
     camera = crop_intrinsics(refined.fitted.intrinsics_px.cpu(), 0.0, 0.0, size_px / refined.crop.size_px)
-    traced = render(
-        head_geometry(refined, morphable_model), refined.raytraced.appearance, camera, size_px, samples=samples
-    )
+    albedo = refined.fitted.mesh(morphable_model).albedo_linear[0].detach().cpu().clamp(0.0, 1.0)
+    geometry, appearance = head_geometry(refined, morphable_model), refined.raytraced.appearance
+    traced = render(geometry, appearance, camera, size_px, vertex_albedo_linear=albedo, samples=samples)
     mask = traced.coverage[..., None]
     # The edge's pixels are weighted with their coverage already.
     whole = traced.image_linear / mask.clamp(min=1.0 / samples)

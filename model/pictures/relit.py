@@ -15,6 +15,7 @@ from model.look.appearance import Appearance, Lamp
 from model.pictures.drawing import as_bytes, over_background, titled, to_srgb
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.environments import AMBIENT_OF_TURNING_LIGHT, ENVIRONMENTS, turning_light
+from model.refine.raytrace.materials import on_skin, statistical_materials
 from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, pixel_surface
 from model.refine.raytrace.relight import RelightConfig, SurfaceReflectance, relight
 from model.refine.refined import Raytraced, RefinedFace
@@ -86,7 +87,8 @@ class _Scene:
         camera = crop_intrinsics(refined.fitted.intrinsics_px.cpu(), 0.0, 0.0, size_px / refined.crop.size_px)
         surface = pixel_surface(geometry, rays, camera, size_px, samples_per_side)
         vertex_albedo = refined.fitted.mesh(morphable_model).albedo_linear[0].cpu()
-        return cls(surface, rays, sample_appearance(raytraced.appearance, surface), vertex_albedo)
+        reflectance = sample_appearance(raytraced.appearance, surface, vertex_albedo, morphable_model)
+        return cls(surface, rays, reflectance, vertex_albedo)
 
     def lit(
         self, environment_linear: Float[Tensor, "rows columns 3"], lamps: Sequence[Lamp], care: RelightConfig
@@ -119,8 +121,20 @@ def head_geometry(refined: RefinedFace, morphable_model: MorphableModel) -> Head
     )
 
 
-def sample_appearance(appearance: Appearance, surface: PixelSurface) -> SurfaceReflectance:
-    """The maps at the samples of a surface, between the texels' centres linearly."""
+def sample_appearance(
+    appearance: Appearance,
+    surface: PixelSurface,
+    vertex_albedo_linear: Float[Tensor, "vertex 3"],
+    morphable_model: MorphableModel,
+) -> SurfaceReflectance:
+    """The maps at the samples of a surface, between the texels' centres linearly; statistics where it is no skin.
+
+    Args:
+        appearance: Maps of the skin.
+        surface: Samples of the whole head.
+        vertex_albedo_linear: Albedo of what is no skin.
+        morphable_model: The head, for gloss and roughness of what is no skin.
+    """
     maps = np.concatenate(
         (appearance.diffuse_linear, appearance.specular_f0[..., None], appearance.roughness[..., None]), axis=-1
     )
@@ -128,4 +142,7 @@ def sample_appearance(appearance: Appearance, surface: PixelSurface) -> SurfaceR
     places = torch.stack((2.0 * surface.uv[:, 0] - 1.0, 1.0 - 2.0 * surface.uv[:, 1]), dim=-1)
     picture = torch.from_numpy(maps).float().permute(2, 0, 1)[None]
     values = grid_sample(picture, places[None, None], "bilinear", "border", align_corners=False)[0, :, 0].T
+    other = statistical_materials(morphable_model)
+    of_vertices = torch.cat((vertex_albedo_linear, torch.stack((other.f0, other.roughness), dim=1).cpu()), dim=1)
+    values = torch.where(on_skin(surface.uv)[:, None], values, surface.interpolate(of_vertices))
     return SurfaceReflectance(values[:, :3], values[:, 3], values[:, 4])

@@ -51,6 +51,7 @@ def test_the_tool_writes_a_file_that_belongs_to_its_head(tmp_path: Path) -> None
 
 def test_the_released_hierarchy_is_that_of_the_released_head() -> None:
     hierarchy = load_hierarchy(RELEASED / "hierarchy.safetensors")
-    assert hierarchy.head_sha256 == file_sha256(RELEASED / "head.safetensors")
+    path = RELEASED / "head.safetensors"
+    assert hierarchy.head_sha256 in (file_sha256(path), *load_head(path).succeeds)
     sizes = [hierarchy.vertex_count, *(len(level.vertices) for level in hierarchy.levels)]
     assert all(3.5 < fine / coarse < 4.5 for fine, coarse in zip(sizes, sizes[1:], strict=False))

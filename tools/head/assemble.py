@@ -18,16 +18,12 @@ class SampledHead:
         corners: The source's vertices around each of ours.
         weights: Their weights, each row sums to 1.
         faces: Triangles; triangle k of the left half is mirrored by triangle k + F / 2, corners in the order 0, 2, 1.
-        uv: Atlas coordinates.
-        uv_faces: The triangles' texture vertices.
         mirror: Vertex on the other side.
     """
 
     corners: Int[np.ndarray, "vertex 3"]
     weights: Float[np.ndarray, "vertex 3"]
     faces: Int[np.ndarray, "face 3"]
-    uv: Float[np.ndarray, "texture 2"]
-    uv_faces: Int[np.ndarray, "face 3"]
     mirror: Int[np.ndarray, " vertex"]
 
     def sample(self, values: Float[np.ndarray, "*lead vertex 3"]) -> Float[np.ndarray, "*lead ours 3"]:
@@ -46,35 +42,45 @@ def heaviest_corners(
     return np.take_along_axis(corners, weights.argmax(1)[:, None], axis=1)[:, 0]
 
 
-def reflect(
-    mesh: SampledMesh, half: HalfMesh, source: HeadAssets, atlas_uv: Float[np.ndarray, "texture 2"]
-) -> SampledHead:
+def reflect(mesh: SampledMesh, half: HalfMesh, source: HeadAssets) -> SampledHead:
     """Add the right half.
 
     Args:
         mesh: Our left half.
         half: The source's left half it was sampled from.
         source: The source.
-        atlas_uv: Atlas coordinates of the left half's texture vertices; those at u = 0.5 are shared.
     """
     count = len(mesh.corners)
     others = np.flatnonzero(~mesh.middle)
     twin = np.arange(count)
     twin[others] = count + np.arange(len(others))
     corners = half.source[mesh.corners]
-    shared = np.zeros(len(atlas_uv), bool)
-    shared[mesh.uv_faces[mesh.middle[mesh.faces]]] = True
-    shared &= atlas_uv[:, 0] == 0.5
-    uv_others = np.flatnonzero(~shared)
-    uv_twin = np.arange(len(atlas_uv))
-    uv_twin[uv_others] = len(atlas_uv) + np.arange(len(uv_others))
     return SampledHead(
         corners=np.concatenate([corners, source.mirror[corners[others]]]),
         weights=np.concatenate([mesh.weights, mesh.weights[others]]),
         faces=np.concatenate([mesh.faces, twin[mesh.faces][:, [0, 2, 1]]]).astype(np.int32),
-        uv=np.concatenate([atlas_uv, (1.0, 0.0) + atlas_uv[uv_others] * (-1.0, 1.0)]).astype(np.float32),
-        uv_faces=np.concatenate([mesh.uv_faces, uv_twin[mesh.uv_faces][:, [0, 2, 1]]]).astype(np.int32),
         mirror=np.concatenate([twin, others]).astype(np.int32),
+    )
+
+
+def reflect_texture(
+    uv: Float[np.ndarray, "texture 2"], uv_faces: Int[np.ndarray, "face 3"]
+) -> tuple[Float[np.ndarray, "whole 2"], Int[np.ndarray, "both 3"]]:
+    """Add the right half of the texture space: each tile mirrored at its middle, u = 0.5 of the first shared.
+
+    Args:
+        uv: Texture vertices of the left half, in the right half of each tile.
+        uv_faces: The triangles' texture vertices.
+    """
+    others = np.flatnonzero(uv[:, 0] != 0.5)
+    twin = np.arange(len(uv))
+    twin[others] = len(uv) + np.arange(len(others))
+    mirrored = uv[others] * (-1.0, 1.0)
+    # The right edge of a tile belongs to it and not to the next.
+    mirrored[:, 0] += 2.0 * np.ceil(uv[others, 0]) - 1.0
+    return (
+        np.concatenate([uv, mirrored]).astype(np.float32),
+        np.concatenate([uv_faces, twin[uv_faces][:, [0, 2, 1]]]).astype(np.int32),
     )
 
 

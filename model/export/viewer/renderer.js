@@ -23,10 +23,20 @@ likeness.points = function (base64, lowest, highest) {
   return points;
 };
 
+// A part's triangles and texture coordinates, as its script holds them.
+likeness.part = function (part) {
+  return {
+    name: part.name,
+    vertex: new Uint32Array(likeness.bytes(part.vertex)),
+    faces: new Uint32Array(likeness.bytes(part.faces)),
+    uv: new Uint16Array(likeness.bytes(part.uv)),
+  };
+};
+
 // Normals at the vertices before they are split at texture seams, so that no seam shows in the shading.
-likeness.normals = function (points, head) {
+likeness.normals = function (points, part) {
   const normals = new Float32Array(points.length);
-  const { faces, vertex } = head;
+  const { faces, vertex } = part;
   for (let f = 0; f < faces.length; f += 3) {
     const a = 3 * vertex[faces[f]], b = 3 * vertex[faces[f + 1]], c = 3 * vertex[faces[f + 2]];
     const ux = points[b] - points[a], uy = points[b + 1] - points[a + 1], uz = points[b + 2] - points[a + 2];
@@ -113,9 +123,9 @@ likeness.createRenderer = function () {
   const gl = canvas.getContext("webgl2", { antialias: true, alpha: true });
   if (!gl) return null;
 
-  let head = null;
+  let head = null;  // The parts that all faces share.
   let scene = null;
-  const held = new Map();  // Face -> its buffer and texture, the one not drawn for longest first.
+  const held = new Map();  // Face -> its parts' buffers and textures, the one not drawn for longest first.
 
   function shader(kind, source) {
     const made = gl.createShader(kind);
@@ -136,31 +146,47 @@ likeness.createRenderer = function () {
     gl.useProgram(program);
     gl.enable(gl.DEPTH_TEST);
     for (const index of [0, 1, 2]) gl.enableVertexAttribArray(index);
-    const uv = gl.createBuffer(), faces = gl.createBuffer();
-    gl.bindBuffer(gl.ARRAY_BUFFER, uv);
-    gl.bufferData(gl.ARRAY_BUFFER, head.uv, gl.STATIC_DRAW);
-    gl.vertexAttribPointer(2, 2, gl.UNSIGNED_SHORT, true, 0, 0);
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, faces);
-    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, head.faces, gl.STATIC_DRAW);
     return { uniform };
   }
 
-  function upload(face) {
-    const points = likeness.points(face.positions, face.lowest, face.highest);
-    const normals = likeness.normals(points, head);
-    const corners = new Float32Array(6 * head.vertex.length);
-    head.vertex.forEach((vertex, split) => {
+  function filled(target, content) {
+    const buffer = gl.createBuffer();
+    gl.bindBuffer(target, buffer);
+    gl.bufferData(target, content, gl.STATIC_DRAW);
+    return buffer;
+  }
+
+  // One part of a face: its corners, triangles and texture on the graphics card.
+  function uploadPart(part, points, image) {
+    const normals = likeness.normals(points, part);
+    const corners = new Float32Array(6 * part.vertex.length);
+    part.vertex.forEach((vertex, split) => {
       corners.set(points.subarray(3 * vertex, 3 * vertex + 3), 6 * split);
       corners.set(normals.subarray(3 * vertex, 3 * vertex + 3), 6 * split + 3);
     });
-    const buffer = gl.createBuffer(), texture = gl.createTexture();
-    gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
-    gl.bufferData(gl.ARRAY_BUFFER, corners, gl.STATIC_DRAW);
+    const texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, face.image);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, image);
     gl.generateMipmap(gl.TEXTURE_2D);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
-    return { buffer, texture };
+    return {
+      buffers: [filled(gl.ARRAY_BUFFER, corners), filled(gl.ARRAY_BUFFER, part.uv),
+                filled(gl.ELEMENT_ARRAY_BUFFER, part.faces)],
+      texture,
+      count: part.faces.length,
+    };
+  }
+
+  // The parts that all faces share lie on the face's positions; others, such as hair, bring their own.
+  function upload(face) {
+    const points = likeness.points(face.positions, face.lowest, face.highest);
+    const shared = head.filter((part) => face.images[part.name]);
+    return [
+      ...shared.map((part) => uploadPart(part, points, face.images[part.name])),
+      ...face.parts.map((part) =>
+        uploadPart(likeness.part(part), likeness.points(part.positions, face.lowest, face.highest),
+                   face.images[part.name])),
+    ];
   }
 
   function hold(face) {
@@ -169,8 +195,10 @@ likeness.createRenderer = function () {
     held.set(face, found);
     if (held.size > HEADS_HELD) {
       const [oldest, parts] = held.entries().next().value;
-      gl.deleteBuffer(parts.buffer);
-      gl.deleteTexture(parts.texture);
+      for (const part of parts) {
+        part.buffers.forEach((buffer) => gl.deleteBuffer(buffer));
+        gl.deleteTexture(part.texture);
+      }
       held.delete(oldest);
     }
     return found;
@@ -178,7 +206,7 @@ likeness.createRenderer = function () {
 
   function draw(face, view, target) {
     scene = scene || prepare();
-    const { buffer, texture } = hold(face);
+    const parts = hold(face);
     // Grows only: a canvas that changes its size is made anew.
     if (canvas.width < target.width) canvas.width = target.width;
     if (canvas.height < target.height) canvas.height = target.height;
@@ -187,16 +215,21 @@ likeness.createRenderer = function () {
     gl.viewport(0, canvas.height - target.height, target.width, target.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-    gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
-    gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 24, 0);
-    gl.vertexAttribPointer(1, 3, gl.FLOAT, false, 24, 12);
-    gl.bindTexture(gl.TEXTURE_2D, texture);
     gl.uniformMatrix3fv(scene.uniform.rotation, true, view.rotation);
     gl.uniform3fv(scene.uniform.centre, CENTRE_MM);
     const scale = (view.zoom * DISTANCE_MM) / HALF_VIEW_MM;
     gl.uniform4f(scene.uniform.lens, scale, DISTANCE_MM, DISTANCE_MM - reach, DISTANCE_MM + reach);
     gl.uniform1i(scene.uniform.clay, view.clay ? 1 : 0);
-    gl.drawElements(gl.TRIANGLES, head.faces.length, gl.UNSIGNED_INT, 0);
+    for (const { buffers: [corners, uv, faces], texture, count } of parts) {
+      gl.bindBuffer(gl.ARRAY_BUFFER, corners);
+      gl.vertexAttribPointer(0, 3, gl.FLOAT, false, 24, 0);
+      gl.vertexAttribPointer(1, 3, gl.FLOAT, false, 24, 12);
+      gl.bindBuffer(gl.ARRAY_BUFFER, uv);
+      gl.vertexAttribPointer(2, 2, gl.UNSIGNED_SHORT, true, 0, 0);
+      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, faces);
+      gl.bindTexture(gl.TEXTURE_2D, texture);
+      gl.drawElements(gl.TRIANGLES, count, gl.UNSIGNED_INT, 0);
+    }
     const context = target.getContext("2d");
     context.clearRect(0, 0, target.width, target.height);
     context.drawImage(canvas, 0, 0, target.width, target.height, 0, 0, target.width, target.height);

@@ -81,13 +81,19 @@
     }
 
     receive(face) {
-      const image = new Image();
-      image.onload = () => {
-        this.face = { ...face, image };
-        this.change();
-      };
-      image.onerror = () => this.giveUp();
-      image.src = face.texture;
+      const images = {};
+      const loaded = Object.entries(face.textures).map(([name, address]) => {
+        images[name] = new Image();
+        images[name].src = address;
+        return images[name].decode();
+      });
+      Promise.all(loaded).then(
+        () => {
+          this.face = { ...face, images };
+          this.change();
+        },
+        () => this.giveUp()
+      );
     }
 
     see(visible) {
@@ -243,11 +249,7 @@
   }
 
   likeness.setHead = function (head) {
-    renderer.setHead({
-      vertex: new Uint32Array(likeness.bytes(head.vertex)),
-      faces: new Uint32Array(likeness.bytes(head.faces)),
-      uv: new Uint16Array(likeness.bytes(head.uv)),
-    });
+    renderer.setHead(head.map(likeness.part));
     show();
   };
 

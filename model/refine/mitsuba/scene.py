@@ -23,6 +23,9 @@ from model.refine.mitsuba.variant import LEAST_LLVM, LLVM_VARIABLE, MitsubaUnava
 from model.refine.raytrace.pixel_surface import HeadGeometry
 
 _SAMPLES_PER_PASS = 64
+_ALBEDO = "vertex_albedo"
+_NO_SKIN = {"f0": 0.04, "roughness": 0.3}
+"""Of eyes, teeth and the inside of the mouth in these pictures."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def render(
     intrinsics_px: Float[Tensor, "3 3"],
     size_px: int,
     *,
+    vertex_albedo_linear: Float[Tensor, "vertex 3"] | None = None,
     samples: int = 256,
     max_depth: int = 3,
     seed: int = 0,
@@ -76,6 +80,7 @@ def render(
             head.
         intrinsics_px: Camera of the picture; square pixels.
         size_px: Side of the picture.
+        vertex_albedo_linear: Albedo of the parts that the maps do not cover, which are the skin's; grey if None.
         samples: Paths per pixel, for each of the two kinds of light.
         max_depth: Longest path: 2 is light that the head reflects once, 3 adds light from face to face, and so on.
         seed: Of the paths; the same seed gives the same picture on the same machine.
@@ -87,7 +92,7 @@ def render(
     if samples < 1 or max_depth < 2:
         raise ValueError(f"samples must be 1 or more and max_depth 2 or more, not {samples} and {max_depth}")
     mi = start_mitsuba()
-    head = _head(mi, geometry, appearance)
+    heads = _head(mi, geometry, appearance, vertex_albedo_linear)
     sensor = _sensor(intrinsics_px, size_px)
     centre_mm = geometry.vertices_mm.detach().float().mean(0).tolist()
     lights = (_environment(mi, appearance.environment_linear), _discs(mi, appearance.lamps, centre_mm))
@@ -96,7 +101,7 @@ def render(
     for number, light in enumerate(traced or [{}]):
         # hide_emitters: the background stays empty, and the camera looks through lamps.
         integrator = {"type": "path", "max_depth": max_depth, "rr_depth": 100, "hide_emitters": True}
-        scene = mi.load_dict({"type": "scene", "integrator": integrator, "sensor": sensor, "head": head, **light})
+        scene = mi.load_dict({"type": "scene", "integrator": integrator, "sensor": sensor, **heads, **light})
         traced_pixels = _accumulate(mi, scene, samples, (2 * seed + number) * 4096)
         pixels[..., :3] += traced_pixels[..., :3]
         pixels[..., 3] = traced_pixels[..., 3]
@@ -206,7 +211,10 @@ def _sensor(intrinsics_px: Float[Tensor, "3 3"], size_px: int) -> dict[str, Any]
     }
 
 
-def _head(mi: Any, geometry: HeadGeometry, appearance: Appearance) -> Any:
+def _head(
+    mi: Any, geometry: HeadGeometry, appearance: Appearance, vertex_albedo_linear: Float[Tensor, "vertex 3"] | None
+) -> dict[str, Any]:
+    """The skin under its maps, and what is no skin in its vertices' colours."""
     from model.refine.mitsuba.skin import SKIN
 
     maps = {
@@ -214,7 +222,15 @@ def _head(mi: Any, geometry: HeadGeometry, appearance: Appearance) -> Any:
         "f0": appearance.specular_f0[..., None],
         "roughness": appearance.roughness[..., None],
     }
-    return _mesh(mi, geometry, {"type": SKIN, **{name: _texture(mi, values) for name, values in maps.items()}})
+    skin = {"type": SKIN, **{name: _texture(mi, values) for name, values in maps.items()}}
+    on_skin = geometry.uv.cpu()[geometry.uv_faces.cpu().long()][..., 0].amax(1) <= 1.0
+    meshes = {"head": _mesh(mi, geometry, skin, keep=on_skin)}
+    if not on_skin.all():
+        glossy = {name: {"type": "uniform", "value": value} for name, value in _NO_SKIN.items()}
+        other = {"type": SKIN, "diffuse": {"type": "mesh_attribute", "name": _ALBEDO}, **glossy}
+        colors = torch.full_like(geometry.vertices_mm, 0.5) if vertex_albedo_linear is None else vertex_albedo_linear
+        meshes["inside"] = _mesh(mi, geometry, other, keep=~on_skin, colors=colors)
+    return meshes
 
 
 def _texture(mi: Any, values: Float[np.ndarray, "texture texture channel"]) -> dict[str, Any]:
@@ -222,17 +238,27 @@ def _texture(mi: Any, values: Float[np.ndarray, "texture texture channel"]) -> d
     return {"type": "bitmap", "data": pixels, "raw": True, "wrap_mode": "clamp"}
 
 
-def _mesh(mi: Any, geometry: HeadGeometry, material: dict[str, Any]) -> Any:
-    """The head split at its texture seams, with the normals of the whole so that no seam shows."""
+def _mesh(
+    mi: Any,
+    geometry: HeadGeometry,
+    material: dict[str, Any],
+    *,
+    keep: Bool[Tensor, " face"] | None = None,
+    colors: Float[Tensor, "vertex 3"] | None = None,
+) -> Any:
+    """Triangles of the head split at its texture seams, with the normals of the whole so that no seam shows."""
     vertices_mm = geometry.vertices_mm.detach().float().cpu()
-    faces = geometry.faces.cpu().numpy().astype(np.int64)
-    corners = np.stack((faces, geometry.uv_faces.cpu().numpy().astype(np.int64)), -1).reshape(-1, 2)
+    kept = np.ones(len(geometry.faces), bool) if keep is None else keep.numpy()
+    faces = geometry.faces.cpu().numpy().astype(np.int64)[kept]
+    corners = np.stack((faces, geometry.uv_faces.cpu().numpy().astype(np.int64)[kept]), -1).reshape(-1, 2)
     pairs, split = np.unique(corners, axis=0, return_inverse=True)
     normals = vertex_normals(vertices_mm[None], geometry.faces.cpu())[0].numpy()
     uv = geometry.uv.detach().float().cpu().numpy()[pairs[:, 1]]
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict(material)
     mesh = mi.Mesh("head", len(pairs), len(faces), properties, True, True)
+    if colors is not None:
+        mesh.add_attribute(_ALBEDO, 3, colors.float().cpu().numpy()[pairs[:, 0]].ravel())
     parameters = mi.traverse(mesh)
     parameters["vertex_positions"] = vertices_mm.numpy()[pairs[:, 0]].ravel()
     parameters["vertex_normals"] = normals[pairs[:, 0]].ravel()

@@ -1,4 +1,4 @@
-"""Maps over the whole head from what was found at the samples: the mirror and statistics tell what was not seen."""
+"""Maps over the whole skin from what was found at the samples: the mirror and statistics tell what was not seen."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from model.face.morphable_model import MorphableModel
 from model.look.atlas import Atlas
 from model.look.completion import continue_difference
-from model.refine.raytrace.materials import Materials, changed, region_shares, sample_texture
+from model.refine.raytrace.materials import Materials, changed, on_skin, region_shares, sample_texture
 from model.refine.raytrace.skin_problem import SkinProblem
 
 _MIRRORED_TRUST = 0.7
@@ -77,7 +77,8 @@ def skin_maps(
 
 def _known(problem: SkinProblem, side: int) -> Float[np.ndarray, "found found"]:
     """How far each texel was seen: the greatest weight of the samples on it, gaps closed, the edge softened."""
-    uv, weight = problem.uv.cpu().numpy(), problem.weight.cpu().numpy()
+    on_map = on_skin(problem.uv)
+    uv, weight = problem.uv[on_map].cpu().numpy(), problem.weight[on_map].cpu().numpy()
     column = (uv[:, 0] * side).astype(int).clip(0, side - 1)
     row = ((1.0 - uv[:, 1]) * side).astype(int).clip(0, side - 1)
     known = np.zeros((side, side), np.float32)
@@ -97,7 +98,8 @@ def _over_vertices(
 ) -> Float[np.ndarray, "vertex channel"]:
     """The factor continued smoothly over the whole head, so that neck and ears have the face's tone."""
     layers = np.dstack((log_factor, known, log_factor[:, ::-1], mirrored)).astype(np.float32)
-    uv = torch.zeros(len(morphable_model.mirror), 2)
+    # Vertices that no texel of the skin lies at are off the map, where nothing is known.
+    uv = torch.full((len(morphable_model.mirror), 2), 2.0)
     uv[torch.from_numpy(atlas.vertex)] = torch.from_numpy(atlas.uv)
     at_vertices = sample_texture(torch.from_numpy(np.ascontiguousarray(layers)), uv).numpy()
     channels = log_factor.shape[-1]

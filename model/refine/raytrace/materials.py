@@ -7,7 +7,7 @@ One photograph hardly determines them: recovered maps are uncorrelated with the 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -137,7 +137,12 @@ class MaterialVariable:
 def sample_texture(
     texture: Float[Tensor, "texture texture channel"], uv: Float[Tensor, "place 2"]
 ) -> Float[Tensor, "place channel"]:
-    """A map's values at texture coordinates, bilinear; differentiable in the map."""
+    """A map's values at texture coordinates, bilinear, 0 in other tiles than the map's; differentiable in the map."""
     grid = torch.stack((2.0 * uv[:, 0] - 1.0, 1.0 - 2.0 * uv[:, 1]), dim=-1)[None, None]
     found = grid_sample(texture.permute(2, 0, 1)[None], grid, padding_mode="border", align_corners=False)
-    return found[0, :, 0].T
+    return found[0, :, 0].T * on_skin(uv)[:, None]
+
+
+def on_skin(uv: Float[Tensor, "place 2"]) -> Bool[Tensor, " place"]:
+    """Which texture coordinates lie in the first tile, the skin's (`model.face.parts`)."""
+    return uv[:, 0] <= 1.0

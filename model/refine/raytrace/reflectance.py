@@ -7,7 +7,7 @@ from torch.nn.functional import max_pool2d
 from model.refine.raytrace import priors
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.descent import History, descend
-from model.refine.raytrace.materials import sample_texture
+from model.refine.raytrace.materials import on_skin, sample_texture
 from model.refine.raytrace.skin_problem import SkinProblem
 
 _WEIGHTS_ARE_FOR_PX = 256
@@ -90,7 +90,7 @@ def texture_side(size_px: int, texture_px: int) -> int:
 
 def _seen(problem: SkinProblem, side_px: int) -> Bool[Tensor, "texture texture"]:
     """Texels at and beside surely seen samples."""
-    uv = problem.uv[problem.weight > _SURE]
+    uv = problem.uv[(problem.weight > _SURE) & on_skin(problem.uv)]
     column = (uv[:, 0] * side_px).long().clamp(0, side_px - 1)
     row = ((1.0 - uv[:, 1]) * side_px).long().clamp(0, side_px - 1)
     seen = uv.new_zeros(side_px, side_px)

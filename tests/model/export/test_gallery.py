@@ -120,8 +120,10 @@ def test_the_faces_script_holds_the_head_with_its_expression(
     lowest, highest = np.array(face["lowest"]), np.array(face["highest"])
     positions = lowest + numbers(face["positions"], "<u2").reshape(-1, 3) / 65535 * (highest - lowest)
     np.testing.assert_allclose(positions, expected.vertices_mm, atol=0.01)
-    assert face["texture"].startswith("data:image/jpeg;base64,")
-    shared = script_argument(output / "viewer" / "head.js", "likeness.setHead")
+    assert face["textures"].keys() == {"skin"}
+    assert face["textures"]["skin"].startswith("data:image/jpeg;base64,")
+    (shared,) = script_argument(output / "viewer" / "head.js", "likeness.setHead")
+    assert shared["name"] == "skin"
     vertex, faces = numbers(shared["vertex"], "<u4"), numbers(shared["faces"], "<u4").reshape(-1, 3)
     np.testing.assert_array_equal(np.sort(vertex[faces], axis=1), np.sort(expected.faces, axis=1))
     uv = numbers(shared["uv"], "<u2").reshape(-1, 2) / 65535
@@ -132,7 +134,7 @@ def test_a_head_at_the_edge_is_shown_as_its_ray_sees_it(tmp_path: Path, reconstr
     from model.export.viewer_files import write_face_script
 
     aside = toy_face(reconstructor, (300.0, 0.0, -600.0))
-    write_face_script(aside, np.zeros((8, 8, 3), np.uint8), tmp_path / "viewer.js")
+    write_face_script(aside, {"skin": np.zeros((8, 8, 3), np.uint8)}, tmp_path / "viewer.js")
     rotation = np.array(script_argument(tmp_path / "viewer.js", "likeness.add")["rotation"]).reshape(3, 3)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
     # A frontal head on the right of the picture shows more of the side that is nearer to the middle: as if turned.

@@ -7,6 +7,7 @@ import numpy as np
 
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from model.face.assets import HeadAssets
+from model.face.parts import PART_NAMES, tiles
 from tests.tools.head.synthetic_half import overlapping_pixels, texture_areas
 
 REFLECT = np.array((-1.0, 1.0, 1.0), np.float32)
@@ -49,8 +50,12 @@ def check_mirror(head: HeadAssets) -> None:
     # Vertex and texture triangles are mirrored alike.
     half = len(head.faces) // 2
     left, right = head.uv[head.uv_faces[:half]], head.uv[head.uv_faces[half:]]
+    tile = tiles(head.uv[head.uv_faces])[:half]
+    np.testing.assert_array_equal(tile, tiles(right))
     np.testing.assert_array_equal(mirror[head.faces[:half]][:, [0, 2, 1]], head.faces[half:])
-    np.testing.assert_allclose((1.0, 0.0) + left[:, [0, 2, 1]] * (-1.0, 1.0), right, atol=1e-6)
+    turned = left[:, [0, 2, 1]] * (-1.0, 1.0)
+    turned[..., 0] += 1.0 + 2.0 * tile[:, None]
+    np.testing.assert_allclose(turned, right, atol=1e-6)
 
 
 def check_mesh(head: HeadAssets) -> None:
@@ -67,11 +72,40 @@ def check_mesh(head: HeadAssets) -> None:
 
 
 def check_texture(head: HeadAssets) -> None:
-    """Inside the atlas, counter-clockwise, no triangle over another."""
-    assert head.uv.min() >= 0.0
-    assert head.uv.max() <= 1.0
+    """Each part in its tile, counter-clockwise, no triangle over another."""
+    tile = tiles(head.uv[head.uv_faces])
+    assert set(tile) == set(range(len(PART_NAMES)))
     assert texture_areas(head.uv.astype(np.float64), head.uv_faces).min() > 0.0
-    assert overlapping_pixels(head.uv, head.uv_faces, 1024) == 0
+    for number in range(len(PART_NAMES)):
+        uv = head.uv - np.float32([number, 0.0])
+        assert overlapping_pixels(uv, head.uv_faces[tile == number], 1024) == 0
+
+
+def check_parts(head: HeadAssets) -> None:
+    """The tiles hold what their names say."""
+    tile = tiles(head.uv[head.uv_faces])
+    of = {name: head.faces[tile == number] for number, name in enumerate(PART_NAMES)}
+    inside = head.regions["mouth_inner"] | head.regions["teeth"] | head.regions["tongue"] | head.regions["eyes"]
+    assert not inside[of["skin"]].any()
+    for name in ("eyes", "teeth"):
+        assert head.regions[name][of[name]].all()
+    assert head.regions["tongue"][of["tongue"]].any(1).all()
+    assert head.regions["mouth_inner"][of["mouth"]].any(1).all()
+
+
+def check_skin_texture(head: HeadAssets) -> None:
+    """Face and ears have at least 40 % of the skin's texture, and less than 12 % of it lies beside the skin."""
+    skin = tiles(head.uv[head.uv_faces]) == PART_NAMES.index("skin")
+    areas = texture_areas(head.uv.astype(np.float64), head.uv_faces)
+    face = (head.regions["face"] | head.regions["ears"])[head.faces].all(1)
+    assert areas[skin & face].sum() >= 0.40
+    assert areas[skin].sum() > 0.88
+    # One piece: no seam but the one at the back of the head.
+    split = np.unique(np.stack((head.faces[skin].ravel(), head.uv_faces[skin].ravel()), 1), axis=0)
+    vertices, count = np.unique(split[:, 0], return_counts=True)
+    doubled = head.vertices_mm[vertices[count > 1]]
+    assert doubled[:, 2].max() < -50.0
+    assert np.abs(doubled[:, 0]).max() == 0.0
 
 
 def check_regions(head: HeadAssets) -> None:
@@ -168,6 +202,8 @@ CHECKS: tuple[Callable[[HeadAssets], None], ...] = (
     check_mirror,
     check_mesh,
     check_texture,
+    check_parts,
+    check_skin_texture,
     check_regions,
     check_lids_close,
     check_eyeballs_turn,

@@ -1,18 +1,21 @@
-"""The atlas: charts apart from one another, upright, the face meeting its reflection at u = 0.5 exactly."""
+"""The texture space: a tile for each part, small charts apart from one another and upright, all of it mirrored."""
 
 from functools import cache
 
 import numpy as np
 import pytest
 
+from model.face.parts import tiles
+from tests.tools.head.half_ball import half_ball
 from tests.tools.head.synthetic_half import dome, mirrored_source, overlapping_pixels, texture_areas
 from tools.head import atlas_layout
-from tools.head.assemble import SampledHead, mean_vertices, reflect
+from tools.head.assemble import mean_vertices, reflect, reflect_texture
 from tools.head.atlas_layout import PADDING, lay_out, texture_charts
 from tools.head.half_mesh import HalfMesh, left_half
-from tools.head.relax import SampledMesh, compact
+from tools.head.relax import compact
+from tools.head.skin_chart import SkinWishes
 
-SMALL = {"eyes": 1, "teeth": 5, "gums": 2, "tongue": 1, "mouth_socket": 1, "eye_sockets": 1}
+SMALL = {"eyes": 1, "teeth": 5, "gums": 2, "tongue": 1, "mouth_socket": 1}
 
 
 def moved(piece: HalfMesh, offset_mm: tuple[float, float, float], tile: float, size: float, *, over: bool) -> HalfMesh:
@@ -24,17 +27,14 @@ def moved(piece: HalfMesh, offset_mm: tuple[float, float, float], tile: float, s
 
 @cache
 def scene() -> tuple[HalfMesh, dict[str, np.ndarray]]:
-    """Face, back of the head, and small parts, a few of them mirrored in the texture."""
-    sheet, small = dome(9, 11), dome(4, 5)
-    back = HalfMesh(
-        sheet.source,
-        sheet.vertices_mm * (1.0, 1.0, -1.0) - (0.0, 0.0, 80.0),
-        sheet.middle,
-        sheet.faces,
-        sheet.uv + (1.0, 0.0),
-        sheet.uv_faces,
+    """A skin and small parts, a few of them mirrored in the texture."""
+    vertices, middle, faces = half_ball()
+    uv = 0.5 + vertices[:, :2] / 400.0
+    pieces, small, names = (
+        [HalfMesh(np.arange(len(vertices)), vertices, middle, faces, uv, faces)],
+        dome(4, 5),
+        ["face"],
     )
-    pieces, names = [sheet, back], ["face", "head"]
     for part, count in SMALL.items():
         for copy in range(count):
             number = len(pieces)
@@ -56,49 +56,42 @@ def scene() -> tuple[HalfMesh, dict[str, np.ndarray]]:
 
 
 @cache
-def atlas() -> np.ndarray:
+def atlas() -> tuple[np.ndarray, np.ndarray]:
     mesh, parts = scene()
-    return lay_out(mesh.vertices_mm, mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, parts)
+    even = np.ones(len(mesh.vertices_mm))
+    wishes = SkinWishes(even, even)
+    return lay_out(mesh.vertices_mm, mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, parts, wishes)
 
 
 @cache
-def reflected() -> tuple[SampledHead, SampledMesh, HalfMesh]:
-    mesh, _ = scene()
-    source = mirrored_source(mesh)
-    half = left_half(source)
-    np.testing.assert_array_equal(half.source, np.arange(len(mesh.vertices_mm)))
-    sampled, _ = compact(mesh, mesh.faces, mesh.uv_faces)
-    return reflect(sampled, half, source, atlas()), sampled, half
+def tile_of_face() -> np.ndarray:
+    uv, uv_faces = atlas()
+    return tiles(uv[uv_faces])
 
 
 def test_charts_are_the_connected_pieces_of_the_texture() -> None:
     mesh, _ = scene()
     charts = texture_charts(mesh.uv_faces, len(mesh.uv))
-    assert len(charts) == 2 + sum(SMALL.values())
+    assert len(charts) == 1 + sum(SMALL.values())
     np.testing.assert_array_equal(np.sort(np.concatenate(charts)), np.arange(len(mesh.faces)))
     cut = dome(seam_at=8)
     assert len(texture_charts(cut.uv_faces, len(cut.uv))) == 2
 
 
-def test_the_left_half_fills_the_right_of_the_atlas() -> None:
-    assert np.isfinite(atlas()).all()
-    assert atlas()[:, 0].min() == 0.5
-    assert atlas()[:, 0].max() <= 1.0
-    assert atlas()[:, 1].min() >= 0.0
-    assert atlas()[:, 1].max() <= 1.0
-
-
-def test_the_mid_line_of_the_large_charts_is_at_one_half_exactly() -> None:
+def test_each_part_lies_in_its_tile() -> None:
     mesh, parts = scene()
-    on_middle = mesh.middle[mesh.faces]
-    assert (atlas()[mesh.uv_faces[on_middle], 0] == 0.5).all()
-    assert (atlas()[mesh.uv_faces[~on_middle], 0] > 0.5).all()
-    assert parts["face"][mesh.faces[on_middle.any(1)]].any()
+    uv, uv_faces = atlas()
+    np.testing.assert_array_equal(np.unique(uv_faces), np.arange(len(uv)))
+    for part, tile in {"face": 0, "eyes": 1, "gums": 2, "mouth_socket": 2, "teeth": 3, "tongue": 4}.items():
+        own = uv[uv_faces[parts[part][mesh.faces].all(1)]] - (tile, 0.0)
+        assert own[..., 0].min() >= 0.5
+        assert own.max() <= 1.0
+        assert own.min() >= 0.0
 
 
-def test_all_triangles_are_counter_clockwise_and_keep_their_shape() -> None:
+def test_small_charts_are_counter_clockwise_and_keep_their_shape() -> None:
     mesh, parts = scene()
-    areas = texture_areas(atlas(), mesh.uv_faces)
+    areas = texture_areas(*atlas())
     assert areas.min() > 0.0
     before = np.abs(texture_areas(mesh.uv, mesh.uv_faces))
     for part in SMALL:
@@ -109,40 +102,54 @@ def test_all_triangles_are_counter_clockwise_and_keep_their_shape() -> None:
 
 
 def test_charts_keep_their_distance() -> None:
-    mesh, _ = scene()
+    uv, uv_faces = atlas()
     boxes = []
-    for chart in texture_charts(mesh.uv_faces, len(mesh.uv))[2:]:
-        points = atlas()[np.unique(mesh.uv_faces[chart])]
-        boxes.append((points.min(0) - 0.49 * PADDING, points.max(0) + 0.49 * PADDING))
+    for chart in texture_charts(uv_faces, len(uv)):
+        if tile_of_face()[chart[0]] > 0:
+            points = uv[np.unique(uv_faces[chart])]
+            boxes.append((points.min(0) - 0.49 * PADDING, points.max(0) + 0.49 * PADDING))
+    assert len(boxes) == sum(SMALL.values())
     for row, (low, high) in enumerate(boxes):
         for other_low, other_high in boxes[:row]:
             assert ((high < other_low) | (low > other_high)).any()
 
 
-def test_no_triangles_of_the_whole_atlas_overlap() -> None:
-    head, _, _ = reflected()
-    assert head.uv.min() >= 0.0
-    assert head.uv.max() <= 1.0
-    assert overlapping_pixels(head.uv, head.uv_faces, 512) == 0
+def test_the_reflection_is_exact_and_nothing_overlaps() -> None:
+    mesh, _ = scene()
+    uv, uv_faces = reflect_texture(*atlas())
+    half_count = len(mesh.faces)
+    left, right = uv[uv_faces[:half_count]], uv[uv_faces[half_count:]]
+    turned = left[:, [0, 2, 1]] * (-1.0, 1.0)
+    turned[..., 0] += 1.0 + 2.0 * tile_of_face()[:, None]
+    np.testing.assert_allclose(turned, right, atol=1e-6)
+    np.testing.assert_array_equal(tiles(right), tile_of_face())
+    # The halves share the face's mid-line.
+    assert len(uv) == 2 * len(atlas()[0]) - (atlas()[0][:, 0] == 0.5).sum()
+    for tile in range(5):
+        own = np.concatenate((tile_of_face(), tile_of_face())) == tile
+        assert overlapping_pixels(uv - np.float32([tile, 0.0]), uv_faces[own], 512) == 0
 
 
-def test_the_reflection_is_exact() -> None:
-    head, mesh, half = reflected()
+def test_the_head_is_reflected_with_its_vertices() -> None:
+    mesh, _ = scene()
+    source = mirrored_source(mesh)
+    half = left_half(source)
+    np.testing.assert_array_equal(half.source, np.arange(len(mesh.vertices_mm)))
+    sampled, _ = compact(mesh, mesh.faces, mesh.uv_faces)
+    head = reflect(sampled, half, source)
     half_count = len(head.faces) // 2
     left, right = head.faces[:half_count], head.faces[half_count:]
     np.testing.assert_array_equal(head.mirror[left][:, [0, 2, 1]], right)
     np.testing.assert_array_equal(head.mirror[head.mirror], np.arange(len(head.mirror)))
-    left_uv, right_uv = head.uv[head.uv_faces[:half_count]], head.uv[head.uv_faces[half_count:]]
-    np.testing.assert_allclose((1.0, 0.0) + left_uv[:, [0, 2, 1]] * (-1.0, 1.0), right_uv, atol=1e-6)
-    vertices = mean_vertices(mesh, half)
+    vertices = mean_vertices(sampled, half)
     np.testing.assert_array_equal(vertices[head.mirror] * np.array((-1.0, 1.0, 1.0), np.float32), vertices)
-    # The halves share the mid-line in space and in the texture.
-    assert len(vertices) == 2 * len(mesh.corners) - mesh.middle.sum()
-    assert len(head.uv) == 2 * len(atlas()) - (atlas()[:, 0] == 0.5).sum()
+    assert len(vertices) == 2 * len(sampled.corners) - sampled.middle.sum()
 
 
 def test_charts_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh, parts = scene()
-    monkeypatch.setattr(atlas_layout, "PADDING", 0.2)
+    monkeypatch.setattr(atlas_layout, "PADDING", 0.6)
+    even = np.ones(len(mesh.vertices_mm))
+    wishes = SkinWishes(even, even)
     with pytest.raises(ValueError, match="do not fit"):
-        lay_out(mesh.vertices_mm, mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, parts)
+        lay_out(mesh.vertices_mm, mesh.middle, mesh.faces, mesh.uv, mesh.uv_faces, parts, wishes)

@@ -22,8 +22,7 @@ def placed() -> tuple[LandmarkSet, SampledHead, np.ndarray]:
     source = mirrored_source(dome())
     half = left_half(source)
     mesh, _ = compact(half, *Decimator(half, np.full(len(half.source), 3.0)).run(140))
-    # For the dome, the place in the source's texture serves as atlas.
-    head = reflect(mesh, half, source, mesh.uv)
+    head = reflect(mesh, half, source)
     distance = np.linalg.norm(source.vertices_mm[None] - POINTS[:, None], axis=2)
     corners = np.argsort(distance, axis=1)[:, :3]
     landmarks = LandmarkTransfer(mesh, half, source.mirror).place(POINTS, corners, MIRROR)

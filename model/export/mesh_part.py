@@ -1,0 +1,70 @@
+"""`MeshPart`: what an exported head is made of. Whoever adds a part, hair for example, makes one of these."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from model.export.glb_material import GlbMaterial
+from model.face.morphable_model import MorphableModel
+from model.geometry.mesh import vertex_normals
+from model.look.atlas import Atlas
+from model.look.face_result import FaceResult
+
+
+@dataclass(frozen=True)
+class MeshPart:
+    """A mesh with a material of its own.
+
+    Attributes:
+        name: Of mesh, node and material: `skin`, `eyes`, `mouth`, `teeth`, `tongue`, ...
+        vertices_mm: Model space, at rest: without any expression. Split where the texture is.
+        welded: Equal numbers mark vertices that were split from one: normals are those of the whole.
+        faces: Triangles, counter-clockwise seen from outside.
+        uv: Texture coordinates in [0, 1], v up, in the material's textures.
+        morphs_mm: Displacement of each vertex at weight 1, one for each of the face's expressions, zeros where an
+            expression leaves the part alone.
+        material: What covers it.
+    """
+
+    name: str
+    vertices_mm: Float[np.ndarray, "vertex 3"]
+    welded: Int[np.ndarray, " vertex"]
+    faces: Int[np.ndarray, "face 3"]
+    uv: Float[np.ndarray, "vertex 2"]
+    morphs_mm: Float[np.ndarray, "expression vertex 3"]
+    material: GlbMaterial
+
+    def posed_mm(self, weights: Float[np.ndarray, " expression"]) -> Float[np.ndarray, "vertex 3"]:
+        """The vertices with an expression."""
+        return self.vertices_mm + np.einsum("e,evx->vx", weights, self.morphs_mm).astype(np.float32)
+
+    def normals(self, vertices_mm: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
+        """Unit normals of the part with its vertices at these places, the same on both sides of a texture seam."""
+        _, first, whole = np.unique(self.welded, return_index=True, return_inverse=True)
+        points = torch.from_numpy(np.ascontiguousarray(vertices_mm[first], np.float32))[None]
+        triangles = torch.from_numpy(whole[self.faces].astype(np.int32))
+        return vertex_normals(points, triangles)[0].numpy()[whole]
+
+
+def head_part(result: FaceResult, morphable_model: MorphableModel, atlas: Atlas, material: GlbMaterial) -> MeshPart:
+    """A part of the head model.
+
+    Args:
+        result: The face.
+        morphable_model: Its head.
+        atlas: Texture space of the part.
+        material: What covers it.
+    """
+    basis = morphable_model.expression_basis.unflatten(-1, (-1, 3)).cpu().numpy()
+    neutral = result.vertices_mm - np.einsum("e,evx->vx", result.expression, basis)
+    return MeshPart(
+        name=atlas.part,
+        vertices_mm=neutral[atlas.vertex].astype(np.float32),
+        welded=atlas.vertex,
+        faces=atlas.faces,
+        uv=atlas.uv,
+        morphs_mm=basis[:, atlas.vertex],
+        material=material,
+    )
