@@ -20,7 +20,7 @@ from typing import get_args
 from jsonargparse import ArgumentParser
 
 from inference.inputs import list_inputs
-from inference.options import ALL_FORMATS, CommandLineError, Device, InferenceOptions
+from inference.options import ALL_FORMATS, CommandLineError, Device, HairKind, InferenceOptions
 from inference.refine_request import LEVELS, PathTrace, RefineRequest
 
 
@@ -71,6 +71,12 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     parser.add_argument("--largest-face", action="store_true", help="only the largest face of each photograph")
     parser.add_argument(
         "--formats", nargs="+", choices=ALL_FORMATS, default=list(defaults.formats), help="what to write for each face"
+    )
+    parser.add_argument(
+        "--hair",
+        choices=get_args(HairKind),
+        default=defaults.hair,
+        help="shell: a mesh of its own over a bald head; cap: painted on the skull; none: no hair",
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
     _add_refinement(parser)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from data.detection import Detection
+from inference.hair import HairMaker
 from inference.jobs import FaceJob
 from inference.options import ALL_FORMATS, Format
 from inference.refined_files import write_refined
@@ -17,6 +18,7 @@ from model.export.face_files import FaceFiles
 from model.geometry.mesh import Mesh
 from model.look.appearance import Appearance
 from model.look.face_result import FaceResult, face_result
+from model.look.hair_mesh import FaceHair
 from model.look.texture import Texture, unwrap
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction
@@ -59,18 +61,22 @@ class Head:
     _intrinsics_px: Float[torch.Tensor, "3 3"]
     _files: FaceFiles
     _relit_px: int = RELIT_PX
+    _hair_maker: HairMaker | None = None
 
     @classmethod
-    def of(cls, job: FaceJob, files: FaceFiles, relit_px: int = RELIT_PX) -> "Head":
+    def of(
+        cls, job: FaceJob, files: FaceFiles, relit_px: int = RELIT_PX, hair_maker: HairMaker | None = None
+    ) -> "Head":
         """The head of a job that is done.
 
         Args:
             job: The face after the network and, if it was asked for, the refinement.
             files: The writer of faces of its head model.
             relit_px: Side of each picture of the relit strip.
+            hair_maker: Who finds its hair; None for a head whose texture takes all that the photograph shows.
         """
-        camera_px = job.request.intrinsics_px
-        return cls(job.image_srgb, job.detection, job.reconstruction, job.refined, camera_px, files, relit_px)
+        answer = (job.image_srgb, job.detection, job.reconstruction, job.refined)
+        return cls(*answer, job.request.intrinsics_px, files, relit_px, hair_maker)
 
     @property
     def parameters(self) -> FaceParameters:
@@ -106,10 +112,17 @@ class Head:
         return face_result(self.reconstruction, self._files.morphable_model, self._intrinsics_px, box_px, score)
 
     @cached_property
+    def hair(self) -> FaceHair | None:
+        """What of the photograph is skin, and the hair as a mesh; None if nobody was asked to look for it."""
+        return None if self._hair_maker is None else self._hair_maker.of(self.photograph_srgb, self.result)
+
+    @cached_property
     def texture(self) -> Texture:
         """The texture that the GLB wears: the photograph, unwrapped and completed."""
+        skin_mask = None if self.hair is None else self.hair.skin_mask
+        model, atlas = self._files.morphable_model, self._files.atlas
         with torch.inference_mode():
-            return unwrap(self.result, self.photograph_srgb, self._files.morphable_model, self._files.atlas)
+            return unwrap(self.result, self.photograph_srgb, model, atlas, skin_mask)
 
     def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS) -> None:
         """Write the files that `infer.py` writes for a face.
@@ -127,7 +140,9 @@ class Head:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
-            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance)
+            # What only numbers are asked of needs no hair.
+            hair = self.hair if {"glb", "obj", "overlay"} & set(formats) else None
+            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair)
             if self.refined is not None:
                 write_refined(self.refined, self._files.morphable_model, folder, formats, self._relit_px)
 

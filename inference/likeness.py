@@ -13,11 +13,12 @@ from data.detection import Detection
 from data.detector import FaceDetector
 from data.image_io import read_photograph, upright_srgb
 from inference.faces import DEFAULT_LOOKS, FaceReconstructor, FaceRequest, find_faces
+from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
-from inference.options import BATCH_SIZE, CommandLineError
+from inference.options import BATCH_SIZE, CommandLineError, HairKind
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, LEVELS, NETWORK_LANDMARKS, Level, PathTrace, RefineRequest
@@ -39,19 +40,28 @@ class Likeness:
         detector: Finds the faces.
         faces: Reconstructs them.
         device: Where both run.
+        hair_maker: Finds the hair of the heads.
     """
 
-    def __init__(self, detector: FaceDetector, faces: FaceReconstructor, device: torch.device) -> None:
+    def __init__(
+        self, detector: FaceDetector, faces: FaceReconstructor, device: torch.device, hair: HairKind = "shell"
+    ) -> None:
         """Put the parts together; `load` and `of_network` make them."""
         self.detector = detector
         self.faces = faces
         self.device = device
         # What the files of all heads share, such as the atlas, is worked out once.
         self._files = FaceFiles(self.morphable_model)
+        self.hair_maker = HairMaker(self.morphable_model, device, hair)
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path | None = None, device: str = "auto", *, looks: int = DEFAULT_LOOKS
+        cls,
+        checkpoint: str | Path | None = None,
+        device: str = "auto",
+        *,
+        looks: int = DEFAULT_LOOKS,
+        hair: HairKind = "shell",
     ) -> "Likeness":
         """Load detector and network.
 
@@ -59,27 +69,36 @@ class Likeness:
             checkpoint: A checkpoint folder; by default the released network, which comes with the package.
             device: `auto`, which is CUDA where there is one, `cpu` or `cuda`.
             looks: How often each face is cropped, see `FaceReconstructor`.
+            hair: What becomes of hair: `shell`, `cap` or `none`, see `HairKind`.
 
         Raises:
             FileNotFoundError: If the checkpoint or one of its files is missing.
             ValueError: If the checkpoint is none, or the device is not there.
         """
         chosen = find_device(device)
-        return cls.of_network(load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen)), chosen, looks)
+        network = load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen))
+        return cls.of_network(network, chosen, looks, hair)
 
     @classmethod
-    def of_network(cls, reconstructor: Reconstructor, device: torch.device, looks: int = DEFAULT_LOOKS) -> "Likeness":
+    def of_network(
+        cls,
+        reconstructor: Reconstructor,
+        device: torch.device,
+        looks: int = DEFAULT_LOOKS,
+        hair: HairKind = "shell",
+    ) -> "Likeness":
         """A network that is loaded already, with the detector that comes with it.
 
         Args:
             reconstructor: The network, on `device`, in evaluation mode.
             device: Where both run.
             looks: How often each face is cropped, see `FaceReconstructor`.
+            hair: What becomes of hair, see `HairKind`.
 
         Raises:
             ValueError: If there is no look at all.
         """
-        return cls(FaceDetector(device=str(device)), FaceReconstructor(reconstructor, device, looks), device)
+        return cls(FaceDetector(device=str(device)), FaceReconstructor(reconstructor, device, looks), device, hair)
 
     @property
     def morphable_model(self) -> MorphableModel:
@@ -136,7 +155,7 @@ class Likeness:
         for start in range(0, len(detections), batch_size):
             jobs += self._jobs(image_srgb, path, detections[start : start + batch_size], start, network)
         refined = jobs if refiner is None else [job.refined_by(refiner) for job in jobs]
-        return [Head.of(job, self._files, relit_px) for job in refined]
+        return [Head.of(job, self._files, relit_px, self.hair_maker) for job in refined]
 
     def reconstructing(self, *, network: bool) -> FaceReconstructing:
         """Who answers first: the network, or else the mean head, for a refinement to start from."""

@@ -16,6 +16,9 @@ ALL_FORMATS: tuple[Format, ...] = get_args(Format)
 
 Device = Literal["auto", "cpu", "cuda"]
 
+HairKind = Literal["shell", "cap", "none"]
+"""A mesh of its own over a bald head; the photographed hair painted on the skull; no hair at all."""
+
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
 
@@ -37,6 +40,7 @@ class InferenceOptions:
         largest_face: Reconstruct only the largest face of each photograph.
         formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`. `maps`
             is written for ray-traced faces, `pictures` for refined ones.
+        hair: What becomes of hair.
         resume: Keep what an earlier run with the same options finished, do the rest.
         refinement: What is done to the network's answer.
     """
@@ -51,6 +55,7 @@ class InferenceOptions:
     batch_size: int = 16
     largest_face: bool = False
     formats: tuple[Format, ...] = ALL_FORMATS
+    hair: HairKind = "shell"
     resume: bool = False
     refinement: RefineRequest = field(default_factory=RefineRequest)
 

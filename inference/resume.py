@@ -25,12 +25,14 @@ class Fingerprint:
         checkpoint_sha256: Of the model.
         formats: Kinds of files asked for.
         largest_face: Whether only the largest face was wanted.
+        hair: What becomes of hair.
         refinement: Hash of what was asked for about refinement, files included; empty where nothing was.
     """
 
     checkpoint_sha256: str
     formats: tuple[str, ...]
     largest_face: bool
+    hair: str
     refinement: str = ""
 
     @classmethod
@@ -40,6 +42,7 @@ class Fingerprint:
             checkpoint_sha256(options.checkpoint),
             tuple(sorted(options.formats)),
             options.largest_face,
+            options.hair,
             refinement_sha256(options.refinement),
         )
 

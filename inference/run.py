@@ -43,7 +43,7 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
     # First of all, since it is quick: a mistyped setting answers before the model is loaded.
     refinement = None if options.refinement.level == "none" else load_options(options.refinement)
     try:
-        likeness = load_likeness(options.checkpoint, options.device)
+        likeness = load_likeness(options.checkpoint, options.device, hair=options.hair)
         options.output.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
@@ -93,7 +93,9 @@ def _pipeline(
     return Pipeline(
         likeness.detector,
         likeness.reconstructing(network=options.refinement.network),
-        FaceWriter(options.output, likeness.morphable_model, options.formats, **relit_px).write,
+        FaceWriter(
+            options.output, likeness.morphable_model, options.formats, hair_maker=likeness.hair_maker, **relit_px
+        ).write,
         batch_size=options.batch_size,
         largest_face=options.largest_face,
         workers=worker_count(),

@@ -6,24 +6,25 @@ import torch
 
 from inference.faces import DEFAULT_LOOKS
 from inference.likeness import Likeness, find_device
-from inference.options import CommandLineError
+from inference.options import CommandLineError, HairKind
 from model.checkpoint import load_reconstructor
 from model.reconstructor import Reconstructor
 
 
-def load_likeness(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS) -> Likeness:
+def load_likeness(checkpoint: Path, device: str, looks: int = DEFAULT_LOOKS, hair: HairKind = "shell") -> Likeness:
     """Load detector and model.
 
     Args:
         checkpoint: Checkpoint folder.
         device: `auto`, `cpu` or `cuda`.
         looks: Crops of each face, see `FaceReconstructor`.
+        hair: What becomes of hair, see `HairKind`.
 
     Raises:
         CommandLineError: If the checkpoint or the device cannot be used.
     """
     chosen = choose_device(device)
-    return Likeness.of_network(load_model(checkpoint, chosen), chosen, looks)
+    return Likeness.of_network(load_model(checkpoint, chosen), chosen, looks, hair)
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:

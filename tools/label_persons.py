@@ -1,7 +1,7 @@
 """Labels for the person network, in two steps with a matting network of one's choice between them.
 
     python -m tools.label_persons cut PHOTOS --output runs/persons
-    (mattes of runs/persons/pictures: raw RGB, 192 x 192 x 3 bytes, into runs/persons/mattes: one byte a pixel, 255 = person)
+    (mattes of runs/persons/pictures, raw RGB of 192 x 192 px, into runs/persons/mattes: one byte a pixel, 255 = person)
     python -m tools.label_persons label runs/persons [--checkpoint checkpoints/likeness-s]
 
 The first step squares photographs and writes them down with their landmarks; the second fits a head to each that has

@@ -15,7 +15,7 @@ from model.export.glb import write_glb
 from model.export.glb_material import GlbMaterial, GlossMaterial, PhotographMaterial, SkinMaterial
 from model.export.light_files import write_environment, write_lights
 from model.export.maps import quantize, write_maps
-from model.export.mesh_part import MeshPart, head_part
+from model.export.mesh_part import MeshPart, hair_part, head_part
 from model.export.obj import write_obj
 from model.export.picture_files import write_jpeg
 from model.export.viewer_files import FACE_SCRIPT, write_face_script
@@ -24,6 +24,7 @@ from model.face.parts import head_parts
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas, build_atlas
 from model.look.face_result import FaceResult
+from model.look.hair_mesh import FaceHair
 from model.look.texture import draw_texture, vertex_colors
 from model.pictures.overlay import draw_overlay
 from model.render.color import linear_to_srgb
@@ -64,11 +65,12 @@ class FaceFiles:
         folder: Path,
         formats: Sequence[str],
         appearance: Appearance | None = None,
+        hair: FaceHair | None = None,
     ) -> None:
         """Write the files of the chosen formats, `glb`, `obj`, `npz`, `overlay` and `maps`, into an existing folder.
 
         `glb` includes the head that `index.html` shows. With an appearance the GLB's materials are lit; `maps` are
-        written only then.
+        written only then. With `hair` the head's textures take only what its mask lets them, and hair is a part.
         """
         if "npz" in formats:
             write_arrays(result, folder / "face.npz", appearance)
@@ -79,21 +81,30 @@ class FaceFiles:
         if not {"glb", "obj", "overlay"} & set(formats):
             return
         model = self.morphable_model
-        colors = vertex_colors(result, photograph_srgb, model, self.atlas)
-        textures = {atlas.part: draw_texture(colors, result, photograph_srgb, model, atlas) for atlas in self.atlases}
+        skin_mask = None if hair is None else hair.skin_mask
+        colors = vertex_colors(result, photograph_srgb, model, self.atlas, skin_mask)
+        textures = {
+            atlas.part: draw_texture(colors, result, photograph_srgb, model, atlas, skin_mask) for atlas in self.atlases
+        }
         images = {name: texture.image_srgb for name, texture in textures.items()}
+        mesh = None if hair is None else hair.mesh
+        shell = [] if mesh is None else [hair_part(mesh, model.expression_count, lit=False)]
+        shell_images = {part.name: part.material.texture_srgb for part in shell}
         if "glb" in formats:
-            write_glb(result, self._parts(result, images, appearance), folder / "mesh.glb")
-            write_face_script(result, images, folder / FACE_SCRIPT)
+            lit = [] if mesh is None else [hair_part(mesh, model.expression_count, lit=True)]
+            parts = self._parts(result, images, appearance) + (shell if appearance is None else lit)
+            write_glb(result, parts, folder / "mesh.glb")
+            write_face_script(result, images | shell_images, folder / FACE_SCRIPT, shell)
         if "obj" in formats:
-            files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in images}
-            write_obj(result, self._parts(result, images, None), files, folder)
-            pictures = {files[name]: image for name, image in images.items()}
+            pictures = images | shell_images
+            files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in pictures}
+            write_obj(result, self._parts(result, images, None) + shell, files, folder)
+            pictures = {files[name]: image for name, image in pictures.items()}
             for name, image in {**pictures, "texture_source.png": textures["skin"].source}.items():
                 with atomic_path(folder / name) as temporary:
                     Image.fromarray(image).save(temporary, "PNG", compress_level=3)
         if "overlay" in formats:
-            write_jpeg(draw_overlay(result, photograph_srgb, images, self.atlases), folder / "overlay.jpg")
+            write_jpeg(draw_overlay(result, photograph_srgb, images, self.atlases, mesh), folder / "overlay.jpg")
 
     def _parts(
         self,

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from model.export.glb_material import GlbMaterial
+from model.export.glb_material import GlbMaterial, HairMaterial
 from model.face.morphable_model import MorphableModel
 from model.geometry.mesh import vertex_normals
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult
+from model.look.hair_mesh import HairMesh
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,27 @@ class MeshPart:
         points = torch.from_numpy(np.ascontiguousarray(vertices_mm[first], np.float32))[None]
         triangles = torch.from_numpy(whole[self.faces].astype(np.int32))
         return vertex_normals(points, triangles)[0].numpy()[whole]
+
+
+def hair_part(hair: HairMesh, expression_count: int, *, lit: bool) -> MeshPart:
+    """The part `hair`. It is one with the skull: no expression moves it, and none brings skin through it.
+
+    Args:
+        hair: The mesh.
+        expression_count: Expressions of the head.
+        lit: Whether it is to be lit; else it holds the photograph's light.
+    """
+    texture = hair.texture
+    color = texture.albedo_srgb if lit else texture.image_srgb
+    return MeshPart(
+        name="hair",
+        vertices_mm=hair.vertices_mm,
+        welded=hair.welded,
+        faces=hair.faces,
+        uv=hair.uv,
+        morphs_mm=np.zeros((expression_count, len(hair.vertices_mm), 3), np.float32),
+        material=HairMaterial(np.dstack((color, texture.cover)), lit=lit),
+    )
 
 
 def head_part(result: FaceResult, morphable_model: MorphableModel, atlas: Atlas, material: GlbMaterial) -> MeshPart:

@@ -51,13 +51,13 @@ def write_head_script(atlases: Sequence[Atlas], folder: Path) -> None:
 
 def write_face_script(
     result: FaceResult,
-    textures_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
+    textures_srgb: Mapping[str, UInt8[np.ndarray, "_ _ _"]],
     path: Path,
     own_parts: Sequence[MeshPart] = (),
 ) -> None:
     """Write one face, with its expression, for the page.
 
-    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the textures to JPEGs of at most 1024 px.
+    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the textures to JPEGs or WebPs of at most 1024 px.
 
     Args:
         result: The face.
@@ -73,7 +73,7 @@ def write_face_script(
         "highest": [round(edge, 4) for edge in highest.tolist()],
         "rotation": [round(value, 6) for value in _rotation_as_seen(result).ravel().tolist()],
         "positions": _base64(_steps(result.vertices_mm, lowest, highest)),
-        "textures": {name: _jpeg_address(texture) for name, texture in textures_srgb.items()},
+        "textures": {name: _image_address(texture) for name, texture in textures_srgb.items()},
         "parts": [
             {
                 "name": part.name,
@@ -119,12 +119,14 @@ def _steps(values: np.ndarray, lowest: np.ndarray, highest: np.ndarray) -> np.nd
     return np.rint(_STEPS * np.clip((values - lowest) / extent, 0.0, 1.0)).astype("<u2")
 
 
-def _jpeg_address(texture_srgb: UInt8[np.ndarray, "size size 3"]) -> str:
+def _image_address(texture_srgb: UInt8[np.ndarray, "size size channel"]) -> str:
+    """A JPEG; a WebP where a fourth channel says what is cut out, which JPEG cannot hold."""
     image = Image.fromarray(texture_srgb)
     image.thumbnail((_TEXTURE_SIDE_PX, _TEXTURE_SIDE_PX))
     encoded = io.BytesIO()
-    image.save(encoded, "JPEG", quality=_TEXTURE_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
+    kind = "webp" if texture_srgb.shape[2] == 4 else "jpeg"
+    image.save(encoded, kind.upper(), quality=_TEXTURE_QUALITY)
+    return f"data:image/{kind};base64," + base64.b64encode(encoded.getvalue()).decode()
 
 
 def _base64(values: np.ndarray) -> str:

@@ -46,7 +46,7 @@ class HairGrid:
 
 
 def hair_grid(rows: int = ROWS, columns: int = COLUMNS, dome_rows: float = DOME_ROWS) -> HairGrid:
-    """The rays at the middles of a grid's cells; other numbers than the default ones make a finer grid of the same space.
+    """The rays at the middles of a grid's cells; other numbers make a finer one of the same space.
 
     Args:
         rows: From crown to shoulders; the same part of them as by default must be those of the dome.

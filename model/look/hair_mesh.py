@@ -33,6 +33,19 @@ class HairMesh:
     texture: HairTexture
 
 
+@dataclass(frozen=True)
+class FaceHair:
+    """What is known of the hair of a face.
+
+    Attributes:
+        skin_mask: How far each pixel of the photograph may be taken for the head's own texture, in [0, 1].
+        mesh: Hair as a mesh; None for bald heads, and where it is not asked for.
+    """
+
+    skin_mask: Float[np.ndarray, "height width"]
+    mesh: HairMesh | None
+
+
 def hair_mesh(shell: HairShell, texture: HairTexture) -> HairMesh | None:
     """The mesh of a shell; None where nothing of it is covered.
 

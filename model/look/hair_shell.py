@@ -52,15 +52,15 @@ class HairShell:
 
 
 def build_shell(
-    result: FaceResult, mask: PersonMask, model: MorphableModel, template: ScalpTemplate
+    result: FaceResult, mask: PersonMask, template: ScalpTemplate, model: MorphableModel
 ) -> HairShell | None:
     """The hair of a face.
 
     Args:
         result: The face.
         mask: What its photograph shows.
-        model: Its head model.
         template: Of the head model.
+        model: The head model.
 
     Returns:
         The shell; None where the head is bald, or its hair is not in the photograph.

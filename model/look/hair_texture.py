@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
 from model.look.face_result import FaceResult
 from model.look.hair_grid import COLUMNS, DOME_ROWS, ROWS, hair_grid
-from model.look.hair_shell import HairShell, project_points, solve_on_grid
+from model.look.hair_shell import HairShell, grid_normals, project_points, solve_on_grid
 from model.person.classes import HAIR
 from model.person.mask import PersonMask
+from model.render.color import linear_to_srgb, srgb_to_linear
+from model.render.lighting import shade
 
 TEXTURE_PX = 1024
 _BLOCK_PX, _OVERLAP_PX, _CANDIDATES = (120, 48), 14, 64
@@ -26,6 +29,8 @@ _SMOOTH_PX = 12.0
 _DARKEST = 0.012
 _FULL_COSINE, _NO_COSINE = 0.55, 0.25
 """Where the shell is turned to the camera this much its picture is taken whole, or not at all."""
+_LEAST_LIGHT, _DARKEST_SIDE, _BRIGHTEST_SIDE = 0.15, 0.6, 1.35
+"""Bounds of the shading: what the sides have of what the seen hair has."""
 _SURE_HAIR = 0.75
 _FEWEST_SOURCES = 24
 _LEAST_PIECE = 2e-3
@@ -39,12 +44,14 @@ class HairTexture:
     """A picture over a shell's texture space: columns around from the back, rows from the crown down.
 
     Attributes:
-        image_srgb: Colour, also where there is no hair.
+        image_srgb: Colour with the photograph's light, also where there is no hair.
+        albedo_srgb: Colour without it.
         cover: Where there is hair, 0..255.
         seen: 255 where the colour is the photograph's.
     """
 
     image_srgb: UInt8[np.ndarray, "size size 3"]
+    albedo_srgb: UInt8[np.ndarray, "size size 3"]
     cover: UInt8[np.ndarray, "size size"]
     seen: UInt8[np.ndarray, "size size"]
 
@@ -72,7 +79,9 @@ def draw_hair(
     seen = np.clip((facing - 0.05) / 0.25, 0.0, 1.0)
     shown = mask.reaching(HAIR).at(places_px)[..., HAIR]
     cover = seen * shown + (1.0 - seen) * _enlarge(shell.cover, size_px)
-    color = _sample(photograph_srgb, places_px)
+    # What is not seen is made without the photograph's light, and then given it.
+    light = _enlarge_channels(_shading(shell, result), size_px)
+    color = _encoded(srgb_to_linear(torch.from_numpy(_sample(photograph_srgb, places_px))).numpy() / light)
     # Off the hair's border, where its colour is mixed with that of what is beside it.
     sure = cv2.erode((share > _SURE_HAIR).astype(np.float32), np.ones((5, 5), np.uint8))
     weight = sure * np.clip((facing - _NO_COSINE) / (_FULL_COSINE - _NO_COSINE), 0.0, 1.0)
@@ -83,7 +92,28 @@ def draw_hair(
     made = np.exp(_log(smooth) + strands)
     image = weight[..., None] * color + (1.0 - weight[..., None]) * made
     ragged = cover + _ROOT_NOISE * strands.mean(-1) * np.clip(4.0 * cover * (1.0 - cover), 0.0, 1.0)
-    return HairTexture(_bytes(image), _in_one_piece(_bytes(ragged)), _bytes(weight))
+    shone = _encoded(srgb_to_linear(torch.from_numpy(image.clip(0.0, 1.0).astype(np.float32))).numpy() * light)
+    return HairTexture(_bytes(shone), _bytes(image), _in_one_piece(_bytes(ragged)), _bytes(weight))
+
+
+def _shading(shell: HairShell, result: FaceResult) -> Float[np.ndarray, "row column 3"]:
+    """The light of the photograph on a shell, between bounds about what it is where the shell is seen."""
+    normals = grid_normals(hair_grid().points_mm(shell.radius_mm)) @ result.rotation.T
+    flat = torch.from_numpy(normals.reshape(1, -1, 3).astype(np.float32))
+    shading = shade(flat, torch.from_numpy(result.lighting)[None])[0].numpy().reshape(normals.shape)
+    weight = shell.facing * shell.cover
+    middle = (shading * weight[..., None]).sum((0, 1)) / max(float(weight.sum()), 1e-6)
+    middle = np.maximum(middle, _LEAST_LIGHT)
+    return np.clip(shading, _DARKEST_SIDE * middle, _BRIGHTEST_SIDE * middle).astype(np.float32)
+
+
+def _enlarge_channels(values: Float[np.ndarray, "row column 3"], size_px: int) -> Float[np.ndarray, "size size 3"]:
+    return np.stack([_enlarge(values[..., k], size_px) for k in range(3)], axis=-1)
+
+
+def _encoded(linear: Float[np.ndarray, "size size 3"]) -> Float[np.ndarray, "size size 3"]:
+    # Beyond white as well: what shone in the photograph is brighter than white without its light.
+    return np.where(linear <= 1.0, linear_to_srgb(torch.from_numpy(linear.clip(0.0, 1.0))).numpy(), linear**0.42)
 
 
 def _enlarge(values: Float[np.ndarray, "row column"], size_px: int) -> Float[np.ndarray, "size size"]:
@@ -108,7 +138,7 @@ def _smooth_color(
     mean = values.reshape(-1, 3).sum(0) / max(float(known.sum()), 1e-6)
     right = values + 0.1 * values[:, ::-1] * (1.0 - known)[..., None] + 1e-5 * mean
     smooth = solve_on_grid(total, right, bending=0.0, tension=0.05)
-    return np.clip(np.stack([_enlarge(smooth[..., k], len(color)) for k in range(3)], axis=-1), 0.0, 1.0)
+    return np.maximum(_enlarge_channels(smooth, len(color)), 0.0)
 
 
 def _blur(

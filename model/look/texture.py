@@ -61,6 +61,7 @@ def unwrap(
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     morphable_model: MorphableModel,
     atlas: Atlas,
+    skin_mask: Float[np.ndarray, "height width"] | None = None,
 ) -> Texture:
     """Make the texture of a face's skin.
 
@@ -69,9 +70,11 @@ def unwrap(
         photograph_srgb: The photograph.
         morphable_model: Its head, for the mirror table and the regions.
         atlas: Its texture space.
+        skin_mask: How far each pixel of the photograph may be taken, in [0, 1]: not where it shows background, hair or
+            clothes. None takes all.
     """
-    colors = vertex_colors(result, photograph_srgb, morphable_model, atlas)
-    return draw_texture(colors, result, photograph_srgb, morphable_model, atlas)
+    colors = vertex_colors(result, photograph_srgb, morphable_model, atlas, skin_mask)
+    return draw_texture(colors, result, photograph_srgb, morphable_model, atlas, skin_mask)
 
 
 def draw_texture(
@@ -80,13 +83,19 @@ def draw_texture(
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     morphable_model: MorphableModel,
     atlas: Atlas,
+    skin_mask: Float[np.ndarray, "height width"] | None = None,
 ) -> Texture:
     """Draw the texture of one part of a head whose colours are known; arguments as of `unwrap`."""
     mirror = morphable_model.mirror.cpu().numpy()
     # Per texel of the atlas: how far here and there count, and the three colours in sRGB that are mixed.
     weights = atlas.sample(np.stack([colors.here, colors.there], axis=1))
-    from_photograph = _sample(photograph_srgb, atlas.sample(result.vertices_image)[:, :2])
-    mirrored = _sample(photograph_srgb, atlas.sample(result.vertices_image[mirror])[:, :2])
+    places_px = atlas.sample(result.vertices_image)[:, :2]
+    mirror_places_px = atlas.sample(result.vertices_image[mirror])[:, :2]
+    if skin_mask is not None:
+        # Finer than the vertices: a hairline runs between them.
+        weights *= np.stack([_taken(skin_mask, places_px), _taken(skin_mask, mirror_places_px)], axis=1)
+    from_photograph = _sample(photograph_srgb, places_px)
+    mirrored = _sample(photograph_srgb, mirror_places_px)
     from_mirror = mirrored * atlas.sample(colors.relit)
     base = np.clip(atlas.sample(colors.completed), 0.0, 1.0)
     # The mix; what neither side shows is left to the model. Then the texels become a picture.
@@ -100,6 +109,7 @@ def vertex_colors(
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     morphable_model: MorphableModel,
     atlas: Atlas,
+    skin_mask: Float[np.ndarray, "height width"] | None = None,
 ) -> VertexColors:
     """Find out how well each vertex is seen, and complete the colours; arguments as of `unwrap`."""
     # Per vertex, sRGB in [0, 1]: what the model says of it.
@@ -114,6 +124,8 @@ def vertex_colors(
     mouth = any_region(morphable_model, "mouth_inner", "teeth").cpu().numpy()
     behind = any_region(morphable_model, "eyes").cpu().numpy() | mouth
     here = visibility(result, normals[0].numpy(), photograph_srgb.shape[:2], behind)
+    if skin_mask is not None:
+        here *= _taken(skin_mask, result.vertices_image[:, :2])
     tongue = any_region(morphable_model, "tongue").cpu().numpy()
     # Too little of it is ever seen to tell its colour; what is, is lips or teeth by a fit that is not exact.
     here[tongue] = 0.0
@@ -166,16 +178,30 @@ def _plausible(
     return np.where(doubted, 1.0 / (1.0 + (distance / _EAR_TOLERANCE) ** 4), 1.0).astype(np.float32)
 
 
+def _taken(
+    skin_mask: Float[np.ndarray, "height width"], points_px: Float[np.ndarray, "texel 2"]
+) -> Float[np.ndarray, " texel"]:
+    """How far a mask lets places be taken. Half a mask is a border, where colours are mixed: it takes nothing."""
+    return np.clip(2.5 * _interpolate(skin_mask.astype(np.float32), points_px)[:, 0] - 1.5, 0.0, 1.0)
+
+
 def _sample(
     photograph_srgb: UInt8[np.ndarray, "height width 3"], points_px: Float[np.ndarray, "texel 2"]
 ) -> Float[np.ndarray, "texel 3"]:
+    return _interpolate(photograph_srgb, points_px) / 255.0
+
+
+def _interpolate(
+    picture: UInt8[np.ndarray, "height width 3"] | Float[np.ndarray, "height width"],
+    points_px: Float[np.ndarray, "texel 2"],
+) -> Float[np.ndarray, "texel channel"]:
     points = points_px.astype(np.float32) - 0.5
     rows = -(-len(points) // 4096)
     padded = np.zeros((rows * 4096, 2), np.float32)
     padded[: len(points)] = points
     grid = padded.reshape(rows, 4096, 2)
-    drawn = cv2.remap(photograph_srgb, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return drawn.reshape(-1, 3)[: len(points)].astype(np.float32) / 255.0
+    drawn = cv2.remap(picture, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return drawn.reshape(rows * 4096, -1)[: len(points)].astype(np.float32)
 
 
 def _fill(values: Float[np.ndarray, "texel channel"], atlas: Atlas) -> UInt8[np.ndarray, "size size channel"]:

@@ -103,6 +103,8 @@ likeness.createRenderer = function () {
     uniform bool clay;
     out vec4 color;
     void main() {
+      // Hair is a whole shell, cut out by its texture.
+      if (texture(skin, place).a < 0.5) discard;
       vec3 n = normalize(facing + vec3(1e-9)) * (gl_FrontFacing ? 1.0 : -1.0);
       vec3 eye = normalize(toEye);
       // The headlamp hangs above the eye and aside: light from exactly there would flatten the face.
