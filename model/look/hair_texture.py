@@ -22,8 +22,10 @@ from model.render.color import linear_to_srgb, srgb_to_linear
 from model.render.lighting import shade
 
 TEXTURE_PX = 1024
-_BLOCK_PX, _OVERLAP_PX, _CANDIDATES = (120, 48), 14, 64
-"""Height and width of a piece: long, as strands are."""
+_BLOCK_HEIGHTS_PX, _BLOCK_WIDTH_PX, _CANDIDATES = (288, 176, 104, 64), 56, 64
+"""Pieces are as long, along the strands, as enough of them can be had."""
+_OVERLAP_PX, _OVERLAP_SHARE = 16, 0.4
+"""How far neighbours overlap across the strands, and along them over their height: there strands end among others."""
 _SMOOTH_PX = 12.0
 """Standard deviation of what counts as smooth colour."""
 _DARKEST = 0.012
@@ -32,6 +34,10 @@ _FULL_COSINE, _NO_COSINE = 0.55, 0.25
 _LEAST_LIGHT, _DARKEST_SIDE, _BRIGHTEST_SIDE = 0.15, 0.6, 1.35
 """Bounds of the shading: what the sides have of what the seen hair has."""
 _SURE_HAIR = 0.75
+_PALE_PX, _INNER_SHARE = 31, 0.15
+"""How far from its border hair is pale, and how much of the hair must lie farther in for the rest to count little."""
+_SPREAD, _RETURN = 0.05, 2e-3
+"""Weights of a smooth continuation and of the colour of most hair: within some 20 degrees the second wins."""
 _FEWEST_SOURCES = 24
 _LEAST_PIECE = 2e-3
 """Holes smaller than this share of the texture are closed."""
@@ -83,7 +89,7 @@ def draw_hair(
     light = _enlarge_channels(_shading(shell, result), size_px)
     color = _encoded(srgb_to_linear(torch.from_numpy(_sample(photograph_srgb, places_px))).numpy() / light)
     # Off the hair's border, where its colour is mixed with that of what is beside it.
-    sure = cv2.erode((share > _SURE_HAIR).astype(np.float32), np.ones((5, 5), np.uint8))
+    sure = cv2.erode((share > _SURE_HAIR).astype(np.float32), np.ones((9, 9), np.uint8))
     weight = sure * np.clip((facing - _NO_COSINE) / (_FULL_COSINE - _NO_COSINE), 0.0, 1.0)
     weight = cv2.GaussianBlur(weight, (0, 0), 2.0) * sure
     smooth = _smooth_color(color, weight)
@@ -129,15 +135,19 @@ def _enlarge(values: Float[np.ndarray, "row column"], size_px: int) -> Float[np.
 def _smooth_color(
     color: Float[np.ndarray, "size size 3"], weight: Float[np.ndarray, "size size"]
 ) -> Float[np.ndarray, "size size 3"]:
-    """The colour without strands, continued over what is not seen; first to the mirror side, which looks most alike."""
+    """The colour without strands, continued over what is not seen, where it soon is that of most of the seen hair.
+
+    What lies near the border of the seen part is the palest of it: a lens mixes the background in.
+    """
+    inner = cv2.erode(weight.astype(np.float32), np.ones((_PALE_PX, _PALE_PX), np.uint8))
+    weight = np.where(inner.sum() > _INNER_SHARE * weight.sum(), inner + 0.02 * weight, weight)
+    some = color[weight > 0.5]
+    middle = np.median(some, axis=0) if len(some) else np.full(3, 0.2)
     known = cv2.resize(weight.astype(np.float32), (COLUMNS, ROWS), interpolation=cv2.INTER_AREA).astype(np.float64)
     premultiplied = (color * weight[..., None]).astype(np.float32)
     values = cv2.resize(premultiplied, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA).astype(np.float64)
-    mirrored = 0.1 * known[:, ::-1] * (1.0 - known)
-    total = known + mirrored + 1e-5
-    mean = values.reshape(-1, 3).sum(0) / max(float(known.sum()), 1e-6)
-    right = values + 0.1 * values[:, ::-1] * (1.0 - known)[..., None] + 1e-5 * mean
-    smooth = solve_on_grid(total, right, bending=0.0, tension=0.05)
+    total = known + _RETURN
+    smooth = solve_on_grid(total, values + _RETURN * middle, bending=0.0, tension=_SPREAD)
     return np.maximum(_enlarge_channels(smooth, len(color)), 0.0)
 
 
@@ -178,28 +188,28 @@ def _continued(
     wanted: Bool[np.ndarray, "size size"],
 ) -> Float[np.ndarray, "size size 3"]:
     """Quilt the strands of the known part over the wanted one."""
-    size, (height, width) = len(strands), _BLOCK_PX
+    size, width = len(strands), _BLOCK_WIDTH_PX
     strands = np.where(known[..., None], strands, 0.0).astype(np.float32)
     sources = _Sources.of(strands, known)
-    if len(sources.corners) < _FEWEST_SOURCES:
+    if sources is None:
         return strands
-    done = known.copy()
+    done, height = known.copy(), sources.height
     generator = np.random.default_rng(0)
+    overlap = round(_OVERLAP_SHARE * height)
     # From the front, which is the middle, around both sides to the back, and there over the seam.
     step, seam = width - _OVERLAP_PX, size - width // 2
     columns = sorted(range(0, size, step), key=lambda left: abs(left + 0.5 * width - 0.5 * size))
     middle = np.abs(np.arange(width) - 0.5 * width) < 0.5 * step
-    for number, left in enumerate([*columns, seam]):
+    for left in [*columns, seam]:
         around = np.arange(left, left + width) % size
         # Neighbouring columns of pieces do not end at the same heights, or their ends would be seen as rings.
-        shift = (number * 53) % (height - _OVERLAP_PX)
-        for top in range(-shift, size, height - _OVERLAP_PX):
+        for top in range(-int(generator.integers(height - overlap)), size, height - overlap):
             rows = np.arange(top, top + height).clip(0, size - 1)
             block = np.ix_(rows, around)
             known_here = done[block] & ~(middle[None] & (left == seam))
             if (wanted[block] & ~known_here).any():
                 piece = sources.best(strands[block], known_here, top, generator)
-                strands[block] = _joined(strands[block], piece, known_here)
+                strands[block] = _joined(strands[block], piece, known_here, overlap)
                 done[block] = True
     return strands
 
@@ -210,27 +220,29 @@ class _Sources:
 
     Attributes:
         strands: What they are pieces of.
+        height: Of each, in px.
         corners: Row and column of the upper left corner of each.
         turned: How far the strands of each are turned from the vertical, in [0, 1].
     """
 
     strands: Float[np.ndarray, "size size 3"]
+    height: int
     corners: Int[np.ndarray, "source 2"]
     turned: Float[np.ndarray, " source"]
 
     @classmethod
-    def of(cls, strands: Float[np.ndarray, "size size 3"], known: Bool[np.ndarray, "size size"]) -> "_Sources":
-        height, width = _BLOCK_PX
-        counts = cv2.integral(known.astype(np.uint8))
-        whole = (
-            counts[height:, width:] - counts[:-height, width:] - counts[height:, :-width] + counts[:-height, :-width]
-        )
-        corners = np.argwhere(whole[::4, ::4] >= 0.97 * height * width) * 4
-        grey = strands.mean(-1)
-        x, y = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-        xx, yy, xy = (cv2.blur(product, (width, height), anchor=(0, 0)) for product in (x * x, y * y, x * y))
-        across = 0.5 * np.arctan2(2.0 * xy, xx - yy)
-        return cls(strands.copy(), corners, np.abs(np.sin(across))[corners[:, 0], corners[:, 1]])
+    def of(cls, strands: Float[np.ndarray, "size size 3"], known: Bool[np.ndarray, "size size"]) -> "_Sources | None":
+        """The longest pieces of which there are enough; None where there are none at all."""
+        width, counts = _BLOCK_WIDTH_PX, cv2.integral(known.astype(np.uint8))
+        for height in _BLOCK_HEIGHTS_PX:
+            if height >= len(known):
+                continue
+            upper, lower = counts[:-height], counts[height:]
+            whole = lower[:, width:] - upper[:, width:] - lower[:, :-width] + upper[:, :-width]
+            corners = np.argwhere(whole[::4, ::4] >= 0.96 * height * width) * 4
+            if len(corners) >= _FEWEST_SOURCES:
+                return cls(strands.copy(), height, corners, _turned(strands, height)[corners[:, 0], corners[:, 1]])
+        return None
 
     def best(
         self,
@@ -240,26 +252,38 @@ class _Sources:
         generator: np.random.Generator,
     ) -> Float[np.ndarray, "height width 3"]:
         """The piece that goes on best from what is there, among some that lie at about the same height."""
-        (height, width), size = _BLOCK_PX, len(self.strands)
-        chance = np.exp(-6.0 * np.abs(self.corners[:, 0] - top) / size - 1.5 * self.turned)
+        chance = np.exp(-5.0 * np.abs(self.corners[:, 0] - top) / len(self.strands) - 2.5 * self.turned)
         count = min(_CANDIDATES, len(self.corners))
         chosen = self.corners[generator.choice(len(self.corners), count, replace=False, p=chance / chance.sum())]
-        rows, columns = np.nonzero(known[::2, ::2])
-        # Every second texel and one channel tell as much about the fit as all of them.
-        compared = self.strands[chosen[:, :1] + 2 * rows, chosen[:, 1:] + 2 * columns, 1]
-        cost = ((compared - there[2 * rows, 2 * columns, 1]) ** 2).sum(1)
+        rows, columns = np.nonzero(known[::3, ::2])
+        # Every sixth texel and one channel tell as much about the fit as all of them.
+        compared = self.strands[chosen[:, :1] + 3 * rows, chosen[:, 1:] + 2 * columns, 1]
+        cost = ((compared - there[3 * rows, 2 * columns, 1]) ** 2).sum(1)
         row, column = chosen[cost.argmin()]
-        return self.strands[row : row + height, column : column + width]
+        return self.strands[row : row + self.height, column : column + _BLOCK_WIDTH_PX]
+
+
+def _turned(strands: Float[np.ndarray, "size size 3"], height: int) -> Float[np.ndarray, "size size"]:
+    """How far strands are turned from the vertical, in the piece to the right of and below each texel."""
+    grey = strands.mean(-1)
+    x, y = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    xx, yy, xy = (cv2.blur(p, (_BLOCK_WIDTH_PX, height), anchor=(0, 0)) for p in (x * x, y * y, x * y))
+    return np.abs(np.sin(0.5 * np.arctan2(2.0 * xy, xx - yy)))
 
 
 def _joined(
     there: Float[np.ndarray, "height width 3"],
     piece: Float[np.ndarray, "height width 3"],
     known: Bool[np.ndarray, "height width"],
+    overlap: int,
 ) -> Float[np.ndarray, "height width 3"]:
-    """The piece where nothing is known; it fades into what is known within half the overlap."""
-    depth = cv2.distanceTransform(np.pad(known.astype(np.uint8), 1, mode="edge"), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    fade = np.clip(1.0 - depth / (0.5 * _OVERLAP_PX), 0.0, 1.0)[..., None]
+    """The piece where nothing is known; it fades into what is known, slowly along the strands, quickly across."""
+    height, width = known.shape
+    squeezed = max(2, round(height * _OVERLAP_PX / overlap))
+    small = cv2.resize(known.astype(np.uint8), (width, squeezed), interpolation=cv2.INTER_NEAREST)
+    depth = cv2.distanceTransform(np.pad(small, 1, mode="edge"), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    depth = cv2.resize(depth, (width, height), interpolation=cv2.INTER_LINEAR) * known
+    fade = np.clip(1.0 - depth / (0.7 * _OVERLAP_PX), 0.0, 1.0)[..., None]
     # Two pictures without relation lose contrast where they are averaged; this keeps it.
     return (fade * piece + (1.0 - fade) * there) / np.sqrt(fade**2 + (1.0 - fade) ** 2)
 
