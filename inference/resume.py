@@ -32,7 +32,7 @@ class Fingerprint:
     checkpoint_sha256: str
     formats: tuple[str, ...]
     largest_face: bool
-    hair: str
+    hair: str = ""
     refinement: str = ""
 
     @classmethod

@@ -104,7 +104,7 @@ def train(config: PersonTrainingConfig) -> None:
         optimizer.step()
         step += 1
         _average(average, network, step)
-        loss_sum += float(loss)
+        loss_sum += float(loss.detach())
         over = time.monotonic() > end or step == config.steps
         if time.monotonic() - saved > _SAVE_EVERY_S or over:
             print(f"step {step} of {config.steps}: loss {loss_sum / max(step - began, 1):.4f}", flush=True)

@@ -86,9 +86,11 @@ def outer_radius(
 
     Args:
         vertices_mm: The head, model space.
-        faces: Those of its triangles that count.
+        faces: Those of its triangles that count; none hits nothing.
         widening_mm: What each vertex is moved outwards by, before.
     """
+    if not len(faces):
+        return np.zeros((ROWS, COLUMNS))
     place = grid_place(vertices_mm)
     image = np.stack((place[:, 0], place[:, 1], _FAR_MM - place[:, 2] - widening_mm), axis=-1).astype(np.float32)
     corners, triangles = _unrolled(image, faces)
@@ -104,7 +106,7 @@ def outer_radius(
 
 def _unrolled(
     shape: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]
-) -> tuple[Float[np.ndarray, "corner 3"], Int[np.ndarray, "face 3"]]:
+) -> tuple[Float[np.ndarray, "corner 3"], Int[np.ndarray, "piece 3"]]:
     """Triangles of the unrolled grid; those across the seam at the back are there twice, once at each end."""
     corners = shape[faces]
     wide = np.ptp(corners[..., 0], axis=1) > 0.5 * COLUMNS

@@ -87,7 +87,8 @@ def draw_hair(
     cover = seen * shown + (1.0 - seen) * _enlarge(shell.cover, size_px)
     # What is not seen is made without the photograph's light, and then given it.
     light = _enlarge_channels(_shading(shell, result), size_px)
-    color = _encoded(srgb_to_linear(torch.from_numpy(_sample(photograph_srgb, places_px))).numpy() / light)
+    photograph = _sample(photograph_srgb, places_px)
+    color = _encoded(_linear(photograph) / light)
     # Off the hair's border, where its colour is mixed with that of what is beside it.
     sure = cv2.erode((share > _SURE_HAIR).astype(np.float32), np.ones((9, 9), np.uint8))
     weight = sure * np.clip((facing - _NO_COSINE) / (_FULL_COSINE - _NO_COSINE), 0.0, 1.0)
@@ -96,10 +97,14 @@ def draw_hair(
     strands = _log(color) - _log(_blur(color, weight, smooth))
     strands = _continued(strands, weight > 0.9, cover > 0.02)
     made = np.exp(_log(smooth) + strands)
-    image = weight[..., None] * color + (1.0 - weight[..., None]) * made
+    albedo = weight[..., None] * color + (1.0 - weight[..., None]) * made
+    image = weight[..., None] * photograph + (1.0 - weight[..., None]) * _encoded(_linear(made) * light)
+    # One colour where nothing is drawn: a picture file of it is smaller.
+    nowhere = cv2.dilate(cover.astype(np.float32), np.ones((17, 17), np.uint8)) < 0.05
+    for picture in (albedo, image):
+        picture[nowhere] = np.median(picture[~nowhere], axis=0) if not nowhere.all() else 0.0
     ragged = cover + _ROOT_NOISE * strands.mean(-1) * np.clip(4.0 * cover * (1.0 - cover), 0.0, 1.0)
-    shone = _encoded(srgb_to_linear(torch.from_numpy(image.clip(0.0, 1.0).astype(np.float32))).numpy() * light)
-    return HairTexture(_bytes(shone), _bytes(image), _in_one_piece(_bytes(ragged)), _bytes(weight))
+    return HairTexture(_bytes(image), _bytes(albedo), _in_one_piece(_bytes(ragged)), _bytes(weight))
 
 
 def _shading(shell: HairShell, result: FaceResult) -> Float[np.ndarray, "row column 3"]:
@@ -115,6 +120,10 @@ def _shading(shell: HairShell, result: FaceResult) -> Float[np.ndarray, "row col
 
 def _enlarge_channels(values: Float[np.ndarray, "row column 3"], size_px: int) -> Float[np.ndarray, "size size 3"]:
     return np.stack([_enlarge(values[..., k], size_px) for k in range(3)], axis=-1)
+
+
+def _linear(color_srgb: Float[np.ndarray, "size size 3"]) -> Float[np.ndarray, "size size 3"]:
+    return srgb_to_linear(torch.from_numpy(color_srgb.clip(0.0, 1.0).astype(np.float32))).numpy()
 
 
 def _encoded(linear: Float[np.ndarray, "size size 3"]) -> Float[np.ndarray, "size size 3"]:
