@@ -231,13 +231,13 @@ class _Sources:
         strands: What they are pieces of.
         height: Of each, in px.
         corners: Row and column of the upper left corner of each.
-        turned: How far the strands of each are turned from the vertical, in [0, 1].
+        chance: How fit each is as hair: strands that run down, and no gap, ornament or patch of light among them.
     """
 
     strands: Float[np.ndarray, "size size 3"]
     height: int
     corners: Int[np.ndarray, "source 2"]
-    turned: Float[np.ndarray, " source"]
+    chance: Float[np.ndarray, " source"]
 
     @classmethod
     def of(cls, strands: Float[np.ndarray, "size size 3"], known: Bool[np.ndarray, "size size"]) -> "_Sources | None":
@@ -250,7 +250,10 @@ class _Sources:
             whole = lower[:, width:] - upper[:, width:] - lower[:, :-width] + upper[:, :-width]
             corners = np.argwhere(whole[::4, ::4] >= 0.96 * height * width) * 4
             if len(corners) >= _FEWEST_SOURCES:
-                return cls(strands.copy(), height, corners, _turned(strands, height)[corners[:, 0], corners[:, 1]])
+                power = cv2.blur((strands**2).sum(-1), (width, height), anchor=(0, 0))
+                turned, power = (of[corners[:, 0], corners[:, 1]] for of in (_turned(strands, height), power))
+                odd = np.maximum(power / max(float(np.median(power)), 1e-9) - 1.0, 0.0)
+                return cls(strands.copy(), height, corners, np.exp(-2.5 * turned - 2.0 * odd))
         return None
 
     def best(
@@ -261,7 +264,7 @@ class _Sources:
         generator: np.random.Generator,
     ) -> Float[np.ndarray, "height width 3"]:
         """The piece that goes on best from what is there, among some that lie at about the same height."""
-        chance = np.exp(-5.0 * np.abs(self.corners[:, 0] - top) / len(self.strands) - 2.5 * self.turned)
+        chance = self.chance * np.exp(-5.0 * np.abs(self.corners[:, 0] - top) / len(self.strands)) + 1e-12
         count = min(_CANDIDATES, len(self.corners))
         chosen = self.corners[generator.choice(len(self.corners), count, replace=False, p=chance / chance.sum())]
         rows, columns = np.nonzero(known[::3, ::2])
