@@ -32,6 +32,8 @@ _GRAZING = 0.22
 """Cosine of ray and line of sight up to which the outline tells the radius."""
 _FEWEST_HAIR = 0.12
 """Share of the seen scalp that must show hair; with less a head counts as bald."""
+_BENDING = (0.0, 1.5)
+"""Stiffness of the shell in the two rounds: the first one only finds out roughly where it lies, which is quicker."""
 _DEPTH_PX = 320
 _DEPTH_GAP_MM = 10.0
 
@@ -70,7 +72,7 @@ def build_shell(
     outline = _outline(grid, head, result, mask)
     thickness = np.full((ROWS, COLUMNS), _UNKNOWN_MM)
     cover = template.grows
-    for _ in range(2):
+    for bending in _BENDING:
         points_mm = grid.points_mm(_limited(head.base_mm + thickness, head, outline, cover))
         places_px = project_points(points_mm, result)[..., :2]
         seen = np.clip((_facing(points_mm, result) - 0.05) / 0.25, 0.0, 1.0) * mask.known_at(places_px)
@@ -78,7 +80,7 @@ def build_shell(
         if _is_bald(shown[..., HAIR], seen, template):
             return None
         cover = _cover(reaching.at(places_px)[..., HAIR], seen, outline, template)
-        thickness = _thickness(shown, seen, cover, outline, head)
+        thickness = _thickness(shown, seen, cover, outline, head, bending)
     radius = _limited(head.base_mm + thickness, head, outline, cover)
     points_mm = grid.points_mm(radius)
     known = mask.known_at(project_points(points_mm, result)[..., :2])
@@ -213,6 +215,7 @@ def _thickness(
     cover: Float[np.ndarray, "row column"],
     outline: _Outline,
     head: _HeadRays,
+    bending: float,
 ) -> Float[np.ndarray, "row column"]:
     """Off the base: the outline's where a ray runs across the view, thin where hair ends, smooth elsewhere."""
     rim = outline.across * np.isfinite(outline.exit_mm) * outline.hairy
@@ -222,7 +225,7 @@ def _thickness(
     expected = np.clip(known_mm, 4.0, 40.0)
     weight = 8.0 * rim + 0.25 * bare + 0.002
     value = 8.0 * rim * at_rim + 0.25 * bare * _HAIRLINE_MM + 0.002 * expected
-    return solve_on_grid(weight, value, bending=1.5, tension=0.02)
+    return solve_on_grid(weight, value, bending=bending, tension=0.02 if bending > 0.0 else 1.0)
 
 
 def solve_on_grid(
