@@ -21,7 +21,7 @@ from common.command_line import ShortParser, spelled
 from common.paths import shipped
 from common.texture_sizes import TEXTURE_SIDES
 from inference.camera_request import CameraRequest
-from inference.options import ALL_FORMATS, CommandLineError, Device, InferenceOptions, MaterialKind
+from inference.options import ALL_FORMATS, CommandLineError, Device, HairKind, InferenceOptions, MaterialKind
 from inference.refine_request import LEVELS, PathTrace, RefineRequest
 
 
@@ -109,6 +109,12 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
         choices=get_args(MaterialKind),
         default=defaults.material,
         help="what covers the GLB: skin that the viewer lights, or the photograph with its own light",
+    )
+    parser.add_argument(
+        "--hair",
+        choices=get_args(HairKind),
+        default=defaults.hair,
+        help="shell: a mesh of its own over a bald head; cap: painted on the skull; none: no hair",
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
     _add_camera(parser)

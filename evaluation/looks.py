@@ -143,7 +143,7 @@ def _window(
     cut = cv2.warpAffine(photograph_srgb, matrix, (_WINDOW_PX, _WINDOW_PX), flags=how, borderMode=cv2.BORDER_REPLICATE)
     camera = crop_intrinsics(torch.from_numpy(result.intrinsics_px), float(left), float(top), scale).float().numpy()
     points = ((result.landmarks68_px - (left, top)) * scale).astype(np.float32)
-    return cut, points, View(result.vertices_camera_mm, camera, _WINDOW_PX)
+    return cut, points, View(result.vertices_camera_mm, result.rotation, result.translation_mm, camera, _WINDOW_PX)
 
 
 @torch.no_grad()

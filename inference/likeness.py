@@ -18,12 +18,13 @@ from inference.camera import Cameras
 from inference.camera_request import CameraError, CameraRequest
 from inference.checked import CheckedFaces
 from inference.faces import FaceAnswer, FaceReconstructor, FaceRequest, find_faces
+from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
 from inference.intrinsics import given_intrinsics
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
-from inference.options import BATCH_SIZE, DEFAULT_LOOKS, CommandLineError, MaterialKind
+from inference.options import BATCH_SIZE, DEFAULT_LOOKS, CommandLineError, HairKind, MaterialKind
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, LEVELS, NETWORK_LANDMARKS, Level, PathTrace, RefineRequest
@@ -47,6 +48,7 @@ class Likeness:
         faces: Reconstructs them.
         device: Where both run.
         checked: The same reconstruction, with each answer compared with what was detected.
+        hair_maker: Finds the hair of the heads.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Likeness:
         device: torch.device,
         texture_size: int | None = None,
         material: MaterialKind = "lit",
+        hair: HairKind = "shell",
     ) -> None:
         """Put the parts together; `load` and `of_network` make them."""
         self.detector = detector
@@ -64,6 +67,7 @@ class Likeness:
         self.checked = CheckedFaces(faces, detector)
         # What the files of all heads share, such as the atlas, is worked out once.
         self._files = FaceFiles(self.morphable_model, texture_size, lit=material == "lit")
+        self.hair_maker = HairMaker(self.morphable_model, device, hair)
 
     @classmethod
     def load(
@@ -76,6 +80,7 @@ class Likeness:
         min_score: float = MIN_SCORE,
         texture_size: int | None = None,
         material: MaterialKind = "lit",
+        hair: HairKind = "shell",
     ) -> "Likeness":
         """Load detector and network.
 
@@ -87,6 +92,7 @@ class Likeness:
             min_score: Least score of the detector for a face, 0.3 to 1.
             texture_size: Side of the textures in px; None for as many as each photograph has detail for.
             material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
+            hair: What becomes of hair: `shell`, `cap` or `none`, see `HairKind`.
 
         Raises:
             FileNotFoundError: If the checkpoint or one of its files is missing.
@@ -102,6 +108,7 @@ class Likeness:
             min_score=min_score,
             texture_size=texture_size,
             material=material,
+            hair=hair,
         )
 
     @classmethod
@@ -115,6 +122,7 @@ class Likeness:
         min_score: float = MIN_SCORE,
         texture_size: int | None = None,
         material: MaterialKind = "lit",
+        hair: HairKind = "shell",
     ) -> "Likeness":
         """A network that is loaded already, with the detector that comes with it.
 
@@ -126,12 +134,13 @@ class Likeness:
             min_score: Least score of the detector for a face, 0.3 to 1.
             texture_size: Side of the textures in px; None for as many as each photograph has detail for.
             material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
+            hair: What becomes of hair, see `HairKind`.
 
         Raises:
             ValueError: If there is no look at all, or a number cannot be.
         """
         detector = FaceDetector(str(device), min_face, min_score)
-        return cls(detector, FaceReconstructor(reconstructor, device, looks), device, texture_size, material)
+        return cls(detector, FaceReconstructor(reconstructor, device, looks), device, texture_size, material, hair)
 
     @property
     def morphable_model(self) -> MorphableModel:
@@ -198,7 +207,7 @@ class Likeness:
         requests = [FaceRequest.of_detection(decoded.image_srgb, found, camera) for found in detections]
         jobs = self._jobs(requests, path, detections, network, batch_size)
         refined = jobs if refiner is None else [job.refined_by(refiner) for job in jobs]
-        return [Head.of(job, self._files, relit_px) for job in refined]
+        return [Head.of(job, self._files, relit_px, self.hair_maker) for job in refined]
 
     def reconstructing(self, *, network: bool) -> FaceReconstructing:
         """Who answers first: the network, or else the mean head, for a refinement to start from."""

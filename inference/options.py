@@ -28,6 +28,8 @@ MaterialKind = Literal["lit", "unlit"]
 Device = Literal["auto", "cpu", "cuda"]
 
 _SIDES = ", ".join(map(str, TEXTURE_SIDES))
+HairKind = Literal["shell", "cap", "none"]
+"""A mesh of its own over a bald head; the photographed hair painted on the skull; no hair at all."""
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
@@ -54,6 +56,7 @@ class InferenceOptions:
             is written for ray-traced faces, `pictures` for refined ones.
         texture_size: Side of the textures in px; None for as many as each photograph has detail for.
         material: What covers the head of the GLB.
+        hair: What becomes of hair.
         resume: Keep what an earlier run with the same options finished, do the rest.
         camera: What is known of the photographs' camera.
         refinement: What is done to the network's answer.
@@ -70,6 +73,7 @@ class InferenceOptions:
     formats: tuple[Format, ...] = ALL_FORMATS
     texture_size: int | None = None
     material: MaterialKind = "lit"
+    hair: HairKind = "shell"
     resume: bool = False
     camera: CameraRequest = field(default_factory=CameraRequest)
     refinement: RefineRequest = field(default_factory=RefineRequest)

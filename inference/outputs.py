@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.jobs import FaceJob
 from inference.options import Format
@@ -26,8 +27,16 @@ _HALF_WRITTEN = ".writing-"
 class FaceWriter:
     """Writes the files of faces below the output folder."""
 
-    def __init__(self, output: Path, files: FaceFiles, formats: Sequence[Format], relit_px: int = RELIT_PX) -> None:
-        """Remember where and what to write, and the side of relit pictures."""
+    def __init__(
+        self,
+        output: Path,
+        files: FaceFiles,
+        formats: Sequence[Format],
+        relit_px: int = RELIT_PX,
+        hair_maker: HairMaker | None = None,
+    ) -> None:
+        """Remember where and what to write, the side of relit pictures, and who finds hair, if anybody."""
+        self._hair_maker = hair_maker
         self._relit_px = relit_px
         self._output = output
         self._files = files
@@ -37,7 +46,7 @@ class FaceWriter:
 
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""
-        head = Head.of(job, self._files, self._relit_px)
+        head = Head.of(job, self._files, self._relit_px, self._hair_maker)
         result, refined = head.result, job.refined
         folder = f"{job.item.key}/face{job.index}"
         with atomic_folder(self._output / folder) as temporary:

@@ -50,7 +50,11 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         if refinement is not None and cameras.given:
             refinement = refinement.with_known_camera()
         likeness = load_likeness(
-            options.checkpoint, options.device, min_face=options.min_face, min_score=options.min_score
+            options.checkpoint,
+            options.device,
+            min_face=options.min_face,
+            min_score=options.min_score,
+            hair=options.hair,
         )
         fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:
@@ -123,7 +127,7 @@ def _pipeline(
     return Pipeline(
         likeness.detector,
         likeness.reconstructing(network=options.refinement.network),
-        FaceWriter(options.output, files, options.formats, **relit_px).write,
+        FaceWriter(options.output, files, options.formats, hair_maker=likeness.hair_maker, **relit_px).write,
         batch_size=options.batch_size,
         largest_face=options.largest_face,
         workers=worker_count(),

@@ -16,15 +16,16 @@ from model.export.glb import write_glb
 from model.export.glb_material import GlbMaterial, GlossMaterial, PhotographMaterial, SkinMaterial
 from model.export.light_files import write_environment, write_lights
 from model.export.maps import Gloss, Maps, gloss_by_region, gloss_of, skin_maps, write_maps
-from model.export.mesh_part import MeshPart, head_part
+from model.export.mesh_part import MeshPart, hair_part, head_part
 from model.export.obj import write_obj
 from model.export.picture_files import write_jpeg, write_png
-from model.export.viewer_files import FACE_SCRIPT, write_face_script
+from model.export.viewer_files import FACE_SCRIPT, PageTexture, write_face_script
 from model.face.morphable_model import MorphableModel
 from model.face.parts import head_parts
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas, build_atlas
 from model.look.face_result import FaceResult
+from model.look.hair_mesh import FaceHair
 from model.look.head_look import HeadLook, head_look
 from model.look.lips import LipSeam
 from model.look.resolution import texture_side
@@ -84,6 +85,7 @@ class FaceFiles:
         result: FaceResult,
         photograph_srgb: UInt8[np.ndarray, "height width 3"],
         appearance: Appearance | None = None,
+        hair: FaceHair | None = None,
     ) -> HeadLook:
         """A face in its parts, as its files show it: its shape, and textures at the resolution that its files have.
 
@@ -91,10 +93,11 @@ class FaceFiles:
             result: The face.
             photograph_srgb: Its photograph.
             appearance: What a ray-traced refinement found of its skin.
+            hair: What of the photograph is skin, and the hair.
         """
         model = self.morphable_model
         atlases = self.atlases_of(self._texture_size or texture_side(result, model))
-        return head_look(result, photograph_srgb, model, atlases, self.lip_seam, appearance)
+        return head_look(result, photograph_srgb, model, atlases, self.lip_seam, appearance, hair)
 
     def write(
         self,
@@ -103,17 +106,19 @@ class FaceFiles:
         folder: Path,
         formats: Sequence[str],
         appearance: Appearance | None = None,
+        hair: FaceHair | None = None,
     ) -> None:
         """Write the files of the chosen formats, `glb`, `obj`, `npz`, `overlay` and `maps`, into an existing folder.
 
-        `glb` includes the head that `index.html` shows; `maps` are written only with an appearance.
+        `glb` includes the head that `index.html` shows; `maps` are written only with an appearance. With `hair` the
+        skin takes only what its mask lets it, and hair is a part.
         """
         if "npz" in formats:
             write_arrays(result, folder / "face.npz", appearance)
         with_maps = appearance is not None and "maps" in formats
         if not with_maps and not {"glb", "obj", "overlay"} & set(formats):
             return
-        look = self.look(result, photograph_srgb, appearance)
+        look = self.look(result, photograph_srgb, appearance, hair)
         shown = replace(result, vertices_mm=look.shape.posed_mm(result.expression))
         maps = skin_maps(look.skin, self.gloss if appearance is None else gloss_of(appearance))
         if appearance is not None and with_maps:
@@ -122,12 +127,12 @@ class FaceFiles:
             write_lights(appearance, folder / "lights.json")
         if "glb" in formats:
             write_glb(result, self._parts(look, maps if self._lit else None), folder / "mesh.glb")
-            write_face_script(result, look, folder / FACE_SCRIPT)
+            write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look))
         if "obj" in formats:
             self._write_obj(result, look, folder)
         if "overlay" in formats:
             images = {name: texture.image_srgb for name, texture in look.textures.items()}
-            write_jpeg(draw_overlay(shown, photograph_srgb, images, self.atlases), folder / "overlay.jpg")
+            write_jpeg(draw_overlay(shown, photograph_srgb, images, self.atlases, look.hair), folder / "overlay.jpg")
 
     @cached_property
     def _other_atlases(self) -> tuple[Atlas, ...]:
@@ -142,10 +147,13 @@ class FaceFiles:
             return self._skin_atlases[side_px]
 
     def _write_obj(self, result: FaceResult, look: HeadLook, folder: Path) -> None:
-        files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in look.textures}
+        pictures = {name: texture.image_srgb for name, texture in look.textures.items()}
+        if look.hair is not None:
+            pictures["hair"] = look.hair.texture.with_cover(lit=False)
+        files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in pictures}
         write_obj(result, self._parts(look, None), files, folder)
-        pictures = {files[name]: texture.image_srgb for name, texture in look.textures.items()}
-        for name, image in {**pictures, "texture_source.png": look.skin.source}.items():
+        named = {files[name]: image for name, image in pictures.items()}
+        for name, image in {**named, "texture_source.png": look.skin.source}.items():
             with atomic_path(folder / name) as temporary:
                 write_png(image, temporary)
 
@@ -160,4 +168,15 @@ class FaceFiles:
                 return SkinMaterial(maps)
             return GlossMaterial(textures[part].albedo_srgb, _ROUGHNESS[part], _COAT.get(part, 0.0))
 
-        return [head_part(look.shape, atlas, material(atlas.part)) for atlas in self.atlases]
+        parts = [head_part(look.shape, atlas, material(atlas.part)) for atlas in self.atlases]
+        if look.hair is None:
+            return parts
+        return [*parts, hair_part(look.hair, self.morphable_model.expression_count, lit=maps is not None)]
+
+    def _own_parts(self, look: HeadLook) -> list[tuple[MeshPart, PageTexture]]:
+        """What the page cannot take from the head that all faces share."""
+        if look.hair is None:
+            return []
+        texture = look.hair.texture
+        covered = PageTexture(texture.with_cover(lit=False), texture.with_cover(lit=True))
+        return [(hair_part(look.hair, self.morphable_model.expression_count, lit=True), covered)]

@@ -95,7 +95,7 @@ class GlbBuffer:
         document.textures.append(gltf.Texture(source=len(document.images) - 1, sampler=0))
         return len(document.textures) - 1
 
-    def exact_texture(self, values: UInt8[np.ndarray, "size size 3"]) -> int:
+    def exact_texture(self, values: UInt8[np.ndarray, "size size channel"]) -> int:
         """Append a picture without loss; returns the texture."""
         return self.texture(encoded_png(values), "image/png")
 

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from model.export.glb_buffer import GlbBuffer
 from model.export.maps import LARGEST_F0, Maps
+from model.look.hair_mesh import COVER_CUTOFF
 from model.render.color import linear_to_srgb
 
 _DIELECTRIC_F0 = 0.04
@@ -17,6 +18,7 @@ _DIELECTRIC_F0 = 0.04
 _COAT_ROUGHNESS = 0.03
 _QUALITY, _NORMAL_QUALITY = 93, 95
 """Of the JPEGs: a normal map shows every block in a highlight."""
+_HAIR_ROUGHNESS = 0.6
 _FLAT_NORMAL = np.array([128, 128, 255])
 
 
@@ -149,6 +151,41 @@ class GlossMaterial:
         if self.coat > 0.0:
             coat = {"clearcoatFactor": self.coat, "clearcoatRoughnessFactor": _COAT_ROUGHNESS}
             material.extensions = {"KHR_materials_clearcoat": coat}
+        return _added(material, document)
+
+
+@dataclass(frozen=True)
+class HairMaterial:
+    """A shell of hair, cut out by its texture.
+
+    Attributes:
+        texture_srgb: Colour and cover.
+        lit: Whether it is to be lit; else the texture holds the photograph's light.
+    """
+
+    texture_srgb: UInt8[np.ndarray, "size size 4"]
+    lit: bool
+
+    @property
+    def needs_tangents(self) -> bool:
+        """Not: it has no normal map."""
+        return False
+
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
+        """Put the material and its textures into a document; returns its number there."""
+        texture = gltf.TextureInfo(index=buffer.exact_texture(self.texture_srgb))
+        material = gltf.Material(
+            name=name,
+            # Cut, not blended: what is blended has to be sorted by whoever draws it, and seldom is.
+            alphaMode=gltf.MASK,
+            alphaCutoff=COVER_CUTOFF,
+            doubleSided=True,
+            pbrMetallicRoughness=gltf.PbrMetallicRoughness(
+                baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=_HAIR_ROUGHNESS
+            ),
+        )
+        if not self.lit:
+            material.extensions = {"KHR_materials_unlit": {}}
         return _added(material, document)
 
 

@@ -19,7 +19,7 @@ def write_jpeg(picture_srgb: UInt8[np.ndarray, "height width 3"], path: Path) ->
 
 
 def write_png(picture: UInt8[np.ndarray, "height width *channel"], path: Path) -> None:
-    """Write a picture without loss, of one or three channels."""
+    """Write a picture without loss, of one channel, of three, or of four with how far there is something."""
     path.write_bytes(encoded_png(picture))
 
 
@@ -34,9 +34,14 @@ def encoded_jpeg(picture: UInt8[np.ndarray, "height width *channel"], quality: i
     return _encoded(".jpg", picture, flags)
 
 
+def encoded_webp(picture: UInt8[np.ndarray, "height width 4"], quality: int) -> bytes:
+    """A WebP file, which, unlike a JPEG, holds how far there is something."""
+    return _encoded(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
+
+
 def _encoded(kind: str, picture: UInt8[np.ndarray, "height width *channel"], flags: list[int]) -> bytes:
     # OpenCV takes blue first.
-    pixels = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
+    pixels = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., [2, 1, 0, 3][: picture.shape[2]]])
     done, content = cv2.imencode(kind, pixels, flags)
     assert done, f"OpenCV cannot write {kind}"
     return content.tobytes()

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 
 from common.atomic import atomic_path
 from model.export.mesh_part import MeshPart
-from model.export.picture_files import encoded_jpeg
+from model.export.picture_files import encoded_jpeg, encoded_webp
 from model.face.morphable_model import MorphableModel
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult
@@ -46,13 +46,13 @@ class PageTexture:
     """What covers a part of a head on the page.
 
     Attributes:
-        photograph_srgb: With the photograph's own light.
+        photograph_srgb: With the photograph's own light. A fourth channel says where there is something.
         albedo_srgb: Without light.
         normal: Tangent-space normals; None for a part without any.
     """
 
-    photograph_srgb: UInt8[np.ndarray, "_ _ 3"]
-    albedo_srgb: UInt8[np.ndarray, "_ _ 3"]
+    photograph_srgb: UInt8[np.ndarray, "_ _ _"]
+    albedo_srgb: UInt8[np.ndarray, "_ _ _"]
     normal: UInt8[np.ndarray, "_ _ 3"] | None = None
 
 
@@ -92,20 +92,21 @@ def write_face_script(
     result: FaceResult,
     look: HeadLook,
     path: Path,
-    own_parts: Sequence[MeshPart] = (),
+    own_parts: Sequence[tuple[MeshPart, PageTexture]] = (),
 ) -> None:
     """Write one face at rest, and its expression, for the page.
 
-    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the textures to JPEGs of at most 1024 px.
+    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the textures to JPEGs or WebPs of at most 1024 px.
 
     Args:
         result: The face.
         look: Its shape and textures. The page moves the head model's lips, which do not touch at rest, so these open by
             up to half a millimetre more than the GLB's.
         path: The script.
-        own_parts: Parts that other faces do not share: their vertices are not the head model's. Each has a texture.
+        own_parts: Parts that other faces do not share, their vertices are not the head model's, and what covers them.
     """
-    own = [(part, part.posed_mm(result.expression)) for part in own_parts]
+    own = [(part, part.posed_mm(result.expression)) for part, _ in own_parts]
+    textures = page_textures(look) | {part.name: texture for part, texture in own_parts}
     rest_mm = look.shape.rest_mm
     everything = np.concatenate([rest_mm, *(posed for _, posed in own)])
     lowest, highest = everything.min(0).astype(float), everything.max(0).astype(float)
@@ -116,7 +117,7 @@ def write_face_script(
         "positions": _base64(_steps(rest_mm, lowest, highest)),
         "weights": [round(weight, 4) for weight in result.expression.tolist()],
         "occlusion": _base64(_bytes(look.skin.vertex_occlusion)),
-        "textures": {name: _addresses(texture) for name, texture in page_textures(look).items()},
+        "textures": {name: _addresses(texture) for name, texture in textures.items()},
         "parts": [
             {
                 "name": part.name,
@@ -165,20 +166,22 @@ def _steps(values: np.ndarray, lowest: np.ndarray, highest: np.ndarray) -> np.nd
 def _addresses(texture: PageTexture) -> dict[str, str]:
     """The pictures as addresses that hold them."""
     addresses = {
-        "photograph": _jpeg_address(texture.photograph_srgb, _TEXTURE_QUALITY),
-        "albedo": _jpeg_address(texture.albedo_srgb, _TEXTURE_QUALITY),
+        "photograph": _image_address(texture.photograph_srgb, _TEXTURE_QUALITY),
+        "albedo": _image_address(texture.albedo_srgb, _TEXTURE_QUALITY),
     }
     if texture.normal is not None:
-        addresses["normal"] = _jpeg_address(texture.normal, _NORMAL_QUALITY)
+        addresses["normal"] = _image_address(texture.normal, _NORMAL_QUALITY)
     return addresses
 
 
-def _jpeg_address(picture: UInt8[np.ndarray, "height width 3"], quality: int) -> str:
+def _image_address(picture: UInt8[np.ndarray, "height width channel"], quality: int) -> str:
+    """A JPEG; a WebP where a fourth channel says what is cut out, which JPEG cannot hold."""
     largest = max(picture.shape[:2])
     if largest > _TEXTURE_SIDE_PX:
         scale = _TEXTURE_SIDE_PX / largest
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded_jpeg(picture, quality)).decode()
+    kind, encoded = ("webp", encoded_webp) if picture.shape[2] == 4 else ("jpeg", encoded_jpeg)
+    return f"data:image/{kind};base64," + base64.b64encode(encoded(picture, quality)).decode()
 
 
 def _expressions_mm(morphable_model: MorphableModel) -> Float[np.ndarray, "expression vertex 3"]:

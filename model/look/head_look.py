@@ -14,6 +14,7 @@ from model.look.appearance import Appearance
 from model.look.atlas import Atlas
 from model.look.eyes import draw_eyes, eye_colors
 from model.look.face_result import FaceResult
+from model.look.hair_mesh import FaceHair, HairMesh
 from model.look.head_shape import HeadShape, head_shape
 from model.look.light import in_light, light_inside, without_light
 from model.look.lips import LipSeam
@@ -35,16 +36,18 @@ class HeadLook:
     Attributes:
         shape: Its vertices at rest and its expressions.
         skin: The skin's textures.
-        parts: Textures of what is no skin, by name.
+        parts: Textures of eyes and mouth, by name.
+        hair: Its hair; None where it has none.
     """
 
     shape: HeadShape
     skin: Texture
     parts: dict[str, PartTexture]
+    hair: HairMesh | None = None
 
     @property
     def textures(self) -> dict[str, PartTexture]:
-        """The textures of all parts by name, the skin's first."""
+        """The textures of the head model's parts by name, the skin's first."""
         return {"skin": self.skin, **self.parts}
 
 
@@ -55,6 +58,7 @@ def head_look(
     atlases: Sequence[Atlas],
     seam: LipSeam | None,
     appearance: Appearance | None = None,
+    hair: FaceHair | None = None,
 ) -> HeadLook:
     """Work out the shape and all textures.
 
@@ -65,9 +69,11 @@ def head_look(
         atlases: Texture spaces of its parts, the skin's first.
         seam: Where the head's lips meet.
         appearance: What a ray-traced refinement found of the skin.
+        hair: What of the photograph is skin, and the hair; None takes all of the photograph for skin.
     """
-    colors = vertex_colors(result, photograph_srgb, model, atlases[0], appearance)
-    skin = draw_texture(colors, result, photograph_srgb, model, atlases[0])
+    skin_mask = None if hair is None else hair.skin_mask
+    colors = vertex_colors(result, photograph_srgb, model, atlases[0], appearance, skin_mask)
+    skin = draw_texture(colors, result, photograph_srgb, model, atlases[0], skin_mask)
     light = light_inside(colors.shading_linear, any_region(model, *NO_SKIN).cpu().numpy())
     by_name = {atlas.part: atlas for atlas in atlases}
     upper, incisors = upper_teeth(by_name.get("teeth"), len(model.mirror))
@@ -87,7 +93,7 @@ def head_look(
         parts[atlas.part] = PartTexture(np.rint(255.0 * lit).astype(np.uint8), albedo)
     lower_by_mm = _UNSEEN_LOWER_MM if teeth is None else teeth.lower_by_mm
     shape = head_shape(result, model, seam, upper, lower_by_mm)
-    return HeadLook(shape, skin, parts)
+    return HeadLook(shape, skin, parts, None if hair is None else hair.mesh)
 
 
 def upper_teeth(atlas: Atlas | None, count: int) -> tuple[Float[np.ndarray, " vertex"], Bool[np.ndarray, " vertex"]]:

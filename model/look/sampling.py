@@ -36,6 +36,13 @@ def sample_photograph(
     return _remapped(photograph_srgb, points_px).astype(np.float32) / 255.0
 
 
+def sample_mask(
+    mask: Float[np.ndarray, "height width"], points_px: Float[np.ndarray, "place 2"]
+) -> Float[np.ndarray, " place"]:
+    """Values of a mask of the photograph at points, as `sample_photograph` does with colours."""
+    return _remapped(mask, points_px)[:, 0]
+
+
 def sample_softened(
     result: FaceResult, photograph_srgb: UInt8[np.ndarray, "height width 3"], radius_mm: float
 ) -> Float[np.ndarray, "vertex 3"]:

@@ -38,6 +38,20 @@ def _look(picture, x, y, linear_of_byte, found_bytes, found):
 
 @njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=True)
 @no_type_check
+def _masked(mask, x, y):
+    """A mask between the centres of its pixels; one of a single pixel is the same everywhere."""
+    height, width = mask.shape
+    x = min(max(x - 0.5, 0.0), width - 1.0)
+    y = min(max(y - 0.5, 0.0), height - 1.0)
+    left, top = int(x), int(y)
+    right, below = min(left + 1, width - 1), min(top + 1, height - 1)
+    across, down = x - left, y - top
+    above = (1.0 - across) * mask[top, left] + across * mask[top, right]
+    return (1.0 - down) * above + down * ((1.0 - across) * mask[below, left] + across * mask[below, right])
+
+
+@njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=True)
+@no_type_check
 def _mix(values, column, corner, share):
     """A column of values at vertices, between three of them."""
     return (
@@ -61,7 +75,19 @@ def _diffuse(photograph, places, first, fields, gloss, corner, share, linear_of_
 @njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=True)
 @no_type_check
 def compose(
-    corners, shares, photograph, linear_of_byte, byte_of_root, places, weights, fields, contrast, grey, albedo, image
+    corners,
+    shares,
+    photograph,
+    mask,
+    linear_of_byte,
+    byte_of_root,
+    places,
+    weights,
+    fields,
+    contrast,
+    grey,
+    albedo,
+    image,
 ):
     """Skin and unlit picture of every texel.
 
@@ -69,6 +95,7 @@ def compose(
         corners: (T, 3) vertices about each texel.
         shares: (T, 3) their weights.
         photograph: (height, width, 3) bytes.
+        mask: (height, width) how far each of its pixels may be taken, or (1, 1) for all of them.
         linear_of_byte: (256,) linear light of a byte.
         byte_of_root: Bytes by the square root of linear light.
         places: (V, 4) x and y of the vertex in the photograph, and of its mirror vertex.
@@ -86,6 +113,10 @@ def compose(
         corner, share = corners[texel], shares[texel]
         seen = min(max(_mix(weights, 0, corner, share), 0.0), 1.0)
         mirrored = min(max(_mix(weights, 1, corner, share), 0.0), 1.0)
+        if seen > 0.0:
+            seen *= _masked(mask, _mix(places, 0, corner, share), _mix(places, 1, corner, share))
+        if mirrored > 0.0:
+            mirrored *= _masked(mask, _mix(places, 2, corner, share), _mix(places, 3, corner, share))
         for channel in range(3):
             albedo[texel, channel] = _mix(fields, channel, corner, share) * (1.0 - seen - mirrored)
             here_bytes[channel] = 0.0

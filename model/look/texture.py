@@ -24,7 +24,7 @@ from model.look.face_result import FaceResult
 from model.look.fine_normals import FineRelief, fine_relief
 from model.look.foreign import ForeignColors, foreign_colors
 from model.look.photograph_light import PhotographLight, TracedSkin, photograph_light, without_gloss
-from model.look.sampling import BYTE_OF_ROOT, LINEAR_OF_BYTE, sample_photograph, sample_softened
+from model.look.sampling import BYTE_OF_ROOT, LINEAR_OF_BYTE, sample_mask, sample_photograph, sample_softened
 from model.look.texel_kernels import compose, encode
 from model.look.visibility import visibility
 from model.render.color import linear_to_srgb
@@ -106,6 +106,7 @@ def unwrap(
     morphable_model: MorphableModel,
     atlas: Atlas,
     appearance: Appearance | None = None,
+    skin_mask: Float[np.ndarray, "height width"] | None = None,
 ) -> Texture:
     """Make the textures of a face's skin.
 
@@ -115,9 +116,11 @@ def unwrap(
         morphable_model: Its head, for the mirror table and the regions.
         atlas: Its texture space.
         appearance: What a ray-traced refinement found, whose albedo `result` has at its vertices.
+        skin_mask: How far each pixel of the photograph may be taken, in [0, 1]: not where it shows background, hair or
+            clothes. None takes all.
     """
-    colors = vertex_colors(result, photograph_srgb, morphable_model, atlas, appearance)
-    return draw_texture(colors, result, photograph_srgb, morphable_model, atlas)
+    colors = vertex_colors(result, photograph_srgb, morphable_model, atlas, appearance, skin_mask)
+    return draw_texture(colors, result, photograph_srgb, morphable_model, atlas, skin_mask)
 
 
 def draw_texture(
@@ -126,9 +129,10 @@ def draw_texture(
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     morphable_model: MorphableModel,
     atlas: Atlas,
+    skin_mask: Float[np.ndarray, "height width"] | None = None,
 ) -> Texture:
     """Draw the textures of the skin of a head whose colours are known; arguments as of `unwrap`."""
-    albedo, image = _composed(colors, result, photograph_srgb, morphable_model, atlas)
+    albedo, image = _composed(colors, result, photograph_srgb, morphable_model, atlas, skin_mask)
     relief = _relief(albedo, colors, result, morphable_model, atlas)
     gain = np.exp(-relief.shade_log)
     if len(gain) != len(atlas.covered):
@@ -169,6 +173,7 @@ def _composed(
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     morphable_model: MorphableModel,
     atlas: Atlas,
+    skin_mask: Float[np.ndarray, "height width"] | None,
 ) -> tuple[Float[np.ndarray, "texel 3"], UInt8[np.ndarray, "texel 3"]]:
     """Albedo, linear RGB, and unlit picture of the texels on the head."""
     mirror = morphable_model.mirror.cpu().numpy()
@@ -188,6 +193,8 @@ def _composed(
         atlas.sampling.indices.reshape(-1, 3),
         atlas.sampling.data.reshape(-1, 3),
         np.ascontiguousarray(photograph_srgb),
+        # Finer than the vertices: a hairline runs between them.
+        np.ones((1, 1), np.float32) if skin_mask is None else _taken(skin_mask),
         LINEAR_OF_BYTE,
         BYTE_OF_ROOT,
         np.concatenate((places, places[mirror]), axis=1),
@@ -207,6 +214,7 @@ def vertex_colors(
     morphable_model: MorphableModel,
     atlas: Atlas,
     appearance: Appearance | None = None,
+    skin_mask: Float[np.ndarray, "height width"] | None = None,
 ) -> VertexColors:
     """Find the light, complete the skin and say what is seen, at the vertices; the arguments are those of `unwrap`."""
     mirror = morphable_model.mirror.cpu().numpy()
@@ -216,6 +224,8 @@ def vertex_colors(
     mouth = any_region(morphable_model, "mouth_inner", "teeth").cpu().numpy()
     behind = any_region(morphable_model, "eyes").cpu().numpy() | mouth
     here = visibility(result, normals, photograph_srgb.shape[:2], behind)
+    if skin_mask is not None:
+        here *= sample_mask(_taken(skin_mask), result.vertices_image[:, :2])
     # Too little of the tongue is ever seen to tell its colour; what is, is lips or teeth by a fit that is not exact.
     here[any_region(morphable_model, "tongue").cpu().numpy()] = 0.0
     lips, lids = _foreign(result, photograph_srgb, here, morphable_model)
@@ -302,6 +312,11 @@ def _fill_folds(
     # In the skin: lamps of a viewer shine through the head into a nostril.
     both[:, :3] += 2.2 * np.log(1.0 - _NOSTRIL_DARK * deep * (hidden & nose))[:, None]
     return both[:, :3], both[:, 3:]
+
+
+def _taken(skin_mask: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
+    """How far a mask lets pixels be taken. Half a mask is a border, where colours are mixed: it takes nothing."""
+    return np.clip(2.5 * skin_mask - 1.5, 0.0, 1.0).astype(np.float32)
 
 
 def _shown(colors: VertexColors) -> Float[np.ndarray, "vertex 3"]:

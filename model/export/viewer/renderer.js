@@ -169,6 +169,8 @@ likeness.createRenderer = function () {
     }
 
     void main() {
+      // Hair is a whole shell, cut out by its texture.
+      if (texture(skin, place).a < 0.5) discard;
       vec3 n = normalize(facing + vec3(1e-9)) * (gl_FrontFacing ? 1.0 : -1.0);
       vec3 eye = normalize(toEye);
       if (mode == ${UNLIT}) {

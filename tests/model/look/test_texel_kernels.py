@@ -5,10 +5,15 @@ from model.look.texel_kernels import compose, encode
 
 PICTURE = np.random.default_rng(0).integers(90, 235, (5, 7, 3), dtype=np.uint8)
 ONE = np.ones(3, np.float32)
+WHOLE = np.ones((1, 1), np.float32)
 
 
 def composed(
-    place: tuple[float, float], mirrored: tuple[float, float], weights: tuple[float, float], **fields: np.ndarray
+    place: tuple[float, float],
+    mirrored: tuple[float, float],
+    weights: tuple[float, float],
+    mask: np.ndarray = WHOLE,
+    **fields: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A texel in the middle of three equal vertices."""
     named = {
@@ -25,6 +30,7 @@ def composed(
         np.array([[0, 1, 2]], np.int32),
         np.full((1, 3), 1.0 / 3.0, np.float32),
         PICTURE,
+        mask,
         LINEAR_OF_BYTE,
         BYTE_OF_ROOT,
         np.tile(np.array([*place, *mirrored], np.float32), (3, 1)),
@@ -56,6 +62,19 @@ def test_a_mirrored_texel_keeps_within_its_bounds_and_an_unseen_one_is_the_base(
     albedo, image = composed((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), shown=0.5 * ONE)
     np.testing.assert_allclose(albedo, 0.3, atol=1e-6)
     np.testing.assert_array_equal(image, bytes_of(0.15 * ONE))
+
+
+def test_what_a_mask_keeps_out_is_the_base() -> None:
+    mask = np.zeros((5, 7), np.float32)
+    mask[:, :3] = 1.0
+    np.testing.assert_array_equal(composed((1.5, 1.5), (0.0, 0.0), (1.0, 0.0), mask)[1], PICTURE[1, 1])
+    for place, mirrored, weights in (((5.5, 1.5), (0.0, 0.0), (1.0, 0.0)), ((0.0, 0.0), (5.5, 1.5), (0.0, 1.0))):
+        albedo, image = composed(place, mirrored, weights, mask)
+        np.testing.assert_allclose(albedo, 0.3, atol=1e-6)
+        np.testing.assert_array_equal(image, bytes_of(0.3 * ONE))
+    half = composed((3.0, 1.5), (0.0, 0.0), (1.0, 0.0), mask)[0]
+    whole = composed((3.0, 1.5), (0.0, 0.0), (1.0, 0.0))[0]
+    np.testing.assert_allclose(half, 0.5 * (whole + 0.3), atol=1e-5)
 
 
 def test_gloss_never_takes_all_the_light() -> None:
