@@ -28,6 +28,7 @@ _FEWEST_SURE_VERTICES = 50
 _FOLDED, _OPEN, _WELL = 0.15, 0.35, 0.6
 """Exposure at rest up to which a place counts as hidden in a fold, from which it is open skin, and well so."""
 _NOSTRIL_DARK = 0.75
+_NOSE_MARGIN_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def vertex_colors(
         foreign_colors(photograph, any_region(morphable_model, name).cpu().numpy(), (here > 0.5) & (exposure > _WELL))
         for name in ("lips", "eyelids")
     ]
-    here[foreign[0].pale | foreign[0].dark | foreign[1].pale] = 0.0
+    # Between a foreign vertex and its neighbours texels are foreign as well.
+    here[np.abs(atlas.laplacian) @ (foreign[0].pale | foreign[0].dark | foreign[1].pale).astype(float) > 0.0] = 0.0
     # What lies in a fold is never seen cleanly: pixels of its rim would be drawn out over it.
     inside = any_region(morphable_model, *NO_SKIN).cpu().numpy()
     here *= np.where(inside, 1.0, np.clip((exposure - _FOLDED) / (_OPEN - _FOLDED), 0.0, 1.0))
@@ -148,7 +150,7 @@ def vertex_colors(
     # So soft that no island shows about them.
     hidden_ears = np.clip(1.5 * spread(ears * (1.0 - known), atlas.laplacian, rings=120)[:, None], 0.0, 1.0)
     added = added * (1.0 - hidden_ears) + far * hidden_ears
-    completed = _fill_folds(model + added, inside, foreign[1].pale | foreign[1].dark, morphable_model, atlas)
+    completed = _fill_folds(model + added, inside, foreign[1].pale | foreign[1].dim, morphable_model, atlas)
     return VertexColors(here, there, relit, completed)
 
 
@@ -171,9 +173,20 @@ def _fill_folds(
     filled = completed.copy()
     filled[hidden] = continue_inwards(completed, hidden, ~inside & (hidden | ~lashes), atlas.laplacian)[hidden]
     deep = 1.0 - np.clip(exposure / _OPEN, 0.0, 1.0)
-    nose = any_region(model, "nose").cpu().numpy()
-    filled *= 1.0 - _NOSTRIL_DARK * (deep * (hidden & nose))[:, None]
+    filled *= 1.0 - _NOSTRIL_DARK * (deep * (hidden & _about_nose(model)))[:, None]
     return filled
+
+
+def _about_nose(model: MorphableModel) -> Bool[np.ndarray, " vertex"]:
+    """The nose with what lies in its nostrils, which its region does not reach; lids and lips left out."""
+    nose = any_region(model, "nose").cpu().numpy()
+    if not nose.any():
+        return nose
+    mean = model.mean_mm.cpu().numpy()
+    low, high = mean[nose].min(0) - _NOSE_MARGIN_MM, mean[nose].max(0) + _NOSE_MARGIN_MM
+    high[1] = mean[nose, 1].mean()
+    near = ((mean[:, :2] >= low[:2]) & (mean[:, :2] <= high[:2])).all(1)
+    return (nose | near) & ~any_region(model, "lips", "eyelids", "ears").cpu().numpy()
 
 
 def _shaded(result: FaceResult, normals: Float[Tensor, "1 vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
