@@ -160,7 +160,9 @@ def _face(
             *(by.environment_linear, by.lamps, 0.0),
         )
 
-    picture = _traced(number, geometry, lit(light), truth.intrinsics_px, folder, settings)
+    # What the skin's maps do not cover, the eyes for one, is as the model says.
+    inside = model.albedo_linear(truth.parameters.albedo)[0].clamp(0.01, 1.0)
+    picture = _traced(number, geometry, lit(light), inside, truth.intrinsics_px, folder, settings)
     seen_face = _seen_face(model, geometry, truth, picture, settings.size_px)
     # Cameras meter the whole picture: the exposure makes up for a part of the skin's tone. Highlights go beyond white.
     level = picture.image_linear.numpy()[seen_face].mean()
@@ -249,6 +251,7 @@ def _traced(
     number: int,
     geometry: HeadGeometry,
     appearance: Appearance,
+    inside_linear: torch.Tensor,
     intrinsics_px: torch.Tensor,
     folder: Path,
     settings: RenderSettings,
@@ -267,6 +270,7 @@ def _traced(
             appearance,
             intrinsics_px,
             settings.size_px,
+            vertex_albedo_linear=inside_linear,
             samples=settings.samples,
             max_depth=settings.max_depth,
             seed=number,

@@ -40,6 +40,7 @@ _FOLDED, _OPEN, _WELL = 0.15, 0.35, 0.6
 """Exposure at rest up to which a place counts as hidden in a fold, from which it is open skin, and well so."""
 _NOSTRIL_DARK = 0.75
 """Share of the brightness, in sRGB, that is gone at the end of a nostril."""
+_NOSE_MARGIN_MM = 3.0
 _RELIEF_PX, _COARSE_PX = 2048, 512
 """Sides of what is coarser than the textures: normals; where texels came from, and occlusion."""
 _DARK_SIDE, _BRIGHT_SIDE = 0.35, 1.6
@@ -229,7 +230,8 @@ def vertex_colors(
     # Too little of the tongue is ever seen to tell its colour; what is, is lips or teeth by a fit that is not exact.
     here[any_region(morphable_model, "tongue").cpu().numpy()] = 0.0
     lips, lids = _foreign(result, photograph_srgb, here, morphable_model)
-    here[lips.pale | lips.dark | lids.pale] = 0.0
+    # Between a foreign vertex and its neighbours texels are foreign as well.
+    here[np.abs(atlas.laplacian) @ (lips.pale | lips.dark | lids.pale).astype(float) > 0.0] = 0.0
     # What lies in a fold is never seen cleanly: pixels of its rim would be drawn out over it.
     inside = any_region(morphable_model, *NO_SKIN).cpu().numpy()
     exposure = morphable_model.exposure.cpu().numpy()
@@ -257,7 +259,7 @@ def vertex_colors(
         np.log(np.clip(light.albedo_linear, _LEAST_LINEAR, 1.0)) + base,
         np.log(light.shading_linear),
         inside,
-        lids.pale | lids.dark,
+        lids.pale | lids.dim,
         morphable_model,
         atlas,
     )
@@ -308,10 +310,21 @@ def _fill_folds(
     both = np.concatenate((skin_log, shading_log), axis=1)
     both[hidden] = continue_inwards(both, hidden, ~inside & (hidden | ~lashes), atlas.laplacian)[hidden]
     deep = 1.0 - np.clip(exposure / _OPEN, 0.0, 1.0)
-    nose = any_region(model, "nose").cpu().numpy()
     # In the skin: lamps of a viewer shine through the head into a nostril.
-    both[:, :3] += 2.2 * np.log(1.0 - _NOSTRIL_DARK * deep * (hidden & nose))[:, None]
+    both[:, :3] += 2.2 * np.log(1.0 - _NOSTRIL_DARK * deep * (hidden & _about_nose(model)))[:, None]
     return both[:, :3], both[:, 3:]
+
+
+def _about_nose(model: MorphableModel) -> Bool[np.ndarray, " vertex"]:
+    """The nose with what lies in its nostrils, which its region does not reach; lids and lips left out."""
+    nose = any_region(model, "nose").cpu().numpy()
+    if not nose.any():
+        return nose
+    mean = model.mean_mm.cpu().numpy()
+    low, high = mean[nose].min(0) - _NOSE_MARGIN_MM, mean[nose].max(0) + _NOSE_MARGIN_MM
+    high[1] = mean[nose, 1].mean()
+    near = ((mean[:, :2] >= low[:2]) & (mean[:, :2] <= high[:2])).all(1)
+    return (nose | near) & ~any_region(model, "lips", "eyelids", "ears").cpu().numpy()
 
 
 def _taken(skin_mask: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
