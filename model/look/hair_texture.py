@@ -6,7 +6,7 @@ on from its neighbours (Efros & Freeman, "Image Quilting", SIGGRAPH 2001). In th
 from the crown runs downwards, so pieces whose strands run so are preferred: copies then follow the hair.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from model.look.face_result import FaceResult
 from model.look.hair_grid import COLUMNS, DOME_ROWS, ROWS, hair_grid
 from model.look.hair_shell import HairShell, grid_normals, project_points, solve_on_grid
+from model.look.sampling import LINEAR_OF_BYTE, bytes_of
 from model.person.classes import HAIR
 from model.person.mask import PersonMask
 from model.render.color import linear_to_srgb, srgb_to_linear
@@ -64,6 +65,11 @@ class HairTexture:
     def with_cover(self, *, lit: bool) -> UInt8[np.ndarray, "size size 4"]:
         """Colour, that without light if it is to be lit, and cover as a fourth channel."""
         return np.dstack((self.albedo_srgb if lit else self.image_srgb, self.cover))
+
+    def brightened(self, factor: Float[np.ndarray, "3"]) -> "HairTexture":
+        """With an albedo of this many times the light, by channel."""
+        table = bytes_of(LINEAR_OF_BYTE[:, None] * factor)
+        return replace(self, albedo_srgb=table[self.albedo_srgb, np.arange(3)])
 
 
 def draw_hair(

@@ -1,7 +1,7 @@
 """How a head looks in its parts: its shape as it is shown, and a texture for each part."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from common.photograph import has_color
 from model.face.morphable_model import MorphableModel
 from model.face.regions import NO_SKIN, any_region
+from model.geometry.mesh import vertex_normals
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas
 from model.look.eyes import draw_eyes, eye_colors
@@ -19,14 +20,17 @@ from model.look.head_shape import HeadShape, head_shape
 from model.look.light import in_light, light_inside, without_light
 from model.look.lips import LipSeam
 from model.look.mouth import draw_inside, from_biting_edge, photographed_teeth
-from model.look.texture import PartTexture, Texture, draw_texture, vertex_colors
+from model.look.texture import PartTexture, Texture, VertexColors, draw_texture, vertex_colors
 from model.render.color import luminance
+from model.render.lighting import shade
 
 _EDGE_HEIGHT, _FRONT_WIDTH = 0.18, 0.13
 """Of the upper front teeth's biting edges: share of the way to the gums, and u from the middle of the tile."""
 
 _UNSEEN_LOWER_MM = 1.5
 """Upper teeth that no photograph shows stand so much lower than the head model's, which an open mouth hides."""
+
+_SEEN, _LEAST_LIGHT, _LIGHT_RATIO = 0.5, 0.05, (0.4, 2.5)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,24 @@ def head_look(
         parts[atlas.part] = PartTexture(np.rint(255.0 * lit).astype(np.uint8), albedo)
     lower_by_mm = _UNSEEN_LOWER_MM if teeth is None else teeth.lower_by_mm
     shape = head_shape(result, model, seam, upper, lower_by_mm)
-    return HeadLook(shape, skin, parts, None if hair is None else hair.mesh)
+    mesh = None if hair is None else hair.mesh
+    if mesh is not None:
+        mesh = replace(mesh, texture=mesh.texture.brightened(_over_skins_light(result, colors, model)))
+    return HeadLook(shape, skin, parts, mesh)
+
+
+def _over_skins_light(result: FaceResult, colors: VertexColors, model: MorphableModel) -> Float[np.ndarray, "3"]:
+    """The network's light, which was taken out of the hair, over what was taken out of the skin, by channel.
+
+    Both leave a colour as bright as the light is dim: with two lights, hair and skin would not suit each other.
+    """
+    seen = colors.here > _SEEN
+    if not seen.any():
+        return np.ones(3, np.float32)
+    normals = vertex_normals(torch.from_numpy(result.vertices_camera_mm)[None], model.faces.cpu())
+    light = shade(normals, torch.from_numpy(result.lighting)[None])[0].clamp(min=_LEAST_LIGHT).numpy()
+    ratio = np.exp((np.log(light) - np.log(colors.shading_linear))[seen].mean(0))
+    return np.clip(ratio, *_LIGHT_RATIO).astype(np.float32)
 
 
 def upper_teeth(atlas: Atlas | None, count: int) -> tuple[Float[np.ndarray, " vertex"], Bool[np.ndarray, " vertex"]]:
