@@ -5,34 +5,21 @@ from dataclasses import replace
 import numpy as np
 
 from model.look.atlas import build_atlas
-from model.look.hair_mesh import FaceHair, HairMesh
-from model.look.hair_texture import HairTexture
 from model.look.head_look import head_look
 from model.look.sampling import linear_of
-from tests.small_gallery import toy_face
+from tests.small_gallery import toy_face, toy_hair
 from tests.small_world import toy_reconstructor
 
 RECONSTRUCTOR = toy_reconstructor()
 HEAD = RECONSTRUCTOR.morphable_model
 FACE = toy_face(RECONSTRUCTOR)
 PHOTOGRAPH = np.full((240, 200, 3), (180, 130, 110), np.uint8)
-BROWN = np.array([90, 70, 60], np.uint8)
-
-
-def hair(skin_mask: np.ndarray) -> FaceHair:
-    """A single triangle of brown hair."""
-    color = np.tile(BROWN, (8, 8, 1))
-    cover = np.full((8, 8), 255, np.uint8)
-    texture = HairTexture(color, color, cover, cover)
-    corners = np.array([[-50.0, 80.0, 0.0], [50.0, 80.0, 0.0], [0.0, 120.0, 0.0]], np.float32)
-    triangle = np.array([[0, 1, 2]], np.int32)
-    return FaceHair(skin_mask, HairMesh(corners, np.arange(3), triangle, np.zeros((3, 2), np.float32), texture))
 
 
 def test_a_mask_without_skin_leaves_nothing_of_the_photograph() -> None:
     atlases = (build_atlas(HEAD, 64),)
-    whole = head_look(FACE, PHOTOGRAPH, HEAD, atlases, None, hair=hair(np.ones(PHOTOGRAPH.shape[:2], np.float32)))
-    none = head_look(FACE, PHOTOGRAPH, HEAD, atlases, None, hair=hair(np.zeros(PHOTOGRAPH.shape[:2], np.float32)))
+    whole = head_look(FACE, PHOTOGRAPH, HEAD, atlases, None, hair=toy_hair(np.ones(PHOTOGRAPH.shape[:2], np.float32)))
+    none = head_look(FACE, PHOTOGRAPH, HEAD, atlases, None, hair=toy_hair(np.zeros(PHOTOGRAPH.shape[:2], np.float32)))
     assert (whole.skin.source[..., 0] > 200).any()
     assert none.skin.source[..., 0].max() == 0
     assert none.skin.source[..., 1].max() == 0
@@ -44,7 +31,7 @@ def test_hair_is_as_bright_beside_the_skin_whatever_the_network_says_of_the_ligh
     shares = []
     for brightness in (0.8, 1.25):
         result = replace(FACE, lighting=brightness * FACE.lighting)
-        look = head_look(result, PHOTOGRAPH, HEAD, atlases, None, hair=hair(mask))
+        look = head_look(result, PHOTOGRAPH, HEAD, atlases, None, hair=toy_hair(mask))
         assert look.hair is not None
         # What `draw_hair` would have taken out of the same photograph.
         albedo = linear_of(look.hair.texture.albedo_srgb).mean() / brightness
