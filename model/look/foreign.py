@@ -47,8 +47,7 @@ def foreign_colors(
 
 def pale_beside(colors: Float[np.ndarray, "*place 3"], common: Float[np.ndarray, "3"]) -> Bool[np.ndarray, "*place"]:
     """Which colours are brighter and paler than a common one."""
-    return (colors.mean(-1) > _BRIGHTER * common.mean()) & (_saturation(colors) < _PALER * _saturation(common) + 0.03)
-
-
-def _saturation(colors: Float[np.ndarray, "*place 3"]) -> Float[np.ndarray, "*place"]:
-    return (colors.max(-1) - colors.min(-1)) / np.maximum(colors.max(-1), 0.05)
+    brightest = np.maximum(colors.max(-1), 0.05)
+    saturation = (colors.max(-1) - colors.min(-1)) / brightest
+    of_common = float(np.ptp(common)) / max(float(common.max()), 0.05)
+    return (colors.mean(-1) > _BRIGHTER * common.mean()) & (saturation < _PALER * of_common + 0.03)
