@@ -19,7 +19,7 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 from common.atomic import atomic_path
-from common.ranges import AT_LEAST_ONE, POSITIVE, check_settings
+from common.ranges import AT_LEAST_ONE, POSITIVE, checked
 from common.tensors import read_tensors
 from model.person.classes import CLASS_NAMES, UNKNOWN
 from model.person.network import PersonNetwork, PersonNetworkConfig, load_person_network, save_person_network
@@ -34,6 +34,7 @@ _SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
+@checked(ranges={AT_LEAST_ONE: ("batch_size", "steps"), POSITIVE: ("learning_rate", "backbone_factor")})
 class PersonTrainingConfig:
     """A run.
 
@@ -73,9 +74,6 @@ class PersonTrainingConfig:
         Raises:
             ValueError: Naming the option.
         """
-        check_settings(
-            self, ranges={AT_LEAST_ONE: ("batch_size", "steps"), POSITIVE: ("learning_rate", "backbone_factor")}
-        )
         if self.size % 16 or self.size < 32:
             raise ValueError(f"size is {self.size}: expected a multiple of 16, at least 32")
 

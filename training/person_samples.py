@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from common.ranges import POSITIVE, SHARE, check_settings
+from common.ranges import POSITIVE, SHARE, checked
 from common.tensors import open_tensors
 from data.alignment import CropWindow, between_centers, head_window, transform_points
 from data.augment import AugmentConfig, PixelAugmentation
@@ -20,6 +20,7 @@ LABELS_FORMAT = "likeness-person-labels-1"
 
 
 @dataclass(frozen=True)
+@checked(ranges={SHARE: ("background", "other_background", "hair", "occluders"), POSITIVE: ("scale",)})
 class PersonAugmentConfig:
     """How much a photograph is changed.
 
@@ -42,16 +43,6 @@ class PersonAugmentConfig:
     hair: float = 0.12
     occluders: float = 0.4
     pixels: AugmentConfig = AugmentConfig(color=0.6, grey=0.12, blur=0.3, noise=0.2, compression=0.3, occlusion=0.1)
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: Naming the option.
-        """
-        check_settings(
-            self, ranges={SHARE: ("background", "other_background", "hair", "occluders"), POSITIVE: ("scale",)}
-        )
 
 
 class PersonSamples:

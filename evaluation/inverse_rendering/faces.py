@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from common.atomic import atomic_path
 from common.ranges import AT_LEAST_ONE, checked
 from evaluation.inverse_rendering.lights import SceneLight, hard_light, smooth_light
-from evaluation.inverse_rendering.skin import SkinMaps, paint_skin
+from evaluation.inverse_rendering.skin import PaintedSkin, paint_skin
 from evaluation.inverse_rendering.truth import LEAST_COSINE, TexelTruth, face_triangles, texel_truth
 from model.face.detail import Detail
 from model.face.hierarchy import MeshHierarchy
@@ -187,7 +187,7 @@ def exposure(plan: FacePlan) -> float:
 
 def painted(
     plan: FacePlan, truth: FittedFace, model: MorphableModel, atlas: Atlas, random: np.random.Generator
-) -> SkinMaps:
+) -> PaintedSkin:
     """The skin of a head that was drawn by the same plan."""
     return paint_skin(
         model,

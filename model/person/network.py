@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from common.ranges import AT_LEAST_ONE, check_settings
+from common.ranges import AT_LEAST_ONE, checked
 from common.tensors import read_tensors, save_tensors
 from model.person.classes import CLASS_NAMES
 
@@ -23,6 +23,7 @@ _MEAN = _STD = 0.5
 
 
 @dataclass(frozen=True)
+@checked(ranges={AT_LEAST_ONE: ("image_size",)})
 class PersonNetworkConfig:
     """What the network is made of.
 
@@ -42,7 +43,6 @@ class PersonNetworkConfig:
         Raises:
             ValueError: Naming the option.
         """
-        check_settings(self, ranges={AT_LEAST_ONE: ("image_size",)})
         if len(self.widths) != 4 or min(self.widths) < 1:
             raise ValueError(f"widths is {self.widths}: expected four numbers of 1 or more")
         if self.image_size % 16:
