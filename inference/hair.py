@@ -42,7 +42,7 @@ class HairMaker:
 
     def mask(self, image_srgb: UInt8[np.ndarray, "height width 3"], result: FaceResult) -> PersonMask:
         """What a photograph shows about a face: skin, hair, the rest of the person, background."""
-        return self._masker.mask(image_srgb, result.landmarks68_px)
+        return self._masker.mask(image_srgb, result.landmarks68_px, float(result.yaw_pitch_roll_degrees[2]))
 
     def of(self, image_srgb: UInt8[np.ndarray, "height width 3"], result: FaceResult) -> FaceHair:
         """The hair of a face.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 
 from common.paths import DEFAULT_MASK
-from data.alignment import crop_image, head_window
+from data.alignment import compose, head_window, transform_points, turned_clockwise, warp_image
 from model.person.guided import guided_filter
 from model.person.mask import PersonMask
 from model.person.network import PersonNetwork, load_person_network
@@ -16,6 +16,8 @@ from model.person.network import PersonNetwork, load_person_network
 _FINE_PX = 448
 """Side of the window in which edges are looked for."""
 _RADIUS_PX, _EPSILON = 6, 4e-4
+_UPRIGHT_DEGREES = 25.0
+"""Heads that lean by less are known to the network as they are."""
 
 
 class PersonMasker:
@@ -38,16 +40,23 @@ class PersonMasker:
 
     @torch.inference_mode()
     def mask(
-        self, image_srgb: UInt8[np.ndarray, "height width 3"], landmarks68_px: Float[np.ndarray, "68 2"]
+        self,
+        image_srgb: UInt8[np.ndarray, "height width 3"],
+        landmarks68_px: Float[np.ndarray, "68 2"],
+        roll_degrees: float = 0.0,
     ) -> PersonMask:
         """What a photograph shows about a face.
 
         Args:
             image_srgb: The photograph.
             landmarks68_px: iBUG's points of the face.
+            roll_degrees: How far it leans counter-clockwise.
         """
-        window, size = head_window(landmarks68_px), self._network.config.image_size
-        fine = crop_image(image_srgb, window, _FINE_PX)
+        size, x, y = self._network.config.image_size, *landmarks68_px.mean(0).tolist()
+        turn = turned_clockwise(roll_degrees if abs(roll_degrees) > _UPRIGHT_DEGREES else 0.0, (x, y))
+        window = head_window(transform_points(turn, landmarks68_px))
+        to_window = compose(window.to_crop(_FINE_PX), turn)
+        fine = warp_image(image_srgb, to_window, _FINE_PX)
         coarse = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
         pixels = torch.from_numpy(coarse).permute(2, 0, 1)[None].float().to(self._device) / 255.0
         pixels = pixels.contiguous(memory_format=torch.channels_last)
@@ -57,8 +66,8 @@ class PersonMasker:
         share = torch.nn.functional.interpolate(share, size=(_FINE_PX, _FINE_PX), mode="bilinear", align_corners=False)
         return PersonMask(
             _along_edges(share[0].permute(1, 2, 0).cpu().numpy(), fine),
-            _known(window.to_crop(_FINE_PX), image_srgb.shape[:2]),
-            window.to_crop(_FINE_PX),
+            _known(to_window, image_srgb.shape[:2]),
+            to_window,
         )
 
 
@@ -74,8 +83,6 @@ def _along_edges(
 
 def _known(to_window: Float[np.ndarray, "2 3"], shape: tuple[int, int]) -> Float32[np.ndarray, "size size"]:
     """1 where a pixel of the window lies in the photograph."""
-    scale, left, top = to_window[0, 0], to_window[0, 2], to_window[1, 2]
-    center = np.arange(_FINE_PX) + 0.5
-    x, y = (center - left) / scale, (center - top) / scale
-    height, width = shape
-    return (((y >= 0.0) & (y <= height))[:, None] & ((x >= 0.0) & (x <= width))[None]).astype(np.float32)
+    centers = np.stack(np.meshgrid(*2 * [np.arange(_FINE_PX) + 0.5]), axis=-1)
+    places = transform_points(cv2.invertAffineTransform(to_window), centers)
+    return ((places >= 0.0) & (places <= np.array(shape)[::-1])).all(-1).astype(np.float32)

@@ -40,3 +40,20 @@ def test_a_photograph_of_another_size_gives_the_same_mask(masker: PersonMasker, 
     larger = cv2.resize(ASTRONAUT, (1024, 1024), interpolation=cv2.INTER_CUBIC)
     same = masker.mask(larger, 2.0 * POINTS_PX)
     assert (same.share.argmax(-1) == mask.share.argmax(-1)).mean() > 0.97
+
+
+@pytest.mark.parametrize("quarters", [1, 2])
+def test_a_head_that_lies_is_turned_upright_first(masker: PersonMasker, mask: PersonMask, quarters: int) -> None:
+    # A quarter counter-clockwise takes (x, y) to (y, width - x).
+    turned, points = np.rot90(ASTRONAUT, quarters).copy(), POINTS_PX
+    for _ in range(quarters):
+        points = np.stack((points[:, 1], ASTRONAUT.shape[1] - points[:, 0]), axis=1)
+    there = masker.mask(turned, points, 90.0 * quarters)
+    rows, columns = np.mgrid[40:300:20, 120:330:20]
+    places = np.stack((columns.ravel(), rows.ravel()), axis=1) + 0.5
+    seen = places
+    for _ in range(quarters):
+        seen = np.stack((seen[:, 1], ASTRONAUT.shape[1] - seen[:, 0]), axis=1)
+    agreed = there.at(seen).argmax(-1) == mask.at(places).argmax(-1)
+    assert agreed.mean() > 0.95
+    np.testing.assert_array_equal(there.known_at(seen), mask.known_at(places))
