@@ -7,6 +7,8 @@
     python evaluate.py population --data DIR     whether the heads of held-out people differ, and are at rest
     python evaluate.py shapes                    shapes of drawn heads, which need no data
     python evaluate.py inverse-rendering         skin and light of path-traced faces of which everything is known
+    python evaluate.py skins                     skin of drawn heads of known albedo, each under many lights
+    python evaluate.py looks --data DIR          lit heads of photographs: still the person, without a seam
     python evaluate.py scans --data DIR          shapes of scanned heads by the NoW protocol, and their profiles
 
 Exit code 2 if the data or the checkpoint is not there.
@@ -26,6 +28,7 @@ from common.command_line import ShortParser, spelled
 from common.old_names import EVALUATE_OPTIONS, current_arguments
 from common.paths import DEFAULT_CHECKPOINT, DEFAULT_HIERARCHY, shipped
 from inference.options import DEFAULT_LOOKS, CommandLineError, Device
+from inference.refine_request import Level
 from model.recognition.config import NetworkKind, RecognitionConfig
 from model.refine.mitsuba.variant import MitsubaUnavailableError
 
@@ -262,6 +265,104 @@ def inverse_rendering(
     print(f"\n{format_inverse_rendering(results, FULL, WITHOUT_VISIBILITY)}")
 
 
+def skins(
+    heads: int | None = None,
+    lights: int = 20,
+    geometry: Literal["exact", "own"] = "exact",
+    checkpoint: Path = DEFAULT_CHECKPOINT,
+) -> None:
+    """Print how right the skin without light is, and how much it varies with the light of the photograph.
+
+    Args:
+        heads: How many drawn heads, from dark to light skin; by default all there are.
+        lights: In how many lights each is photographed; every other one throws hard shadows.
+        geometry: `exact`: the true head and camera, with the network's albedo and light; `own`: all by the network.
+        checkpoint: Checkpoint folder.
+    """
+    _refuse_missing(None, checkpoint)
+    from evaluation.inverse_rendering.faces import PLANS, TEXTURE_PX
+    from evaluation.inverse_rendering.many_lights import (
+        Albedo,
+        Photograph,
+        format_skins,
+        skins_under_lights,
+        with_true_shape,
+    )
+    from inference.likeness import Likeness
+    from model.export.face_files import FaceFiles
+    from model.face.hierarchy import load_hierarchy
+    from model.look.face_result import face_result
+    from model.look.sampling import linear_of
+    from model.refine.face import FittedFace
+
+    heads = len(PLANS) if heads is None else heads
+    if not 1 <= heads <= len(PLANS):
+        raise ValueError(f"--heads {heads}: there are 1 to {len(PLANS)} heads")
+    if lights < 2:
+        raise ValueError(f"--lights {lights}: at least 2 are needed to see how the answer varies")
+    likeness = Likeness.load(checkpoint, "cpu")
+    model = likeness.morphable_model
+    files = FaceFiles(model, TEXTURE_PX)
+    atlas = files.atlas
+
+    def ask(photograph: Photograph, truth: FittedFace) -> dict[str, Albedo] | None:
+        found = likeness.reconstruct(photograph, largest_face=True)
+        if not found:
+            return None
+        result = found[0].result
+        if geometry == "exact":
+            shaped = with_true_shape(found[0].reconstruction, truth, model)
+            result = face_result(shaped, model, truth.intrinsics_px, result.box_px, result.score)
+        texture = files.look(result, photograph).skin
+        return {
+            "photograph as it is": linear_of(texture.image_srgb),
+            "network, by vertex": atlas.sample(result.albedo_vertex_linear)[atlas.nearest],
+            "skin of the lit head": linear_of(texture.albedo_srgb),
+        }
+
+    measured = skins_under_lights(model, load_hierarchy(DEFAULT_HIERARCHY), ask, heads=heads, lights=lights)
+    print(format_skins(list(measured)))
+
+
+def looks(
+    data: Path,
+    count: int = 20,
+    refine: Level = "none",
+    recognition_network: Path | None = None,
+    recognition_network_kind: NetworkKind = "dlib",
+    checkpoint: Path = DEFAULT_CHECKPOINT,
+) -> None:
+    """Print whether lit heads are still the people of their photographs, and whether a seam shows along the middle.
+
+    Args:
+        data: Folder of photographs; the largest face of each counts.
+        count: How many of them.
+        refine: A refinement to compare with, `raytrace` for instance.
+        recognition_network: Weights of a face-recognition network; without them the cosines are left out.
+        recognition_network_kind: Which network they are of.
+        checkpoint: Checkpoint folder.
+    """
+    _refuse_missing(data, checkpoint)
+    from evaluation.looks import format_looks, look_of
+    from inference.inputs import list_inputs
+    from inference.likeness import Likeness
+    from model.recognition import build_recognition_network
+
+    network = None
+    if recognition_network is not None:
+        network = build_recognition_network(RecognitionConfig(recognition_network_kind, recognition_network))
+    likeness = Likeness.load(checkpoint, "cpu")
+    model, results = likeness.morphable_model, []
+    ways: tuple[Level, ...] = ("none",) if refine == "none" else ("none", refine)
+    for path in sorted(item.path for item in list_inputs([data], data / "nothing"))[:count]:
+        for way in ways:
+            for head in likeness.reconstruct(path, largest_face=True, refine=way):
+                atlases = likeness.atlases
+                look = look_of(path.name, head.result, head.photograph_srgb, head.look, atlases, model, network)
+                results.append((way, look))
+    print("\n".join(format_looks(results)))
+
+
 def scans(
     data: Path,
     predictions: Path | None = None,
@@ -357,6 +458,8 @@ def main(arguments: list[str] | None = None, program: str = "evaluate.py") -> in
             "population": population,
             "shapes": shapes,
             "inverse-rendering": inverse_rendering,
+            "skins": skins,
+            "looks": looks,
             "scans": scans,
         }
         given = sys.argv[1:] if arguments is None else arguments

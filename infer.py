@@ -19,8 +19,9 @@ from typing import get_args
 
 from common.command_line import ShortParser, spelled
 from common.paths import shipped
+from common.texture_sizes import TEXTURE_SIDES
 from inference.camera_request import CameraRequest
-from inference.options import ALL_FORMATS, CommandLineError, Device, InferenceOptions
+from inference.options import ALL_FORMATS, CommandLineError, Device, HairKind, InferenceOptions, MaterialKind
 from inference.refine_request import LEVELS, PathTrace, RefineRequest
 
 
@@ -96,6 +97,24 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     parser.add_argument("--min-score", type=float, default=defaults.min_score, help="least score of a detection")
     parser.add_argument(
         "--formats", nargs="+", choices=ALL_FORMATS, default=list(defaults.formats), help="what to write for each face"
+    )
+    parser.add_argument(
+        "--texture-size",
+        type=int,
+        choices=TEXTURE_SIDES,
+        help="side of the textures in px; by default as many as each photograph has detail for",
+    )
+    parser.add_argument(
+        "--material",
+        choices=get_args(MaterialKind),
+        default=defaults.material,
+        help="what covers the GLB: skin that the viewer lights, or the photograph with its own light",
+    )
+    parser.add_argument(
+        "--hair",
+        choices=get_args(HairKind),
+        default=defaults.hair,
+        help="shell: a mesh of its own over a bald head; cap: painted on the skull; none: no hair",
     )
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
     _add_camera(parser)

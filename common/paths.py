@@ -16,6 +16,8 @@ DEFAULT_HEAD = REPOSITORY / "checkpoints" / "likeness-head" / "head.safetensors"
 """The released head."""
 DEFAULT_HIERARCHY = DEFAULT_HEAD.with_name("hierarchy.safetensors")
 """Levels of its graph."""
+DEFAULT_MASK = REPOSITORY / "checkpoints" / "likeness-mask" / "weights.safetensors"
+"""The released person network."""
 
 
 def shipped(path: Path) -> Path:

@@ -19,6 +19,9 @@ SIDE_OVER_BOX = 1.5
 RISE_OVER_SIDE = 0.06
 """How far the window's centre lies above the box's, as a part of the side."""
 
+HEAD_WINDOW_OVER_TRAINING = 2.0
+"""Side of the window of a whole head over that of the face: room for hair down to the shoulders, about 430 mm."""
+
 
 @dataclass(frozen=True)
 class WindowRule:
@@ -113,6 +116,18 @@ def window_from_landmarks(points_px: Float[np.ndarray, "68 dimension"]) -> CropW
     side = SIDE_OVER_BOX * float(np.sqrt(width * height))
     x, y = (float(middle) for middle in 0.5 * (lowest + highest))
     return CropWindow.about((x, y - RISE_OVER_SIDE * side), side)
+
+
+def head_window(points_px: Float[np.ndarray, "68 dimension"]) -> CropWindow:
+    """The window of a whole head with its hair, which the person network looks at.
+
+    Args:
+        points_px: Points in the photograph; columns beyond x and y are not used.
+
+    Raises:
+        ValueError: If the points do not span an area.
+    """
+    return window_from_landmarks(points_px).enlarged(HEAD_WINDOW_OVER_TRAINING)
 
 
 def window_from_detection(detection: Detection) -> CropWindow:

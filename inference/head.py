@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from data.detection import Detection
 from inference.camera import CameraSource
+from inference.hair import HairMaker
 from inference.jobs import FaceJob
 from inference.options import ALL_FORMATS, Format
 from inference.refined_files import write_refined
@@ -18,7 +19,9 @@ from model.export.face_files import FaceFiles
 from model.geometry.mesh import Mesh
 from model.look.appearance import Appearance
 from model.look.face_result import FaceResult, face_result
-from model.look.texture import Texture, unwrap
+from model.look.hair_mesh import FaceHair
+from model.look.head_look import HeadLook
+from model.look.texture import Texture
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstruction
 from model.refine.refined import RefinedFace
@@ -67,15 +70,19 @@ class Head:
     _files: FaceFiles
     _relit_px: int = RELIT_PX
     _camera_source: CameraSource = "assumed"
+    _hair_maker: HairMaker | None = None
 
     @classmethod
-    def of(cls, job: FaceJob, files: FaceFiles, relit_px: int = RELIT_PX) -> "Head":
+    def of(
+        cls, job: FaceJob, files: FaceFiles, relit_px: int = RELIT_PX, hair_maker: HairMaker | None = None
+    ) -> "Head":
         """The head of a job that is done.
 
         Args:
             job: The face after the network and, if it was asked for, the refinement.
             files: The writer of faces of its head model.
             relit_px: Side of each picture of the relit strip.
+            hair_maker: Who finds its hair; None for a head whose texture takes all that the photograph shows.
         """
         return cls(
             job.image_srgb,
@@ -87,6 +94,7 @@ class Head:
             files,
             relit_px,
             job.request.camera_source,
+            hair_maker,
         )
 
     @property
@@ -124,10 +132,21 @@ class Head:
         return face_result(self.reconstruction, model, camera_px, box_px, score, self.confidence)
 
     @cached_property
-    def texture(self) -> Texture:
-        """The texture that the GLB wears: the photograph, unwrapped and completed."""
+    def hair(self) -> FaceHair | None:
+        """What of the photograph is skin, and the hair as a mesh; None if nobody was asked to look for it."""
         with torch.inference_mode():
-            return unwrap(self.result, self.photograph_srgb, self._files.morphable_model, self._files.atlas)
+            return None if self._hair_maker is None else self._hair_maker.of(self.photograph_srgb, self.result)
+
+    @cached_property
+    def look(self) -> HeadLook:
+        """The parts of the GLB: their shape, their textures with and without light, the skin's relief."""
+        with torch.inference_mode():
+            return self._files.look(self.result, self.photograph_srgb, self.appearance, self.hair)
+
+    @property
+    def texture(self) -> Texture:
+        """The textures of the skin."""
+        return self.look.skin
 
     def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS) -> None:
         """Write the files that `infer.py` writes for a face.
@@ -145,7 +164,9 @@ class Head:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
-            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance)
+            # What only numbers are asked of needs no hair.
+            hair = self.hair if {"glb", "obj", "overlay", "maps"} & set(formats) else None
+            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair)
             if self.refined is not None:
                 write_refined(self.refined, self._files.morphable_model, folder, formats, self._relit_px)
 

@@ -18,12 +18,13 @@ from inference.camera import Cameras
 from inference.camera_request import CameraError, CameraRequest
 from inference.checked import CheckedFaces
 from inference.faces import FaceAnswer, FaceReconstructor, FaceRequest, find_faces
+from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
 from inference.intrinsics import given_intrinsics
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
-from inference.options import BATCH_SIZE, DEFAULT_LOOKS, CommandLineError
+from inference.options import BATCH_SIZE, DEFAULT_LOOKS, CommandLineError, HairKind, MaterialKind
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, LEVELS, NETWORK_LANDMARKS, Level, PathTrace, RefineRequest
@@ -32,6 +33,7 @@ from inference.transport_cache import TransportCache
 from model.checkpoint import load_reconstructor
 from model.export.face_files import FaceFiles
 from model.face.morphable_model import MorphableModel
+from model.look.atlas import Atlas
 from model.reconstructor import Reconstructor
 
 Photograph = str | Path | Image.Image | UInt8[np.ndarray, "height width 3"]
@@ -46,16 +48,26 @@ class Likeness:
         faces: Reconstructs them.
         device: Where both run.
         checked: The same reconstruction, with each answer compared with what was detected.
+        hair_maker: Finds the hair of the heads.
     """
 
-    def __init__(self, detector: FaceDetector, faces: FaceReconstructor, device: torch.device) -> None:
+    def __init__(
+        self,
+        detector: FaceDetector,
+        faces: FaceReconstructor,
+        device: torch.device,
+        texture_size: int | None = None,
+        material: MaterialKind = "lit",
+        hair: HairKind = "shell",
+    ) -> None:
         """Put the parts together; `load` and `of_network` make them."""
         self.detector = detector
         self.faces = faces
         self.device = device
         self.checked = CheckedFaces(faces, detector)
         # What the files of all heads share, such as the atlas, is worked out once.
-        self._files = FaceFiles(self.morphable_model)
+        self._files = FaceFiles(self.morphable_model, texture_size, lit=material == "lit")
+        self.hair_maker = HairMaker(self.morphable_model, device, hair)
 
     @classmethod
     def load(
@@ -66,6 +78,9 @@ class Likeness:
         looks: int = DEFAULT_LOOKS,
         min_face: float = MIN_FACE_PX,
         min_score: float = MIN_SCORE,
+        texture_size: int | None = None,
+        material: MaterialKind = "lit",
+        hair: HairKind = "shell",
     ) -> "Likeness":
         """Load detector and network.
 
@@ -75,6 +90,9 @@ class Likeness:
             looks: How often each face is cropped, see `FaceReconstructor`.
             min_face: Smallest face that is looked for, in px of the photograph.
             min_score: Least score of the detector for a face, 0.3 to 1.
+            texture_size: Side of the textures in px; None for as many as each photograph has detail for.
+            material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
+            hair: What becomes of hair: `shell`, `cap` or `none`, see `HairKind`.
 
         Raises:
             FileNotFoundError: If the checkpoint or one of its files is missing.
@@ -82,7 +100,16 @@ class Likeness:
         """
         chosen = find_device(device)
         network = load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen))
-        return cls.of_network(network, chosen, looks, min_face=min_face, min_score=min_score)
+        return cls.of_network(
+            network,
+            chosen,
+            looks,
+            min_face=min_face,
+            min_score=min_score,
+            texture_size=texture_size,
+            material=material,
+            hair=hair,
+        )
 
     @classmethod
     def of_network(
@@ -93,6 +120,9 @@ class Likeness:
         *,
         min_face: float = MIN_FACE_PX,
         min_score: float = MIN_SCORE,
+        texture_size: int | None = None,
+        material: MaterialKind = "lit",
+        hair: HairKind = "shell",
     ) -> "Likeness":
         """A network that is loaded already, with the detector that comes with it.
 
@@ -102,17 +132,25 @@ class Likeness:
             looks: How often each face is cropped, see `FaceReconstructor`.
             min_face: Smallest face that is looked for, in px of the photograph.
             min_score: Least score of the detector for a face, 0.3 to 1.
+            texture_size: Side of the textures in px; None for as many as each photograph has detail for.
+            material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
+            hair: What becomes of hair, see `HairKind`.
 
         Raises:
             ValueError: If there is no look at all, or a number cannot be.
         """
         detector = FaceDetector(str(device), min_face, min_score)
-        return cls(detector, FaceReconstructor(reconstructor, device, looks), device)
+        return cls(detector, FaceReconstructor(reconstructor, device, looks), device, texture_size, material, hair)
 
     @property
     def morphable_model(self) -> MorphableModel:
         """The head model: its triangles, names of expressions, regions."""
         return self.faces.reconstructor.morphable_model
+
+    @property
+    def atlases(self) -> tuple[Atlas, ...]:
+        """The texture spaces of the head's parts, the skin's first, at the least resolution that its textures have."""
+        return self._files.atlases
 
     def reconstruct(
         self,
@@ -169,7 +207,7 @@ class Likeness:
         requests = [FaceRequest.of_detection(decoded.image_srgb, found, camera) for found in detections]
         jobs = self._jobs(requests, path, detections, network, batch_size)
         refined = jobs if refiner is None else [job.refined_by(refiner) for job in jobs]
-        return [Head.of(job, self._files, relit_px) for job in refined]
+        return [Head.of(job, self._files, relit_px, self.hair_maker) for job in refined]
 
     def reconstructing(self, *, network: bool) -> FaceReconstructing:
         """Who answers first: the network, or else the mean head, for a refinement to start from."""

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE, Range
+from common.texture_sizes import TEXTURE_SIDES
 from data.detection import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE
 from inference.camera_request import CameraRequest
 from inference.refine_request import RefineRequest
@@ -21,7 +22,14 @@ profiles. A third look brings nothing more.
 Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
 ALL_FORMATS: tuple[Format, ...] = get_args(Format)
 
+MaterialKind = Literal["lit", "unlit"]
+"""Skin that the viewer lights, or the photograph with its own light."""
+
 Device = Literal["auto", "cpu", "cuda"]
+
+_SIDES = ", ".join(map(str, TEXTURE_SIDES))
+HairKind = Literal["shell", "cap", "none"]
+"""A mesh of its own over a bald head; the photographed hair painted on the skull; no hair at all."""
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
@@ -46,6 +54,9 @@ class InferenceOptions:
         min_score: Least score of the detector for a face.
         formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`. `maps`
             is written for ray-traced faces, `pictures` for refined ones.
+        texture_size: Side of the textures in px; None for as many as each photograph has detail for.
+        material: What covers the head of the GLB.
+        hair: What becomes of hair.
         resume: Keep what an earlier run with the same options finished, do the rest.
         camera: What is known of the photographs' camera.
         refinement: What is done to the network's answer.
@@ -60,6 +71,9 @@ class InferenceOptions:
     min_face: float = MIN_FACE_PX
     min_score: float = MIN_SCORE
     formats: tuple[Format, ...] = ALL_FORMATS
+    texture_size: int | None = None
+    material: MaterialKind = "lit"
+    hair: HairKind = "shell"
     resume: bool = False
     camera: CameraRequest = field(default_factory=CameraRequest)
     refinement: RefineRequest = field(default_factory=RefineRequest)
@@ -78,6 +92,8 @@ class InferenceOptions:
             raise ValueError(f"--min-face is {self.min_face:g}: expected px, {AT_LEAST_ONE}")
         if self.min_score not in (scores := Range(LEAST_SCORE, 1)):
             raise ValueError(f"--min-score is {self.min_score:g}: expected {scores}")
+        if self.texture_size not in (None, *TEXTURE_SIDES):
+            raise ValueError(f"--texture-size is {self.texture_size}: expected {_SIDES}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
         level = self.refinement.level

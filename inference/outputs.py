@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.jobs import FaceJob
 from inference.options import Format
@@ -17,7 +18,6 @@ from inference.resume import RECORD_NAME
 from model.export.face_files import FaceFiles
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
-from model.face.morphable_model import MorphableModel
 from model.refine.face import StageRecord
 
 _FACE_FOLDER = re.compile(r"face(\d+)")
@@ -28,21 +28,25 @@ class FaceWriter:
     """Writes the files of faces below the output folder."""
 
     def __init__(
-        self, output: Path, morphable_model: MorphableModel, formats: Sequence[Format], relit_px: int = RELIT_PX
+        self,
+        output: Path,
+        files: FaceFiles,
+        formats: Sequence[Format],
+        relit_px: int = RELIT_PX,
+        hair_maker: HairMaker | None = None,
     ) -> None:
-        """Remember where and what to write, and the side of relit pictures."""
+        """Remember where and what to write, the side of relit pictures, and who finds hair, if anybody."""
+        self._hair_maker = hair_maker
         self._relit_px = relit_px
         self._output = output
-        self._files = FaceFiles(morphable_model)
-        # Before any thread needs it, so that it is built once.
-        atlases = self._files.atlases
+        self._files = files
         self._formats = tuple(formats)
         if "glb" in self._formats:
-            write_head_script(atlases, output)
+            write_head_script(files.morphable_model, files.atlases, output)
 
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""
-        head = Head.of(job, self._files, self._relit_px)
+        head = Head.of(job, self._files, self._relit_px, self._hair_maker)
         result, refined = head.result, job.refined
         folder = f"{job.item.key}/face{job.index}"
         with atomic_folder(self._output / folder) as temporary:

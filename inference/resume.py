@@ -29,6 +29,8 @@ class Fingerprint:
         largest_face: Whether only the largest face was wanted.
         min_face: Smallest face that was looked for.
         min_score: Least score of a face.
+        look: Side of the textures, and what covers the GLB.
+        hair: What becomes of hair.
         refinement: Hash of what was asked for about refinement, files included; empty where nothing was.
         camera: Hash of what the user says of the camera, its file included; empty where nothing was said.
     """
@@ -38,6 +40,8 @@ class Fingerprint:
     largest_face: bool
     min_face: float = MIN_FACE_PX
     min_score: float = MIN_SCORE
+    look: str = ""
+    hair: str = ""
     refinement: str = ""
     camera: str = ""
 
@@ -50,6 +54,8 @@ class Fingerprint:
             options.largest_face,
             options.min_face,
             options.min_score,
+            f"{options.texture_size or 'auto'} {options.material}",
+            options.hair,
             refinement_sha256(options.refinement),
             camera_sha256(options.camera),
         )

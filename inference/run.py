@@ -23,6 +23,7 @@ from inference.report import FaceEntry, ImageEntry, write_report
 from inference.resume import Fingerprint, finished_entry, write_record
 from inference.setup import load_likeness
 from inference.transport_cache import CACHE_FOLDER, TransportCache
+from model.export.face_files import FaceFiles
 
 _FOUND, _NOTHING_FOUND = 0, 1
 
@@ -49,7 +50,11 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         if refinement is not None and cameras.given:
             refinement = refinement.with_known_camera()
         likeness = load_likeness(
-            options.checkpoint, options.device, min_face=options.min_face, min_score=options.min_score
+            options.checkpoint,
+            options.device,
+            min_face=options.min_face,
+            min_score=options.min_score,
+            hair=options.hair,
         )
         fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:
@@ -117,11 +122,12 @@ def _pipeline(
             cache=TransportCache(options.output / CACHE_FOLDER, refinement.cache_gb),
             tell=display.doing,
         )
+    files = FaceFiles(likeness.morphable_model, options.texture_size, lit=options.material == "lit")
     relit_px = {} if refinement is None else {"relit_px": refinement.pictures.relit_px}
     return Pipeline(
         likeness.detector,
         likeness.reconstructing(network=options.refinement.network),
-        FaceWriter(options.output, likeness.morphable_model, options.formats, **relit_px).write,
+        FaceWriter(options.output, files, options.formats, hair_maker=likeness.hair_maker, **relit_px).write,
         batch_size=options.batch_size,
         largest_face=options.largest_face,
         workers=worker_count(),

@@ -7,7 +7,7 @@ import torch
 from data.detection import MIN_FACE_PX, MIN_SCORE
 from inference.faces import DEFAULT_LOOKS
 from inference.likeness import Likeness, find_device
-from inference.options import CommandLineError
+from inference.options import CommandLineError, HairKind
 from model.checkpoint import load_reconstructor
 from model.reconstructor import Reconstructor
 
@@ -19,6 +19,7 @@ def load_likeness(
     *,
     min_face: float = MIN_FACE_PX,
     min_score: float = MIN_SCORE,
+    hair: HairKind = "shell",
 ) -> Likeness:
     """Load detector and model.
 
@@ -28,13 +29,14 @@ def load_likeness(
         looks: Crops of each face, see `FaceReconstructor`.
         min_face: Smallest face that is looked for, in px of the photograph.
         min_score: Least score of a face.
+        hair: What becomes of hair, see `HairKind`.
 
     Raises:
         CommandLineError: If the checkpoint or the device cannot be used.
     """
     chosen = choose_device(device)
     network = load_model(checkpoint, chosen)
-    return Likeness.of_network(network, chosen, looks, min_face=min_face, min_score=min_score)
+    return Likeness.of_network(network, chosen, looks, min_face=min_face, min_score=min_score, hair=hair)
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:

@@ -22,7 +22,13 @@ from types import CodeType, ModuleType
 NAME = "likeness"
 PACKAGES = ("common", "data", "evaluation", "inference", "model", "training")
 PROGRAMS = ("evaluate", "infer", "train")
-DATA = ("checkpoints/blazeface", "checkpoints/likeness-head", "checkpoints/likeness-s", "configs")
+DATA = (
+    "checkpoints/blazeface",
+    "checkpoints/likeness-head",
+    "checkpoints/likeness-mask",
+    "checkpoints/likeness-s",
+    "configs",
+)
 """What the programs read by default; it lies as far from them as it does in the repository."""
 
 _MOVED = {*PACKAGES, *PROGRAMS}

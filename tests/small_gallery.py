@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from model.export.face_files import FaceFiles
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
@@ -12,6 +13,8 @@ from model.export.viewer_files import write_head_script
 from model.geometry.camera import default_intrinsics
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult, face_result
+from model.look.hair_mesh import FaceHair, HairMesh
+from model.look.hair_texture import HairTexture
 from model.reconstructor import Reconstructor
 from tests.small_world import neutral_parameters
 
@@ -32,6 +35,20 @@ def toy_face(reconstructor: Reconstructor, translation_mm: tuple[float, float, f
     return face_result(reconstruction, head, camera, np.array([10.0, 10.0, 90.0, 120.0]), 0.9)
 
 
+def toy_hair(skin_mask: Float[np.ndarray, "height width"]) -> FaceHair:
+    """A triangle of brown hair above a head, whose texture covers its lower half.
+
+    Args:
+        skin_mask: What of the photograph is skin.
+    """
+    color = np.tile(np.array([90, 70, 60], np.uint8), (8, 8, 1))
+    cover = np.repeat(np.array([0, 255], np.uint8), 4)[:, None].repeat(8, axis=1)
+    corners = np.array([[-50.0, 80.0, 0.0], [50.0, 80.0, 0.0], [0.0, 120.0, 0.0]], np.float32)
+    uv = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 1.0]], np.float32)
+    triangle = np.array([[0, 1, 2]], np.int32)
+    return FaceHair(skin_mask, HairMesh(corners, np.arange(3), triangle, uv, HairTexture(color, color, cover, cover)))
+
+
 def write_results(
     output: Path, reconstructor: Reconstructor, *, faces: int = 2, formats: tuple[str, ...] = ("glb", "overlay")
 ) -> Atlas:
@@ -48,7 +65,7 @@ def write_results(
             for file in (output / f"{AWFUL_NAME}/face0").iterdir():
                 (output / folder / file.name).write_bytes(file.read_bytes())
         shown.append(GalleryFace(folder, (12.4, -3.6, 0.0)))
-    write_head_script(files.atlases, output)
+    write_head_script(reconstructor.morphable_model, files.atlases, output)
     rows = [
         GalleryRow(f"photos/{AWFUL_NAME}", "ok", "", tuple(shown)),
         GalleryRow(FAILED_NAME, "no_face", "no face <found>", ()),

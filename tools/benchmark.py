@@ -29,6 +29,7 @@ from inference.likeness import Likeness
 from inference.options import ALL_FORMATS, Format
 from inference.outputs import FaceWriter
 from inference.setup import load_likeness
+from model.export.face_files import FaceFiles
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
@@ -101,7 +102,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
         job = FaceJob(InputImage(paths[0], "a"), 0, image_srgb, detection, request, reconstruction)
         choices: list[tuple[Format, ...]] = [*((one,) for one in ALL_FORMATS), ALL_FORMATS]
         for formats in choices:
-            writer = FaceWriter(Path(folder), reconstructor.morphable_model, formats)
+            writer = FaceWriter(Path(folder), FaceFiles(reconstructor.morphable_model), formats)
             _row(f"export of {' + '.join(formats)}", median_ms(lambda w=writer: w.write(job), 5), "ms")
 
 

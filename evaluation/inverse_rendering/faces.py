@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from common.atomic import atomic_path
 from common.ranges import AT_LEAST_ONE, checked
 from evaluation.inverse_rendering.lights import SceneLight, hard_light, smooth_light
-from evaluation.inverse_rendering.skin import paint_skin
+from evaluation.inverse_rendering.skin import PaintedSkin, paint_skin
 from evaluation.inverse_rendering.truth import LEAST_COSINE, TexelTruth, face_triangles, texel_truth
 from model.face.detail import Detail
 from model.face.hierarchy import MeshHierarchy
@@ -141,16 +141,8 @@ def _face(
 ) -> BenchmarkFace:
     plan = PLANS[number]
     random = np.random.default_rng([settings.seed, number])
-    truth = _draw_head(plan, model, relief, random, settings.size_px)
-    maps = paint_skin(
-        model,
-        atlas,
-        model.albedo_linear(truth.parameters.albedo)[0].numpy(),
-        np.clip(random.uniform(0.01, 0.05) * np.array([1.0, 0.75, 0.55]) + 0.004, 0.0, 1.0).astype(np.float32),
-        random,
-        freckles=plan.freckles,
-        stubble=plan.stubble,
-    )
+    truth = draw_head(plan, model, relief, random, settings.size_px)
+    maps = painted(plan, truth, model, atlas, random)
     mesh = truth.mesh(model)
     geometry = HeadGeometry(mesh.vertices_camera_mm[0], model.faces, model.uv, model.uv_faces)
     middle_mm = geometry.vertices_mm.mean(0).numpy()
@@ -168,16 +160,18 @@ def _face(
             *(by.environment_linear, by.lamps, 0.0),
         )
 
-    picture = _traced(number, geometry, lit(light), truth.intrinsics_px, folder, settings)
+    # What the skin's maps do not cover, the eyes for one, is as the model says.
+    inside = model.albedo_linear(truth.parameters.albedo)[0].clamp(0.01, 1.0)
+    picture = _traced(number, geometry, lit(light), inside, truth.intrinsics_px, folder, settings)
     seen_face = _seen_face(model, geometry, truth, picture, settings.size_px)
     # Cameras meter the whole picture: the exposure makes up for a part of the skin's tone. Highlights go beyond white.
     level = picture.image_linear.numpy()[seen_face].mean()
-    gain = 0.52 * plan.tone**0.7 / float(level)
+    gain = exposure(plan) / float(level)
     appearance = lit(light.scaled(gain))
     return BenchmarkFace(
         name=f"{number}: tone {plan.tone:.2f}, {'hard' if plan.lamps else 'smooth'}",
         plan=plan,
-        photograph_srgb=_photograph(gain * picture.image_linear.numpy(), picture.coverage.numpy(), random),
+        photograph_srgb=as_photograph(gain * picture.image_linear.numpy(), picture.coverage.numpy(), random),
         intrinsics_px=truth.intrinsics_px,
         truth=truth,
         appearance=appearance,
@@ -186,9 +180,31 @@ def _face(
     )
 
 
-def _draw_head(
+def exposure(plan: FacePlan) -> float:
+    """Mean linear value of a face in its photograph: cameras make up for a part of the skin's tone."""
+    return 0.52 * plan.tone**0.7
+
+
+def painted(
+    plan: FacePlan, truth: FittedFace, model: MorphableModel, atlas: Atlas, random: np.random.Generator
+) -> PaintedSkin:
+    """The skin of a head that was drawn by the same plan."""
+    return paint_skin(
+        model,
+        atlas,
+        model.albedo_linear(truth.parameters.albedo)[0].numpy(),
+        np.clip(random.uniform(0.01, 0.05) * np.array([1.0, 0.75, 0.55]) + 0.004, 0.0, 1.0).astype(np.float32),
+        random,
+        freckles=plan.freckles,
+        stubble=plan.stubble,
+    )
+
+
+def draw_head(
     plan: FacePlan, model: MorphableModel, relief: Relief, random: np.random.Generator, size_px: int
 ) -> FittedFace:
+    """A head of the plan's tone and turn before a camera whose view is drawn."""
+
     def normal(count: int, deviation: float) -> torch.Tensor:
         return torch.from_numpy(random.normal(0.0, deviation, (1, count)).astype(np.float32))
 
@@ -235,6 +251,7 @@ def _traced(
     number: int,
     geometry: HeadGeometry,
     appearance: Appearance,
+    inside_linear: torch.Tensor,
     intrinsics_px: torch.Tensor,
     folder: Path,
     settings: RenderSettings,
@@ -253,6 +270,7 @@ def _traced(
             appearance,
             intrinsics_px,
             settings.size_px,
+            vertex_albedo_linear=inside_linear,
             samples=settings.samples,
             max_depth=settings.max_depth,
             seed=number,
@@ -277,11 +295,12 @@ def _seen_face(
     return binary_erosion(skin.numpy() & (picture.coverage.numpy() > 0.999), np.ones((3, 3), bool))
 
 
-def _photograph(
+def as_photograph(
     image_linear: Float[np.ndarray, "size size 3"],
     coverage: Float[np.ndarray, "size size"],
     random: np.random.Generator,
 ) -> UInt8[np.ndarray, "size size 3"]:
+    """What a camera makes of a picture: a background, noise, clipping and 8 bits."""
     size = len(coverage)
     noise = gaussian_filter(random.standard_normal((size, size, 4)), (size / 12.0, size / 12.0, 0.0))
     noise = noise / noise.std()

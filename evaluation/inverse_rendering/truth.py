@@ -52,6 +52,30 @@ def texel_truth(
     size_px: int,
 ) -> TexelTruth:
     """Trace camera and light to the texels of the true head."""
+    covered, points, judged = _judged(model, geometry, intrinsics_px, size_px)
+    rays = EmbreeRays(geometry.vertices_mm.numpy(), model.faces.numpy())
+    seen = points.part(judged)
+    lit_share = torch.ones(len(judged))
+    lit_share[judged] = _lit_share(seen, rays, appearance, geometry.vertices_mm.mean(0))
+    return TexelTruth(
+        judged=_picture(judged.numpy(), covered, False),
+        diffuse_linear=on_texel_grid(appearance.diffuse_linear),
+        lit_share=_picture(lit_share.numpy(), covered, np.float32(1.0)),
+    )
+
+
+def judged_texels(
+    model: MorphableModel, geometry: HeadGeometry, intrinsics_px: Float[Tensor, "3 3"], size_px: int
+) -> Bool[np.ndarray, "texel texel"]:
+    """Which texels of a head count, whatever its light: skin of the face, well seen by the camera."""
+    covered, _, judged = _judged(model, geometry, intrinsics_px, size_px)
+    return _picture(judged.numpy(), covered, False)
+
+
+def _judged(
+    model: MorphableModel, geometry: HeadGeometry, intrinsics_px: Float[Tensor, "3 3"], size_px: int
+) -> tuple[Bool[np.ndarray, "texel texel"], ShadingPoints, Bool[Tensor, " sample"]]:
+    """The texels on the head, where they lie, and which of them count."""
     atlas = build_atlas(model, TEXEL_GRID)
     vertices_mm = geometry.vertices_mm[None]
     normals = vertex_normals(vertices_mm, model.faces)[0].numpy()
@@ -65,14 +89,7 @@ def texel_truth(
     points = ShadingPoints(position_mm, normalize(normal, dim=-1), normalize(normal, dim=-1))
     rays = EmbreeRays(geometry.vertices_mm.numpy(), model.faces.numpy())
     judged = (is_skin[:, 0] > 0.999) & _seen(points, rays, intrinsics_px, size_px)
-    seen = points.part(judged)
-    lit_share = torch.ones(len(judged))
-    lit_share[judged] = _lit_share(seen, rays, appearance, geometry.vertices_mm.mean(0))
-    return TexelTruth(
-        judged=_picture(judged.numpy(), atlas.covered, False),
-        diffuse_linear=on_texel_grid(appearance.diffuse_linear),
-        lit_share=_picture(lit_share.numpy(), atlas.covered, np.float32(1.0)),
-    )
+    return atlas.covered, points, judged
 
 
 def on_texel_grid(values: Float[np.ndarray, "texture texture channel"]) -> Float[np.ndarray, "texel texel channel"]:
@@ -118,7 +135,7 @@ def _lit_share(
         arriving.add_(light * free)
 
     directions = fibonacci_directions(_ENVIRONMENT_DIRECTIONS)
-    radiance = luminance(_looked_up(appearance.environment_linear, directions))
+    radiance = luminance(looked_up(appearance.environment_linear, directions))
     for direction, strength in zip(directions, radiance * (4.0 * math.pi / len(directions)), strict=True):
         add(direction.expand(len(points), 3), strength, None)
     for lamp in appearance.lamps:
@@ -143,9 +160,10 @@ def _disc_points(centre_mm: Tensor, axis: Tensor, radius_mm: float) -> Float[Ten
     return centre_mm + (radius * angle.cos())[:, None] * across + (radius * angle.sin())[:, None] * up
 
 
-def _looked_up(
+def looked_up(
     environment_linear: Float[np.ndarray, "rows columns 3"], directions: Float[Tensor, "direction 3"]
 ) -> Float[Tensor, "direction 3"]:
+    """Radiance of an environment in directions of camera space, of the nearest pixel."""
     rows, columns, _ = environment_linear.shape
     x, y, z = directions.unbind(-1)
     row = (y.clamp(-1.0, 1.0).acos() / math.pi * rows).long().clamp(0, rows - 1)

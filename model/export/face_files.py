@@ -4,31 +4,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from common.atomic import atomic_path
+from common.texture_sizes import TEXTURE_SIDES
 from model.export.arrays import write_arrays
 from model.export.glb import write_glb
 from model.export.glb_material import GlbMaterial, GlossMaterial, PhotographMaterial, SkinMaterial
 from model.export.light_files import write_environment, write_lights
-from model.export.maps import quantize, write_maps
-from model.export.mesh_part import MeshPart, head_part
+from model.export.maps import Gloss, Maps, gloss_by_region, gloss_of, skin_maps, write_maps
+from model.export.mesh_part import MeshPart, hair_part, head_part
 from model.export.obj import write_obj
-from model.export.picture_files import write_jpeg
-from model.export.viewer_files import FACE_SCRIPT, write_face_script
+from model.export.picture_files import write_jpeg, write_png
+from model.export.viewer_files import FACE_SCRIPT, PageTexture, write_face_script
 from model.face.morphable_model import MorphableModel
 from model.face.parts import head_parts
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas, build_atlas
 from model.look.face_result import FaceResult
+from model.look.hair_mesh import FaceHair
 from model.look.head_look import HeadLook, head_look
 from model.look.lips import LipSeam
+from model.look.resolution import texture_side
 from model.pictures.overlay import draw_overlay
 
-TEXTURE_SIDE_PX = 1024
 _SIDES_PX = {"eyes": 512, "mouth": 256, "teeth": 512, "tongue": 128}
 """Of the textures of what is no skin."""
 _ROUGHNESS = {"eyes": 0.35, "mouth": 0.45, "teeth": 0.25, "tongue": 0.4}
@@ -39,28 +41,63 @@ _COAT = {"eyes": 1.0}
 class FaceFiles:
     """Writes faces of one head model; what all faces share is worked out once."""
 
-    def __init__(self, morphable_model: MorphableModel, texture_side_px: int = TEXTURE_SIDE_PX) -> None:
-        """Take the head model and the side of the skin's texture."""
+    def __init__(self, morphable_model: MorphableModel, texture_size: int | None = None, *, lit: bool = True) -> None:
+        """Take the head model and what the textures shall be like.
+
+        Args:
+            morphable_model: The head model.
+            texture_size: Side of the skin's textures in px; None for as many as each photograph has detail for.
+            lit: Whether the GLB's head is skin that the viewer lights, or else the photograph with its own light.
+        """
         self.morphable_model = morphable_model
-        self.texture_side_px = texture_side_px
+        self._texture_size = texture_size
+        self._lit = lit
+        self._skin_atlases: dict[int, Atlas] = {}
+        # Faces are written by several threads, and an atlas of 4096 px takes half a gigabyte.
+        self._building = Lock()
 
     @property
     def atlas(self) -> Atlas:
-        """The texture space of the head's skin."""
-        return self.atlases[0]
+        """The texture space of the head's skin at the least resolution that it has: its vertices are those of any."""
+        return self._skin_atlas(self._texture_size or TEXTURE_SIDES[0])
 
-    @cached_property
+    @property
     def atlases(self) -> tuple[Atlas, ...]:
-        """The texture spaces of the head's parts, the skin's first."""
-        return tuple(
-            build_atlas(self.morphable_model, _SIDES_PX.get(part.name, self.texture_side_px), part)
-            for part in head_parts(self.morphable_model)
-        )
+        """The texture spaces of the head's parts, the skin's first, at its least resolution."""
+        return (self.atlas, *self._other_atlases)
+
+    def atlases_of(self, side_px: int) -> tuple[Atlas, ...]:
+        """The texture spaces of the head's parts, the skin's first, at a resolution of the skin."""
+        return (self._skin_atlas(side_px), *self._other_atlases)
 
     @cached_property
     def lip_seam(self) -> LipSeam | None:
         """Where the head's lips meet."""
         return LipSeam.of(self.morphable_model)
+
+    @cached_property
+    def gloss(self) -> Gloss:
+        """How faces reflect of which nothing else is known."""
+        return gloss_by_region(self.morphable_model, self.atlas)
+
+    def look(
+        self,
+        result: FaceResult,
+        photograph_srgb: UInt8[np.ndarray, "height width 3"],
+        appearance: Appearance | None = None,
+        hair: FaceHair | None = None,
+    ) -> HeadLook:
+        """A face in its parts, as its files show it: its shape, and textures at the resolution that its files have.
+
+        Args:
+            result: The face.
+            photograph_srgb: Its photograph.
+            appearance: What a ray-traced refinement found of its skin.
+            hair: What of the photograph is skin, and the hair.
+        """
+        model = self.morphable_model
+        atlases = self.atlases_of(self._texture_size or texture_side(result, model))
+        return head_look(result, photograph_srgb, model, atlases, self.lip_seam, appearance, hair)
 
     def write(
         self,
@@ -69,42 +106,77 @@ class FaceFiles:
         folder: Path,
         formats: Sequence[str],
         appearance: Appearance | None = None,
+        hair: FaceHair | None = None,
     ) -> None:
         """Write the files of the chosen formats, `glb`, `obj`, `npz`, `overlay` and `maps`, into an existing folder.
 
-        `glb` includes the head that `index.html` shows. With an appearance the GLB's materials are lit; `maps` are
-        written only then.
+        `glb` includes the head that `index.html` shows; `maps` are written only with an appearance. With `hair` the
+        skin takes only what its mask lets it, and hair is a part.
         """
         if "npz" in formats:
             write_arrays(result, folder / "face.npz", appearance)
-        if appearance is not None and "maps" in formats:
-            write_maps(quantize(appearance), folder)
+        with_maps = appearance is not None and "maps" in formats
+        if not with_maps and not {"glb", "obj", "overlay"} & set(formats):
+            return
+        look = self.look(result, photograph_srgb, appearance, hair)
+        shown = replace(result, vertices_mm=look.shape.posed_mm(result.expression))
+        maps = skin_maps(look.skin, self.gloss if appearance is None else gloss_of(appearance))
+        if appearance is not None and with_maps:
+            write_maps(maps, folder)
             write_environment(appearance.environment_linear, folder / "environment.exr")
             write_lights(appearance, folder / "lights.json")
-        if not {"glb", "obj", "overlay"} & set(formats):
-            return
-        look = head_look(result, photograph_srgb, self.morphable_model, self.atlases, self.lip_seam)
-        shown = replace(result, vertices_mm=look.shape.posed_mm(result.expression))
         if "glb" in formats:
-            write_glb(result, self._parts(look, appearance), folder / "mesh.glb")
-            write_face_script(shown, look.images_srgb, folder / FACE_SCRIPT)
+            write_glb(result, self._parts(look, maps if self._lit else None), folder / "mesh.glb")
+            write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look))
         if "obj" in formats:
-            files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in look.images_srgb}
-            write_obj(result, self._parts(look, None), files, folder)
-            pictures = {files[name]: image for name, image in look.images_srgb.items()}
-            for name, image in {**pictures, "texture_source.png": look.source}.items():
-                with atomic_path(folder / name) as temporary:
-                    Image.fromarray(image).save(temporary, "PNG", compress_level=3)
+            self._write_obj(result, look, folder)
         if "overlay" in formats:
-            write_jpeg(draw_overlay(shown, photograph_srgb, look.images_srgb, self.atlases), folder / "overlay.jpg")
+            images = {name: texture.image_srgb for name, texture in look.textures.items()}
+            write_jpeg(draw_overlay(shown, photograph_srgb, images, self.atlases, look.hair), folder / "overlay.jpg")
 
-    def _parts(self, look: HeadLook, appearance: Appearance | None) -> list[MeshPart]:
-        """The head's meshes, in the photograph's own light, or, with an appearance, to be lit."""
-        return [head_part(look.shape, atlas, self._material(look, atlas, appearance)) for atlas in self.atlases]
+    @cached_property
+    def _other_atlases(self) -> tuple[Atlas, ...]:
+        """The texture spaces of what is no skin."""
+        parts = head_parts(self.morphable_model)[1:]
+        return tuple(build_atlas(self.morphable_model, _SIDES_PX[part.name], part) for part in parts)
 
-    def _material(self, look: HeadLook, atlas: Atlas, appearance: Appearance | None) -> GlbMaterial:
-        if appearance is None:
-            return PhotographMaterial(look.images_srgb[atlas.part])
-        if atlas is self.atlas:
-            return SkinMaterial(quantize(appearance))
-        return GlossMaterial(look.albedo_srgb[atlas.part], _ROUGHNESS[atlas.part], _COAT.get(atlas.part, 0.0))
+    def _skin_atlas(self, side_px: int) -> Atlas:
+        with self._building:
+            if side_px not in self._skin_atlases:
+                self._skin_atlases[side_px] = build_atlas(self.morphable_model, side_px)
+            return self._skin_atlases[side_px]
+
+    def _write_obj(self, result: FaceResult, look: HeadLook, folder: Path) -> None:
+        pictures = {name: texture.image_srgb for name, texture in look.textures.items()}
+        if look.hair is not None:
+            pictures["hair"] = look.hair.texture.with_cover(lit=False)
+        files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in pictures}
+        write_obj(result, self._parts(look, None), files, folder)
+        named = {files[name]: image for name, image in pictures.items()}
+        for name, image in {**named, "texture_source.png": look.skin.source}.items():
+            with atomic_path(folder / name) as temporary:
+                write_png(image, temporary)
+
+    def _parts(self, look: HeadLook, maps: Maps | None) -> list[MeshPart]:
+        """The head's meshes: with the skin's maps to be lit, without them in the photograph's own light."""
+        textures = look.textures
+
+        def material(part: str) -> GlbMaterial:
+            if maps is None:
+                return PhotographMaterial(textures[part].image_srgb)
+            if part == "skin":
+                return SkinMaterial(maps)
+            return GlossMaterial(textures[part].albedo_srgb, _ROUGHNESS[part], _COAT.get(part, 0.0))
+
+        parts = [head_part(look.shape, atlas, material(atlas.part)) for atlas in self.atlases]
+        if look.hair is None:
+            return parts
+        return [*parts, hair_part(look.hair, self.morphable_model.expression_count, lit=maps is not None)]
+
+    def _own_parts(self, look: HeadLook) -> list[tuple[MeshPart, PageTexture]]:
+        """What the page cannot take from the head that all faces share."""
+        if look.hair is None:
+            return []
+        texture = look.hair.texture
+        covered = PageTexture(texture.with_cover(lit=False), texture.with_cover(lit=True))
+        return [(hair_part(look.hair, self.morphable_model.expression_count, lit=True), covered)]

@@ -38,11 +38,19 @@ _STRIPS = {
 }
 """What is shown below a head where it is there, and what it shows."""
 
-_HINT = "Drag a head to turn it; point at a photograph to see the geometry."
+_HINT = "Drag a head to turn it and the yellow lamp to light it; point at a photograph to see the geometry."
 _MORE = (
     "Click a head, and the mouse wheel brings it nearer; a double click puts it back. Keys: arrows, +, &minus; and 0 "
-    "for the head that was clicked; C (clay) and F (frontal) for all. Heads are shown as the ray from the camera to "
-    "them sees them; yaw, pitch and roll are those in the photograph, relative to the camera&rsquo;s axis."
+    "for the head that was clicked; L (lit), U (unlit: the photograph&rsquo;s own light), C (clay), H (hair) and "
+    "F (frontal) for all. Heads are shown as the ray from the camera to them sees them; yaw, pitch and roll are those "
+    "in the photograph, relative to the camera&rsquo;s axis."
+)
+
+_EXPRESSIONS = (
+    '<details class="expressions"><summary>Expressions</summary><p>'
+    '<button type="button" data-expression="neutral">Neutral</button> '
+    '<button type="button" data-expression="photograph">As photographed</button></p>'
+    '<div class="sliders"></div></details>'
 )
 
 
@@ -108,9 +116,14 @@ def write_gallery(rows: Sequence[GalleryRow], path: Path) -> None:
 
 
 def _header(faces: int, files: int) -> str:
-    buttons = "".join(
-        f'<button type="button" data-toggle="{name}" aria-pressed="false">{name.capitalize()}</button>'
-        for name in ("clay", "frontal")
+    modes = "".join(
+        f'<button type="button" data-mode="{name}" aria-pressed="{"true" if name == "lit" else "false"}">'
+        f"{name.capitalize()}</button>"
+        for name in ("lit", "unlit", "clay")
+    )
+    buttons = (
+        f'{modes}<button type="button" data-toggle="hair" aria-pressed="true">Hair</button>'
+        '<button type="button" data-toggle="frontal" aria-pressed="false">Frontal</button>'
     )
     count = f"{faces} {'face' if faces == 1 else 'faces'} in {files} {'file' if files == 1 else 'files'}"
     toggles = f'<div class="toggles">{buttons}</div>'
@@ -118,7 +131,7 @@ def _header(faces: int, files: int) -> str:
         f'<details class="hint"><summary>{_HINT}<span class="more" title="More about it">?</span></summary>'
         f"<p>{_MORE}</p></details>"
     )
-    return f"<header><h1>Likeness</h1><p>{count}</p>{toggles}{hint}</header>"
+    return f"<header><h1>Likeness</h1><p>{count}</p>{toggles}{hint}{_EXPRESSIONS}</header>"
 
 
 def _shared_folders(names: Sequence[str]) -> int:

@@ -1,11 +1,10 @@
 """The binary part of a GLB."""
 
-import io
-
 import numpy as np
 import pygltflib as gltf
 from jaxtyping import UInt8
-from PIL import Image
+
+from model.export.picture_files import encoded_jpeg, encoded_png
 
 _STILL_M = 1e-5
 """A vertex that an expression moves by less does not count as moved."""
@@ -96,8 +95,10 @@ class GlbBuffer:
         document.textures.append(gltf.Texture(source=len(document.images) - 1, sampler=0))
         return len(document.textures) - 1
 
-    def exact_texture(self, values: UInt8[np.ndarray, "size size 3"]) -> int:
+    def exact_texture(self, values: UInt8[np.ndarray, "size size channel"]) -> int:
         """Append a picture without loss; returns the texture."""
-        encoded = io.BytesIO()
-        Image.fromarray(values).save(encoded, "PNG", compress_level=3)
-        return self.texture(encoded.getvalue(), "image/png")
+        return self.texture(encoded_png(values), "image/png")
+
+    def photographic_texture(self, values: UInt8[np.ndarray, "size size 3"], quality: int) -> int:
+        """Append a picture as a JPEG, a tenth as large; returns the texture."""
+        return self.texture(encoded_jpeg(values, quality), "image/jpeg")

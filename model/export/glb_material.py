@@ -1,6 +1,5 @@
 """What covers a part of a head in a GLB: a texture that holds its own light, or a surface that is to be lit."""
 
-import io
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -8,15 +7,18 @@ import numpy as np
 import pygltflib as gltf
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 
 from model.export.glb_buffer import GlbBuffer
 from model.export.maps import LARGEST_F0, Maps
+from model.look.hair_mesh import COVER_CUTOFF
 from model.render.color import linear_to_srgb
 
 _DIELECTRIC_F0 = 0.04
 """Reflectance at normal incidence that glTF gives whatever is not metal (index of refraction 1.5)."""
 _COAT_ROUGHNESS = 0.03
+_QUALITY, _NORMAL_QUALITY = 93, 95
+"""Of the JPEGs: a normal map shows every block in a highlight."""
+_HAIR_ROUGHNESS = 0.6
 _FLAT_NORMAL = np.array([128, 128, 255])
 
 
@@ -97,17 +99,18 @@ class SkinMaterial:
     def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
         """Put the material and its textures into a document; returns its number there."""
         maps = self.maps
-        surface = gltf.PbrMetallicRoughness(
-            baseColorTexture=gltf.TextureInfo(index=buffer.exact_texture(maps.diffuse_srgb)), metallicFactor=0.0
-        )
-        if np.ptp(maps.roughness) == 0:
+        surface = gltf.PbrMetallicRoughness(baseColorTexture=_jpeg(maps.diffuse_srgb, buffer), metallicFactor=0.0)
+        material = gltf.Material(name=name, doubleSided=True, pbrMetallicRoughness=surface)
+        if np.ptp(maps.roughness) == 0 and np.ptp(maps.occlusion) == 0:
             surface.roughnessFactor = float(maps.roughness.flat[0]) / 255.0
         else:
             surface.roughnessFactor = 1.0
-            surface.metallicRoughnessTexture = gltf.TextureInfo(index=buffer.exact_texture(_in_green(maps.roughness)))
-        material = gltf.Material(name=name, doubleSided=True, pbrMetallicRoughness=surface)
+            packed = buffer.exact_texture(_packed(maps))
+            surface.metallicRoughnessTexture = gltf.TextureInfo(index=packed)
+            material.occlusionTexture = gltf.OcclusionTextureInfo(index=packed)
         if self.needs_tangents:
-            material.normalTexture = gltf.NormalMaterialTexture(index=buffer.exact_texture(maps.normal), scale=1.0)
+            texture = buffer.photographic_texture(maps.normal, _NORMAL_QUALITY)
+            material.normalTexture = gltf.NormalMaterialTexture(index=texture, scale=1.0)
         material.extensions = {"KHR_materials_specular": _reflectance(maps.specular, buffer)}
         return _added(material, document)
 
@@ -151,10 +154,43 @@ class GlossMaterial:
         return _added(material, document)
 
 
+@dataclass(frozen=True)
+class HairMaterial:
+    """A shell of hair, cut out by its texture.
+
+    Attributes:
+        texture_srgb: Colour and cover.
+        lit: Whether it is to be lit; else the texture holds the photograph's light.
+    """
+
+    texture_srgb: UInt8[np.ndarray, "size size 4"]
+    lit: bool
+
+    @property
+    def needs_tangents(self) -> bool:
+        """Not: it has no normal map."""
+        return False
+
+    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
+        """Put the material and its textures into a document; returns its number there."""
+        texture = gltf.TextureInfo(index=buffer.exact_texture(self.texture_srgb))
+        material = gltf.Material(
+            name=name,
+            # Cut, not blended: what is blended has to be sorted by whoever draws it, and seldom is.
+            alphaMode=gltf.MASK,
+            alphaCutoff=COVER_CUTOFF,
+            doubleSided=True,
+            pbrMetallicRoughness=gltf.PbrMetallicRoughness(
+                baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=_HAIR_ROUGHNESS
+            ),
+        )
+        if not self.lit:
+            material.extensions = {"KHR_materials_unlit": {}}
+        return _added(material, document)
+
+
 def _jpeg(texture_srgb: UInt8[np.ndarray, "height width 3"], buffer: GlbBuffer) -> gltf.TextureInfo:
-    encoded = io.BytesIO()
-    Image.fromarray(texture_srgb).save(encoded, "JPEG", quality=92)
-    return gltf.TextureInfo(index=buffer.texture(encoded.getvalue(), "image/jpeg"))
+    return gltf.TextureInfo(index=buffer.photographic_texture(texture_srgb, _QUALITY))
 
 
 def _added(material: gltf.Material, document: gltf.GLTF2) -> int:
@@ -163,9 +199,9 @@ def _added(material: gltf.Material, document: gltf.GLTF2) -> int:
     return len(document.materials) - 1
 
 
-def _in_green(roughness: UInt8[np.ndarray, "size size"]) -> UInt8[np.ndarray, "size size 3"]:
-    # glTF reads roughness from green and metalness from blue; red is free.
-    return np.stack((np.full_like(roughness, 255), roughness, np.zeros_like(roughness)), axis=-1)
+def _packed(maps: Maps) -> UInt8[np.ndarray, "size size 3"]:
+    # glTF reads occlusion from red, roughness from green and metalness from blue.
+    return np.stack((maps.occlusion, maps.roughness, np.zeros_like(maps.roughness)), axis=-1)
 
 
 def _reflectance(specular: UInt8[np.ndarray, "size size"], buffer: GlbBuffer) -> dict[str, object]:

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from model.export.glb_material import GlbMaterial
+from model.export.glb_material import GlbMaterial, HairMaterial
 from model.geometry.mesh import vertex_normals
 from model.look.atlas import Atlas
+from model.look.hair_mesh import HairMesh
 from model.look.head_shape import HeadShape
 
 
@@ -45,6 +46,25 @@ class MeshPart:
         points = torch.from_numpy(np.ascontiguousarray(vertices_mm[first], np.float32))[None]
         triangles = torch.from_numpy(whole[self.faces].astype(np.int32))
         return vertex_normals(points, triangles)[0].numpy()[whole]
+
+
+def hair_part(hair: HairMesh, expression_count: int, *, lit: bool) -> MeshPart:
+    """The part `hair`. It is one with the skull: no expression moves it, and none brings skin through it.
+
+    Args:
+        hair: The mesh.
+        expression_count: Expressions of the head.
+        lit: Whether it is to be lit; else it holds the photograph's light.
+    """
+    return MeshPart(
+        name="hair",
+        vertices_mm=hair.vertices_mm,
+        welded=hair.welded,
+        faces=hair.faces,
+        uv=hair.uv,
+        morphs_mm=np.zeros((expression_count, len(hair.vertices_mm), 3), np.float32),
+        material=HairMaterial(hair.texture.with_cover(lit=lit), lit=lit),
+    )
 
 
 def head_part(shape: HeadShape, atlas: Atlas, material: GlbMaterial) -> MeshPart:

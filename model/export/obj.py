@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from common.atomic import atomic_path
+from model.export.glb_material import HairMaterial
 from model.export.mesh_part import MeshPart
 from model.look.face_result import FaceResult
 
+_CUT_OUT = "map_d {texture}\n"
+"""Of a texture whose fourth channel says where there is something."""
 _MATERIAL = "newmtl {name}\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nmap_Kd {texture}\n"
 
 
@@ -37,7 +40,12 @@ def write_obj(result: FaceResult, parts: Sequence[MeshPart], texture_names: Mapp
             _lines("f", corners.reshape(-1, 9), "%d/%d/%d %d/%d/%d %d/%d/%d", per_row=1),
         ]
         vertices, texture_vertices = vertices + len(first), texture_vertices + len(part.uv)
-    materials = [_MATERIAL.format(name=part.name, texture=texture_names[part.name]) for part in parts]
+    materials = [
+        (_MATERIAL + _CUT_OUT * isinstance(part.material, HairMaterial)).format(
+            name=part.name, texture=texture_names[part.name]
+        )
+        for part in parts
+    ]
     with atomic_path(folder / "mesh.mtl") as temporary:
         temporary.write_text("\n".join(materials), encoding="utf-8")
     with atomic_path(folder / "mesh.obj") as temporary:

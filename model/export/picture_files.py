@@ -1,7 +1,8 @@
-"""Pictures as files."""
+"""Pictures as files. OpenCV encodes them: as small as Pillow's, at several times the speed, which counts at 4096 px."""
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
@@ -15,3 +16,32 @@ def write_jpeg(picture_srgb: UInt8[np.ndarray, "height width 3"], path: Path) ->
     """Write a picture that is only looked at."""
     with atomic_path(path) as temporary:
         Image.fromarray(picture_srgb).save(temporary, "JPEG", quality=_QUALITY)
+
+
+def write_png(picture: UInt8[np.ndarray, "height width *channel"], path: Path) -> None:
+    """Write a picture without loss, of one channel, of three, or of four with how far there is something."""
+    path.write_bytes(encoded_png(picture))
+
+
+def encoded_png(picture: UInt8[np.ndarray, "height width *channel"]) -> bytes:
+    """A PNG file, packed for speed."""
+    return _encoded(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+
+
+def encoded_jpeg(picture: UInt8[np.ndarray, "height width *channel"], quality: int) -> bytes:
+    """A JPEG file whose colours are as fine as its brightness: a normal map has no brightness to hide them behind."""
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return _encoded(".jpg", picture, flags)
+
+
+def encoded_webp(picture: UInt8[np.ndarray, "height width 4"], quality: int) -> bytes:
+    """A WebP file, which, unlike a JPEG, holds how far there is something."""
+    return _encoded(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
+
+
+def _encoded(kind: str, picture: UInt8[np.ndarray, "height width *channel"], flags: list[int]) -> bytes:
+    # OpenCV takes blue first.
+    pixels = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., [2, 1, 0, 3][: picture.shape[2]]])
+    done, content = cv2.imencode(kind, pixels, flags)
+    assert done, f"OpenCV cannot write {kind}"
+    return content.tobytes()

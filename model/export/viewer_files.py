@@ -4,26 +4,33 @@ A page that is opened from a disk may not read other files, but it may run scrip
 """
 
 import base64
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from PIL import Image
 
 from common.atomic import atomic_path
 from model.export.mesh_part import MeshPart
+from model.export.picture_files import encoded_jpeg, encoded_webp
+from model.face.morphable_model import MorphableModel
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult
+from model.look.head_look import HeadLook
+from model.look.materials import statistical_materials
 
 VIEWER_FOLDER = "viewer"
 FACE_SCRIPT = "viewer.js"
 PAGE_FILES = ("viewer.css", "renderer.js", "viewer.js")
 
 _SOURCES = Path(__file__).resolve().parent / "viewer"
-_TEXTURE_SIDE_PX, _TEXTURE_QUALITY = 1024, 85
+_TEXTURE_SIDE_PX, _TEXTURE_QUALITY, _NORMAL_QUALITY = 1024, 85, 90
+_STILL_MM = 0.02
+"""A vertex that an expression moves by less stays where it is on the page."""
+_SIGNED_STEPS = 32767
 _STEPS = 65535
 
 
@@ -34,46 +41,83 @@ def write_page_files(folder: Path) -> None:
         _write(folder / VIEWER_FOLDER / name, (_SOURCES / name).read_text(encoding="utf-8"))
 
 
-def write_head_script(atlases: Sequence[Atlas], folder: Path) -> None:
-    """Write what all faces share, triangles and texture coordinates of each part, as `viewer/head.js`.
+@dataclass(frozen=True)
+class PageTexture:
+    """What covers a part of a head on the page.
+
+    Attributes:
+        photograph_srgb: With the photograph's own light. A fourth channel says where there is something.
+        albedo_srgb: Without light.
+        normal: Tangent-space normals; None for a part without any.
+    """
+
+    photograph_srgb: UInt8[np.ndarray, "_ _ _"]
+    albedo_srgb: UInt8[np.ndarray, "_ _ _"]
+    normal: UInt8[np.ndarray, "_ _ 3"] | None = None
+
+
+def page_textures(look: HeadLook) -> dict[str, PageTexture]:
+    """What the page needs of a face's textures; of the parts only the skin has relief."""
+    parts = {name: PageTexture(texture.image_srgb, texture.albedo_srgb) for name, texture in look.parts.items()}
+    return {"skin": PageTexture(look.skin.image_srgb, look.skin.albedo_srgb, look.skin.normal), **parts}
+
+
+def write_head_script(morphable_model: MorphableModel, atlases: Sequence[Atlas], folder: Path) -> None:
+    """Write what all faces share, as `viewer/head.js`.
+
+    Triangles and texture coordinates of each part, roughness of the vertices, and what each expression moves, in steps
+    of 1/32767 of its largest displacement.
 
     Args:
+        morphable_model: The head.
         atlases: Texture spaces of the head's parts.
         folder: Of the page.
     """
     (folder / VIEWER_FOLDER).mkdir(parents=True, exist_ok=True)
-    shared = [
-        {"name": atlas.part, "vertex": _base64(atlas.vertex.astype("<u4"))} | _texture_space(atlas.uv, atlas.faces)
-        for atlas in atlases
-    ]
+    shared = {
+        "parts": [
+            {"name": atlas.part, "vertex": _base64(atlas.vertex.astype("<u4"))} | _texture_space(atlas.uv, atlas.faces)
+            for atlas in atlases
+        ],
+        "roughness": _base64(_bytes(statistical_materials(morphable_model).roughness.cpu().numpy())),
+        "expressions": [
+            _expression(name, moved_mm)
+            for name, moved_mm in zip(morphable_model.expression_names, _expressions_mm(morphable_model), strict=True)
+        ],
+    }
     _write(folder / VIEWER_FOLDER / "head.js", f"likeness.setHead({json.dumps(shared)});\n")
 
 
 def write_face_script(
     result: FaceResult,
-    textures_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
+    look: HeadLook,
     path: Path,
-    own_parts: Sequence[MeshPart] = (),
+    own_parts: Sequence[tuple[MeshPart, PageTexture]] = (),
 ) -> None:
-    """Write one face, with its expression, for the page.
+    """Write one face at rest, and its expression, for the page.
 
-    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the textures to JPEGs of at most 1024 px.
+    Positions are rounded to 1/65535 of the head's extent (0.006 mm), the textures to JPEGs or WebPs of at most 1024 px.
 
     Args:
         result: The face.
-        textures_srgb: The texture of each part, by name.
+        look: Its shape and textures. The page moves the head model's lips, which do not touch at rest, so these open by
+            up to half a millimetre more than the GLB's.
         path: The script.
-        own_parts: Parts that other faces do not share: their vertices are not the head model's. Each has a texture.
+        own_parts: Parts that other faces do not share, their vertices are not the head model's, and what covers them.
     """
-    own = [(part, part.posed_mm(result.expression)) for part in own_parts]
-    everything = np.concatenate([result.vertices_mm, *(posed for _, posed in own)])
+    own = [(part, part.posed_mm(result.expression)) for part, _ in own_parts]
+    textures = page_textures(look) | {part.name: texture for part, texture in own_parts}
+    rest_mm = look.shape.rest_mm
+    everything = np.concatenate([rest_mm, *(posed for _, posed in own)])
     lowest, highest = everything.min(0).astype(float), everything.max(0).astype(float)
     face = {
         "lowest": [round(edge, 4) for edge in lowest.tolist()],
         "highest": [round(edge, 4) for edge in highest.tolist()],
         "rotation": [round(value, 6) for value in _rotation_as_seen(result).ravel().tolist()],
-        "positions": _base64(_steps(result.vertices_mm, lowest, highest)),
-        "textures": {name: _jpeg_address(texture) for name, texture in textures_srgb.items()},
+        "positions": _base64(_steps(rest_mm, lowest, highest)),
+        "weights": [round(weight, 4) for weight in result.expression.tolist()],
+        "occlusion": _base64(_bytes(look.skin.vertex_occlusion)),
+        "textures": {name: _addresses(texture) for name, texture in textures.items()},
         "parts": [
             {
                 "name": part.name,
@@ -119,12 +163,47 @@ def _steps(values: np.ndarray, lowest: np.ndarray, highest: np.ndarray) -> np.nd
     return np.rint(_STEPS * np.clip((values - lowest) / extent, 0.0, 1.0)).astype("<u2")
 
 
-def _jpeg_address(texture_srgb: UInt8[np.ndarray, "size size 3"]) -> str:
-    image = Image.fromarray(texture_srgb)
-    image.thumbnail((_TEXTURE_SIDE_PX, _TEXTURE_SIDE_PX))
-    encoded = io.BytesIO()
-    image.save(encoded, "JPEG", quality=_TEXTURE_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode()
+def _addresses(texture: PageTexture) -> dict[str, str]:
+    """The pictures as addresses that hold them."""
+    addresses = {
+        "photograph": _image_address(texture.photograph_srgb, _TEXTURE_QUALITY),
+        "albedo": _image_address(texture.albedo_srgb, _TEXTURE_QUALITY),
+    }
+    if texture.normal is not None:
+        addresses["normal"] = _image_address(texture.normal, _NORMAL_QUALITY)
+    return addresses
+
+
+def _image_address(picture: UInt8[np.ndarray, "height width channel"], quality: int) -> str:
+    """A JPEG; a WebP where a fourth channel says what is cut out, which JPEG cannot hold."""
+    largest = max(picture.shape[:2])
+    if largest > _TEXTURE_SIDE_PX:
+        scale = _TEXTURE_SIDE_PX / largest
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    kind, encoded = ("webp", encoded_webp) if picture.shape[2] == 4 else ("jpeg", encoded_jpeg)
+    return f"data:image/{kind};base64," + base64.b64encode(encoded(picture, quality)).decode()
+
+
+def _expressions_mm(morphable_model: MorphableModel) -> Float[np.ndarray, "expression vertex 3"]:
+    """By how much each expression moves each vertex at weight 1."""
+    return morphable_model.expression_basis.unflatten(-1, (-1, 3)).cpu().numpy()
+
+
+def _expression(name: str, moved_mm: Float[np.ndarray, "vertex 3"]) -> dict[str, object]:
+    """Which vertices an expression moves, and by how much."""
+    moved = np.flatnonzero(np.abs(moved_mm).max(1) > _STILL_MM)
+    largest = max(float(np.abs(moved_mm).max()), _STILL_MM)
+    steps = np.rint(moved_mm[moved] * (_SIGNED_STEPS / largest)).astype("<i2")
+    return {
+        "name": name,
+        "largest": round(largest, 5),
+        "vertex": _base64(moved.astype("<u4")),
+        "moved": _base64(steps),
+    }
+
+
+def _bytes(values: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    return np.rint(255.0 * np.clip(values, 0.0, 1.0)).astype(np.uint8)
 
 
 def _base64(values: np.ndarray) -> str:

@@ -42,6 +42,17 @@ class Atlas:
         """Interpolate per-vertex values at the covered texels."""
         return self.sampling @ values
 
+    def coarse(self, values: Float[np.ndarray, "vertex channel"], side: int) -> Float[np.ndarray, "side side channel"]:
+        """Per-vertex values over a coarser picture of the texture space; off the islands those of the nearest texel.
+
+        Args:
+            values: At the head's vertices.
+            side: About what the picture's side shall be: the texture's over a whole number.
+        """
+        step = max(1, len(self.covered) // side)
+        rows = self.nearest[step // 2 :: step, step // 2 :: step]
+        return (self.sampling[rows.ravel()] @ values).reshape(*rows.shape, -1)
+
 
 def build_atlas(morphable_model: MorphableModel, size: int, part: HeadPart | None = None) -> Atlas:
     """Split the vertices of a part and draw its texture space once.
@@ -92,7 +103,6 @@ def _nearest_covered(covered: Bool[np.ndarray, "size size"]) -> Int[np.ndarray, 
     _, labels = cv2.distanceTransformWithLabels(
         (~covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    labels = np.asarray(labels, np.int64)
-    row_of_label = np.zeros(int(labels.max()) + 1, np.int64)
+    row_of_label = np.zeros(int(labels.max()) + 1, np.int32)
     row_of_label[labels[covered]] = np.arange(int(covered.sum()))
     return row_of_label[labels]

@@ -2,8 +2,8 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import coo_matrix, csc_matrix, diags
-from scipy.sparse.linalg import splu
+from scipy.sparse import coo_matrix, csc_matrix, diags, spmatrix
+from scipy.sparse.linalg import SuperLU, splu
 
 _STIFFNESS = 0.3
 """Weight of smoothness against a fully seen vertex."""
@@ -30,7 +30,38 @@ def continue_difference(
     """
     system = diags(weight + _RESTORING) + _STIFFNESS * laplacian
     right = weight[:, None] * difference + _RESTORING * far
-    return splu(csc_matrix(system)).solve(right.astype(np.float64)).astype(np.float32)
+    return factorized(system).solve(right.astype(np.float64)).astype(np.float32)
+
+
+def continue_mirrored(
+    difference: Float[np.ndarray, "vertex channel"],
+    weight: Float[np.ndarray, " vertex"],
+    mirror: Int[np.ndarray, " vertex"],
+    laplacian: csc_matrix,
+    far: Float[np.ndarray, "vertex channel"] | Float[np.ndarray, " channel"],
+) -> Float[np.ndarray, "vertex channel"]:
+    """Extend what is known of a symmetric thing: where one side is hidden, by the other's course, without a seam.
+
+    As `continue_difference`, but the graph gradient is drawn to that of the mirror image instead of 0: what the hidden
+    side takes over is how the seen one varies, not its level (Perez' cloning instead of his interpolation).
+
+    Args:
+        difference: Known values; what has no weight is ignored.
+        weight: How far each is known, in [0, 1].
+        mirror: Mirror vertex of each vertex.
+        laplacian: `graph_laplacian` of the mesh.
+        far: Value far from everything known, of each vertex or of all.
+    """
+    solver = factorized(diags(weight + _RESTORING) + _STIFFNESS * laplacian)
+    known = weight[:, None] * difference + _RESTORING * far
+    once = solver.solve(known.astype(np.float64))
+    return solver.solve(known + _STIFFNESS * (laplacian @ once[mirror])).astype(np.float32)
+
+
+def factorized(system: spmatrix) -> SuperLU:
+    """A symmetric, positive definite system, ready to be solved: without pivoting, in a third of the time."""
+    options = {"SymmetricMode": True}
+    return splu(csc_matrix(system), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
 
 
 def continue_inwards(
@@ -58,7 +89,7 @@ def continue_inwards(
     system = diags(degree + 1e-6) - to_hidden
     right = to_seen @ values[seen] + 1e-6 * values[rows]
     found = values.copy()
-    found[rows] = splu(csc_matrix(system)).solve(np.asarray(right, np.float64)).astype(np.float32)
+    found[rows] = factorized(system).solve(np.asarray(right, np.float64)).astype(np.float32)
     return found
 
 

@@ -113,7 +113,7 @@ def _miss(
     return miss
 
 
-def _typical(samples: list[Float[np.ndarray, "pixel 3"]], low: float, high: float) -> Float[np.ndarray, "3"] | None:
+def _typical(samples: list[Float[np.ndarray, "_ 3"]], low: float, high: float) -> Float[np.ndarray, "3"] | None:
     """Mean of the pixels between two quantiles of brightness: darker is lash or pupil, brighter a highlight."""
     pixels = np.concatenate(samples) if samples else np.zeros((0, 3), np.float32)
     if len(pixels) < _FEWEST_PIXELS:

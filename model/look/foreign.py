@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 _BRIGHTER, _PALER = 1.1, 0.75
 """Teeth and whites are brighter than the skin beside them by more than this factor, with less of a colour than this."""
-_DARKER = 0.55
+_DARKER, _DIMMER = 0.55, 0.8
 _FEWEST_SURE = 20
 
 
@@ -18,10 +18,12 @@ class ForeignColors:
     Attributes:
         pale: Brighter and paler: teeth, whites, highlights.
         dark: Much darker: lashes, irises, the inside of a mouth.
+        dim: Darker, the dark ones among them: also the shadow of lashes.
     """
 
     pale: Bool[np.ndarray, " vertex"]
     dark: Bool[np.ndarray, " vertex"]
+    dim: Bool[np.ndarray, " vertex"]
 
 
 def foreign_colors(
@@ -35,16 +37,17 @@ def foreign_colors(
         sure: Which of its vertices are seen well; nothing is foreign where they are too few.
     """
     if (region & sure).sum() < _FEWEST_SURE:
-        return ForeignColors(np.zeros_like(region), np.zeros_like(region))
+        return ForeignColors(np.zeros_like(region), np.zeros_like(region), np.zeros_like(region))
     common = np.median(photograph[region & sure], axis=0)
-    dark = photograph.mean(1) < _DARKER * common.mean()
-    return ForeignColors(region & pale_beside(photograph, common), region & dark)
+    share = photograph.mean(1) / max(float(common.mean()), 1e-3)
+    return ForeignColors(
+        region & pale_beside(photograph, common), region & (share < _DARKER), region & (share < _DIMMER)
+    )
 
 
 def pale_beside(colors: Float[np.ndarray, "*place 3"], common: Float[np.ndarray, "3"]) -> Bool[np.ndarray, "*place"]:
     """Which colours are brighter and paler than a common one."""
-    return (colors.mean(-1) > _BRIGHTER * common.mean()) & (_saturation(colors) < _PALER * _saturation(common) + 0.03)
-
-
-def _saturation(colors: Float[np.ndarray, "*place 3"]) -> Float[np.ndarray, "*place"]:
-    return (colors.max(-1) - colors.min(-1)) / np.maximum(colors.max(-1), 0.05)
+    brightest = np.maximum(colors.max(-1), 0.05)
+    saturation = (colors.max(-1) - colors.min(-1)) / brightest
+    of_common = float(np.ptp(common)) / max(float(common.max()), 0.05)
+    return (colors.mean(-1) > _BRIGHTER * common.mean()) & (saturation < _PALER * of_common + 0.03)

@@ -1,24 +1,26 @@
-"""The light of a photograph on what faces its camera: between a colour in the photograph and the colour itself."""
+"""The light of a photograph on eyes and mouth: between a colour in the photograph and the colour itself."""
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from model.look.face_result import FaceResult
 from model.render.color import linear_to_srgb, srgb_to_linear
-from model.render.lighting import shade
 
-_TOWARDS = ((0.0, 0.0, 1.0), (0.5, 0.1, 0.86), (-0.5, 0.1, 0.86), (0.0, 0.5, 0.86))
-"""Camera space: what is seen in eyes and mouth faces the camera, more or less."""
 _LEAST_LIGHT, _WHITEST = 0.08, 0.85
 
 
-def light_towards_camera(result: FaceResult) -> Float[np.ndarray, "3"]:
-    """Linear RGB factor from albedo to what the photograph shows."""
-    directions = torch.tensor(_TOWARDS)
-    directions = directions / directions.norm(dim=-1, keepdim=True)
-    arriving = shade(directions[None], torch.from_numpy(result.lighting)[None])[0].mean(0)
-    return arriving.clamp(min=_LEAST_LIGHT).numpy()
+def light_inside(
+    shading_linear: Float[np.ndarray, "vertex 3"], inside: Bool[np.ndarray, " vertex"]
+) -> Float[np.ndarray, "3"]:
+    """Linear RGB factor from albedo to what the photograph shows, one for eyes and mouth.
+
+    Args:
+        shading_linear: That factor at the vertices of the head; `photograph_light` gives eyes and mouth that of the
+            skin around them.
+        inside: The vertices of eyes and mouth; a head without any takes all.
+    """
+    some = shading_linear[inside] if inside.any() else shading_linear
+    return np.maximum(np.exp(np.log(np.maximum(some, 1e-4)).mean(0)), _LEAST_LIGHT).astype(np.float32)
 
 
 def without_light(

@@ -23,6 +23,8 @@ _FADE_MM, _LARGEST_MM = 5.0, 4.0
 _OPENED_MM = 1.5
 """An expression that opens the slit by this much undoes the closing wholly."""
 _PASSES = 3
+_FARTHEST = 1e-4
+"""What would move by a smaller share stays where it is."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class LipSeam:
         station = np.interp(mean[:, 0], across, np.arange(_STATIONS))
         near = np.exp(-((KDTree(mean[np.concatenate((upper, lower))]).query(mean)[0] / _FADE_MM) ** 2))
         moves = (any_region(model, "skin", "mouth_inner")).cpu().numpy()
-        sign = _signs(model, upper, lower, moves)
-        side = (sign * near * moves).astype(np.float32)
+        moves &= near > _FARTHEST
+        side = (_signs(model, upper, lower, moves) * near).astype(np.float32)
         seam = cls(upper, lower, side, across, np.zeros((0, _STATIONS), np.float32), station)
         basis = model.expression_basis.unflatten(-1, (-1, 3)).cpu().numpy()
         one, other = seam._pairs(mean)

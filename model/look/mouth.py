@@ -30,6 +30,8 @@ _LOWEST_MM, _HIGHEST_MM, _BEHIND_LIP_MM = 4.0, -2.5, 0.8
 _ALBEDO = {"teeth": (0.87, 0.82, 0.73), "tongue": (0.72, 0.42, 0.40), "mouth": (0.60, 0.30, 0.28)}
 """SRGB, where light falls."""
 _DARKEST = {"teeth": 0.30, "tongue": 0.10, "mouth": 0.04}
+_LIT_FROM_MM, _DARK_MM = 15.0, 40.0
+"""Where the mouth begins to darken, and over which depth it does, besides what its exposure says."""
 _EDGE_V, _EDGE_TO_GUMS_V = 0.24, 0.22
 """Of the teeth's tile, from its middle (`tools/head/teeth.py`)."""
 _ARCH_MIDDLE_MM = np.array([0.0, -70.0, -20.0])
@@ -108,7 +110,8 @@ def draw_inside(
     base = np.array(_ALBEDO[part], np.float32)
     if part == "teeth" and teeth_srgb is not None:
         base = np.clip(0.75 * teeth_srgb + 0.25 * base, 0.35, 0.93).astype(np.float32)
-    open_share = np.clip(model.exposure.cpu().numpy() / _OPEN_EXPOSURE, 0.0, 1.0) ** 0.8
+    depth_mm = np.clip(_LIT_FROM_MM - model.mean_mm.cpu().numpy()[:, 2], 0.0, None)
+    open_share = np.clip(model.exposure.cpu().numpy() / _OPEN_EXPOSURE, 0.0, 1.0) ** 0.8 * np.exp(-depth_mm / _DARK_MM)
     if part == "teeth":
         open_share = _in_the_light(model)
     elif part == "mouth":

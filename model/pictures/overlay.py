@@ -13,6 +13,7 @@ from model.geometry.camera import crop_intrinsics, project
 from model.geometry.rotation import rotation_from_euler
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult
+from model.look.hair_mesh import COVER_CUTOFF, HairMesh
 from model.render.backends import build_rasterizer
 from model.render.color import linear_to_srgb
 from model.render.lighting import neutral_lighting
@@ -30,10 +31,11 @@ def draw_overlay(
     photograph_srgb: UInt8[np.ndarray, "height width 3"],
     textures_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
     atlases: Sequence[Atlas],
+    hair: HairMesh | None = None,
 ) -> UInt8[np.ndarray, "tile across 3"]:
-    """Draw the five pictures side by side; each part of the head wears the texture of its name."""
+    """Draw the five pictures side by side; each part of the head wears the texture of its name, and hair its own."""
     tiles = [*_on_photograph(result, photograph_srgb)]
-    tiles += [_turned(result, textures_srgb, atlases, yaw) for yaw in _YAWS_DEGREES]
+    tiles += [_turned(result, textures_srgb, atlases, hair, yaw) for yaw in _YAWS_DEGREES]
     return np.concatenate(tiles, axis=1)
 
 
@@ -71,17 +73,14 @@ def _turned(
     result: FaceResult,
     textures_srgb: Mapping[str, UInt8[np.ndarray, "_ _ 3"]],
     atlases: Sequence[Atlas],
+    hair: HairMesh | None,
     yaw_degrees: float,
 ) -> UInt8[np.ndarray, "tile tile 3"]:
     """The textured head, turned about its middle."""
     size = _TILE_PX * _SUPERSAMPLE
-    rotation = rotation_from_euler(torch.tensor([math.radians(yaw_degrees), 0.0, 0.0]))
-    centre = torch.tensor([0.0, -58.0, -65.0])
-    vertices = (torch.from_numpy(result.vertices_mm) - centre) @ rotation.T - torch.tensor([0.0, 0.0, _DISTANCE_MM])
-    focal_px = size * _DISTANCE_MM / _VIEW_MM
-    intrinsics = torch.tensor([[focal_px, 0.0, 0.5 * size], [0.0, focal_px, 0.5 * size], [0.0, 0.0, 1.0]])
+    vertices = _seen_from(result.vertices_mm, yaw_degrees)
     starts = np.cumsum([0, *(len(atlas.uv) for atlas in atlases)])
-    image = project(vertices[None], intrinsics[None])[:, torch.from_numpy(np.concatenate([a.vertex for a in atlases]))]
+    image = vertices[:, torch.from_numpy(np.concatenate([a.vertex for a in atlases]))]
     faces = torch.from_numpy(np.concatenate([a.faces + start for a, start in zip(atlases, starts, strict=False)]))
     rasterizer = build_rasterizer("cpu")
     fragments = rasterizer.rasterize(image, faces.int(), size, size)
@@ -93,7 +92,46 @@ def _turned(
         shown = (face_index >= first) & (face_index < first + len(atlas.faces))
         picture[shown] = _texels(textures_srgb[atlas.part], uv)[shown] / 255.0
         first += len(atlas.faces)
+    if hair is not None:
+        _draw_hair(picture, fragments.depth_mm[0].numpy(), hair, yaw_degrees)
     return np.rint(255.0 * _reduce(torch.from_numpy(picture))).astype(np.uint8)
+
+
+def _seen_from(vertices_mm: Float[np.ndarray, "vertex 3"], yaw_degrees: float) -> Float[Tensor, "1 vertex 3"]:
+    """Places in a supersampled tile, and depths, of points of a head that is turned."""
+    size = _TILE_PX * _SUPERSAMPLE
+    rotation = rotation_from_euler(torch.tensor([math.radians(yaw_degrees), 0.0, 0.0]))
+    centre = torch.tensor([0.0, -58.0, -65.0])
+    vertices = (torch.from_numpy(vertices_mm) - centre) @ rotation.T - torch.tensor([0.0, 0.0, _DISTANCE_MM])
+    focal_px = size * _DISTANCE_MM / _VIEW_MM
+    intrinsics = torch.tensor([[focal_px, 0.0, 0.5 * size], [0.0, focal_px, 0.5 * size], [0.0, 0.0, 1.0]])
+    return project(vertices[None], intrinsics[None])
+
+
+def _draw_hair(
+    picture: Float[np.ndarray, "side side 3"],
+    depth_mm: Float[np.ndarray, "side side"],
+    hair: HairMesh,
+    yaw_degrees: float,
+) -> None:
+    """Draw hair into a picture of the head: its far side first, which is seen where the near one is cut out."""
+    size, texture, rasterizer = len(picture), hair.texture, build_rasterizer("cpu")
+    image = _seen_from(hair.vertices_mm, yaw_degrees)
+    corners = image[0, :, :2].numpy()[hair.faces]
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    # What is counter-clockwise seen from outside has a negative area where y goes down.
+    near = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0] < 0.0
+    for side in (~near, near):
+        faces = torch.from_numpy(hair.faces[side])
+        if not len(faces):
+            continue
+        fragments = rasterizer.rasterize(image, faces, size, size)
+        uv = rasterizer.interpolate(torch.from_numpy(hair.uv)[None], fragments, faces)[0].numpy()
+        depth = fragments.depth_mm[0].numpy()
+        covered = _texels(np.repeat(texture.cover[..., None], 3, axis=2), uv)[..., 0] > 255 * COVER_CUTOFF
+        shown = (depth > 0.0) & covered & ((depth_mm <= 0.0) | (depth < depth_mm))
+        picture[shown] = _texels(texture.image_srgb, uv)[shown] / 255.0
+        depth_mm = np.where(shown, depth, depth_mm)
 
 
 def _texels(

@@ -12,10 +12,11 @@ from torch.nn.functional import avg_pool2d, grid_sample, max_pool2d
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import crop_intrinsics
 from model.look.appearance import Appearance, Lamp
+from model.look.materials import statistical_materials
 from model.pictures.drawing import as_bytes, over_background, titled, to_srgb
 from model.refine.raytrace.embree_rays import EmbreeRays
 from model.refine.raytrace.environments import AMBIENT_OF_TURNING_LIGHT, ENVIRONMENTS, turning_light
-from model.refine.raytrace.materials import on_skin, statistical_materials
+from model.refine.raytrace.materials import on_skin
 from model.refine.raytrace.pixel_surface import HeadGeometry, PixelSurface, pixel_surface
 from model.refine.raytrace.relight import RelightConfig, SurfaceReflectance, relight
 from model.refine.refined import Raytraced, RefinedFace

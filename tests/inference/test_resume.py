@@ -43,6 +43,8 @@ def test_other_options_or_another_checkpoint_are_not_the_same(finished: tuple[Pa
         replace(FINGERPRINT, largest_face=True),
         replace(FINGERPRINT, refinement="asked"),
         replace(FINGERPRINT, camera="known"),
+        replace(FINGERPRINT, look="2048 unlit"),
+        replace(FINGERPRINT, hair="none"),
     ):
         assert finished_entry(output, item, other) is None
 

@@ -48,7 +48,7 @@ class RebuiltHalf:
 def rebuilt(
     mesh: SampledMesh,
     half: HalfMesh,
-    pieces: dict[float, Piece],
+    pieces: dict[int, Piece],
     gone: Bool[np.ndarray, " vertex"],
     gums: Bool[np.ndarray, " vertex"],
 ) -> RebuiltHalf:
@@ -57,7 +57,7 @@ def rebuilt(
     Args:
         mesh: The half, all of it thinned.
         half: The source's half that it lies on.
-        pieces: New pieces, bound to the half, by the u at which their tile begins.
+        pieces: New pieces, bound to the half, by the number of their tile.
         gone: Vertices of what they replace.
         gums: Vertices that edges may be split between where places are left over.
     """
@@ -89,7 +89,7 @@ def rebuilt(
     return RebuiltHalf(whole, len(thinned.faces), face_of, places, new.vertices_mm)
 
 
-def _in_tile(piece: Piece, tile: float) -> Piece:
+def _in_tile(piece: Piece, tile: int) -> Piece:
     return Piece(piece.vertices_mm, piece.corners, piece.weights, piece.faces, piece.uv + (tile, 0.0), piece.uv_faces)
 
 

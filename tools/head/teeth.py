@@ -56,7 +56,7 @@ def arches(
     return pieces[0], pieces[1]
 
 
-def _bodies(faces: Int[np.ndarray, "face 3"], count: int) -> list[Int[np.ndarray, "own 3"]]:
+def _bodies(faces: Int[np.ndarray, "face 3"], count: int) -> list[Int[np.ndarray, "_ 3"]]:
     starts, ends = faces.ravel(), np.roll(faces, 1, axis=1).ravel()
     labels = connected_components(coo_matrix((np.ones(len(starts)), (starts, ends)), shape=(count, count)))[1]
     of_face = labels[faces[:, 0]]
@@ -65,7 +65,7 @@ def _bodies(faces: Int[np.ndarray, "face 3"], count: int) -> list[Int[np.ndarray
 
 def _arch(
     points_mm: Float[np.ndarray, "source 3"],
-    bodies: list[Int[np.ndarray, "own 3"]],
+    bodies: list[Int[np.ndarray, "_ 3"]],
     faces: Int[np.ndarray, "face 3"],
     *,
     upper: bool,

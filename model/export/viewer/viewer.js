@@ -8,12 +8,16 @@
   const DRAG_DEGREES_PER_PX = 0.55;
   const HOVER_DEGREES_PER_PX = 0.16;
   const KEY_DEGREES = 10;
+  const LAMP_REACH = 0.9;
   const LEAST_ZOOM = 0.6, GREATEST_ZOOM = 4;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
   const renderer = likeness.createRenderer();
   const cards = [];
-  const page = { clay: false, frontal: false };
+  const panels = [];
+  const MODES = ["lit", "unlit", "clay"];
+  // `expression` overrides the photograph's weights by name; with `neutral` all others are 0.
+  const page = { mode: "lit", frontal: false, hair: true, lamp: { x: -0.45, y: 0.5 }, neutral: false, expression: {} };
   let scheduled = false;
 
   function clamp(value, least, greatest) {
@@ -34,7 +38,11 @@
       this.canvas.tabIndex = 0;
       this.canvas.setAttribute("role", "img");
       this.canvas.setAttribute("aria-label", element.dataset.label);
-      element.querySelector(".pictures").append(this.canvas);
+      this.stage = document.createElement("div");
+      this.stage.className = "stage";
+      this.lamp = new LampHandle();
+      this.stage.append(this.canvas, this.lamp.element);
+      element.querySelector(".pictures").append(this.stage);
       element.classList.add("live", "waiting");
       this.reset();
       this.listen();
@@ -76,24 +84,39 @@
     }
 
     giveUp() {
-      this.canvas.remove();
+      this.stage.remove();
       this.element.classList.remove("live", "waiting");
     }
 
     receive(face) {
       const images = {};
-      const loaded = Object.entries(face.textures).map(([name, address]) => {
-        images[name] = new Image();
-        images[name].src = address;
-        return images[name].decode();
-      });
-      Promise.all(loaded).then(
+      const loads = [];
+      for (const [part, addresses] of Object.entries(face.textures)) {
+        images[part] = {};
+        for (const [name, address] of Object.entries(addresses)) {
+          images[part][name] = new Image();
+          images[part][name].src = address;
+          loads.push(images[part][name].decode());
+        }
+      }
+      Promise.all(loads).then(
         () => {
-          this.face = { ...face, images };
-          this.change();
+          const rest = likeness.points(face.positions, face.lowest, face.highest);
+          const occlusion = new Uint8Array(likeness.bytes(face.occlusion));
+          this.face = { ...face, rest, occlusion, images, own: face.weights, weights: {} };
+          if (face.parts.some((part) => part.name === "hair")) document.documentElement.classList.add("hairy");
+          this.express();
         },
-        () => this.giveUp()
+        () => this.giveUp(),
       );
+    }
+
+    // The weights that the page asks for; a new object, by which the renderer knows that something moved.
+    express() {
+      if (!this.face || !likeness.expressionNames) return;
+      const own = page.neutral ? [] : likeness.expressionNames.map((name, index) => [name, this.face.own[index]]);
+      this.face.weights = { ...Object.fromEntries(own), ...page.expression };
+      this.change();
     }
 
     see(visible) {
@@ -122,7 +145,8 @@
       const start = page.frontal ? [1, 0, 0, 0, 1, 0, 0, 0, 1] : this.face.rotation;
       const rotation = likeness.turned(this.yaw + this.shown.yaw, this.pitch + this.shown.pitch, start);
       if (side > 0) {
-        renderer.draw(this.face, { rotation, zoom: this.zoom, clay: page.clay }, this.canvas);
+        const lamp = likeness.lampDirection(page.lamp.x, page.lamp.y);
+        renderer.draw(this.face, { rotation, zoom: this.zoom, mode: page.mode, hair: page.hair, lamp }, this.canvas);
         this.arrive();
       }
       return moving;
@@ -214,6 +238,100 @@
     }
   }
 
+  // The lamp of all heads; it is dragged on any of them. Its place on the picture is where it shines from.
+  class LampHandle {
+    constructor() {
+      this.element = document.createElement("div");
+      this.element.className = "lamp";
+      this.element.tabIndex = 0;
+      this.element.title = "Drag the lamp";
+      this.element.setAttribute("role", "slider");
+      this.element.setAttribute("aria-label", "Lamp: drag it, or move it with the arrow keys");
+      const on = (name, act) => this.element.addEventListener(name, act);
+      on("pointerdown", (event) => {
+        event.stopPropagation();
+        this.element.setPointerCapture(event.pointerId);
+      });
+      on("pointermove", (event) => this.drag(event));
+      on("keydown", (event) => this.key(event));
+      this.place();
+    }
+
+    drag(event) {
+      if (!this.element.hasPointerCapture(event.pointerId)) return;
+      const box = this.element.parentElement.getBoundingClientRect();
+      const x = (2 * (event.clientX - box.left)) / box.width - 1;
+      moveLamp(x / LAMP_REACH, (1 - (2 * (event.clientY - box.top)) / box.height) / LAMP_REACH);
+    }
+
+    key(event) {
+      const step = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      event.stopPropagation();
+      moveLamp(page.lamp.x + step[0], page.lamp.y + step[1]);
+    }
+
+    place() {
+      this.element.style.left = `${50 + 50 * LAMP_REACH * page.lamp.x}%`;
+      this.element.style.top = `${50 - 50 * LAMP_REACH * page.lamp.y}%`;
+    }
+  }
+
+  function moveLamp(x, y) {
+    const beyond = Math.max(Math.hypot(x, y), 1);
+    page.lamp = { x: x / beyond, y: y / beyond };
+    cards.forEach((card) => {
+      card.lamp.place();
+      card.change();
+    });
+  }
+
+  // One slider for each expression, made when the panel is opened for the first time.
+  class ExpressionPanel {
+    constructor(element) {
+      this.element = element;
+      this.sliders = new Map();
+      element.addEventListener("toggle", () => this.fill());
+      for (const button of element.querySelectorAll("button[data-expression]"))
+        button.addEventListener("click", () => this.reset(button.dataset.expression === "neutral"));
+    }
+
+    fill() {
+      if (this.sliders.size || !likeness.expressionNames) return;
+      const list = this.element.querySelector(".sliders");
+      for (const name of likeness.expressionNames) {
+        const label = document.createElement("label");
+        const slider = document.createElement("input");
+        Object.assign(slider, { type: "range", min: 0, max: 1, step: 0.01, value: 0 });
+        slider.addEventListener("input", () => this.set(name, Number(slider.value)));
+        label.append(name, slider);
+        list.append(label);
+        this.sliders.set(name, slider);
+      }
+      this.show();
+    }
+
+    set(name, value) {
+      page.expression = { ...page.expression, [name]: value };
+      cards.forEach((card) => card.express());
+    }
+
+    // All at rest, or all as their photographs show them.
+    reset(neutral) {
+      page.neutral = neutral;
+      page.expression = {};
+      cards.forEach((card) => card.express());
+      this.show();
+    }
+
+    // The sliders stand as the first head does.
+    show() {
+      const first = cards.find((card) => card.face);
+      for (const [name, slider] of this.sliders) slider.value = (first && first.face.weights[name]) || 0;
+    }
+  }
+
   function schedule() {
     if (scheduled) return;
     scheduled = true;
@@ -228,16 +346,26 @@
     show();
   }
 
+  function choose(mode) {
+    page.mode = mode;
+    show();
+  }
+
   function show() {
+    document.documentElement.dataset.mode = page.mode;
+    for (const button of document.querySelectorAll("button[data-mode]"))
+      button.setAttribute("aria-pressed", button.dataset.mode === page.mode);
     for (const button of document.querySelectorAll("button[data-toggle]"))
       button.setAttribute("aria-pressed", page[button.dataset.toggle]);
     cards.forEach((card) => card.change());
   }
 
-  // index.html#turn=30,-10&zoom=2&clay&frontal shows all heads so.
+  // index.html#turn=30,-10&zoom=2&clay&frontal&lamp=-0.5,0.5 shows all heads so.
   function readAddress() {
     const wanted = new URLSearchParams(location.hash.slice(1));
-    page.clay = wanted.has("clay");
+    page.mode = MODES.find((mode) => wanted.has(mode)) || "lit";
+    const [x, y] = (wanted.get("lamp") || "-0.45,0.5").split(",").map((part) => Number(part) || 0);
+    moveLamp(x, y);
     page.frontal = wanted.has("frontal");
     const [yaw, pitch] = (wanted.get("turn") || "0,0").split(",").map((part) => Number(part) || 0);
     for (const card of cards) {
@@ -249,7 +377,20 @@
   }
 
   likeness.setHead = function (head) {
-    renderer.setHead(head.map(likeness.part));
+    const expressions = head.expressions.map(({ name, largest, vertex, moved }) => ({
+      name,
+      largest,
+      vertex: new Uint32Array(likeness.bytes(vertex)),
+      moved: new Int16Array(likeness.bytes(moved)),
+    }));
+    likeness.expressionNames = expressions.map(({ name }) => name);
+    renderer.setHead({
+      parts: head.parts.map(likeness.part),
+      roughness: new Uint8Array(likeness.bytes(head.roughness)),
+      expressions,
+    });
+    cards.forEach((card) => card.express());
+    panels.forEach((panel) => panel.element.open && panel.fill());
     show();
   };
 
@@ -286,10 +427,13 @@
     renderer.onRestored(show);
     for (const button of document.querySelectorAll("button[data-toggle]"))
       button.addEventListener("click", () => toggle(button.dataset.toggle));
-    const keys = { c: "clay", f: "frontal" };
+    for (const button of document.querySelectorAll("button[data-mode]"))
+      button.addEventListener("click", () => choose(button.dataset.mode));
+    for (const element of document.querySelectorAll("details.expressions")) panels.push(new ExpressionPanel(element));
+    const keys = { l: () => choose("lit"), u: () => choose("unlit"), c: () => choose("clay"), f: () => toggle("frontal"), h: () => toggle("hair") };
     document.addEventListener("keydown", (event) => {
       const plain = !(event.ctrlKey || event.metaKey || event.altKey);
-      if (plain && keys[event.key]) toggle(keys[event.key]);
+      if (plain && keys[event.key]) keys[event.key]();
     });
     window.addEventListener("hashchange", readAddress);
   }

@@ -11,7 +11,8 @@ from torch import Tensor
 from model.face.morphable_model import MorphableModel
 from model.look.atlas import Atlas
 from model.look.completion import continue_difference
-from model.refine.raytrace.materials import Materials, changed, on_skin, region_shares, sample_texture
+from model.look.materials import Materials, region_shares
+from model.refine.raytrace.materials import changed, on_skin, sample_texture
 from model.refine.raytrace.skin_problem import SkinProblem
 
 _MIRRORED_TRUST = 0.7

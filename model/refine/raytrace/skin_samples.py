@@ -9,9 +9,9 @@ from torch.nn.functional import max_pool2d
 
 from model.face.morphable_model import MorphableModel
 from model.face.regions import facial_skin, triangles_of
+from model.look.materials import region_shares
 from model.losses.occlusion import unoccluded
 from model.refine.face import FaceCrop
-from model.refine.raytrace.materials import region_shares
 from model.refine.raytrace.pixel_surface import PixelSurface
 from model.refine.raytrace.skin_problem import SkinProblem, observe
 from model.refine.raytrace.transport_tables import TransportTables

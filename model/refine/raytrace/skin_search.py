@@ -10,6 +10,7 @@ from torch import Tensor
 from model.face.morphable_model import MorphableModel
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas
+from model.look.materials import REGIONS, Materials, statistical_materials
 from model.refine.face import FittedFace
 from model.refine.raytrace.config import RaytraceConfig
 from model.refine.raytrace.descent import History
@@ -17,7 +18,7 @@ from model.refine.raytrace.light_fit import fit_light
 from model.refine.raytrace.light_setup import LightSetup
 from model.refine.raytrace.light_solver import solve_in_turns
 from model.refine.raytrace.maps import skin_maps
-from model.refine.raytrace.materials import REGIONS, Materials, MaterialVariable, changed, statistical_materials
+from model.refine.raytrace.materials import MaterialVariable, changed
 from model.refine.raytrace.pixel_surface import PixelSurface
 from model.refine.raytrace.raytraced_face import RaytracedFace
 from model.refine.raytrace.reflectance import TextureVariable, texture_side

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
+from model.export.face_files import FaceFiles
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import PAGE_FILES
 from model.look.atlas import Atlas
@@ -125,13 +126,20 @@ def test_the_faces_script_holds_the_head_with_its_expression(
     face = script_argument(path, "likeness.add")
     lowest, highest = np.array(face["lowest"]), np.array(face["highest"])
     positions = lowest + numbers(face["positions"], "<u2").reshape(-1, 3) / 65535 * (highest - lowest)
-    np.testing.assert_allclose(positions, expected.vertices_mm, atol=0.01)
-    assert face["textures"].keys() == {"skin"}
-    assert face["textures"]["skin"].startswith("data:image/jpeg;base64,")
-    (shared,) = script_argument(output / "viewer" / "head.js", "likeness.setHead")
+    (shared,) = script_argument(output / "viewer" / "head.js", "likeness.setHead")["parts"]
     assert shared["name"] == "skin"
+    head = script_argument(output / "viewer" / "head.js", "likeness.setHead")
     vertex, faces = numbers(shared["vertex"], "<u4"), numbers(shared["faces"], "<u4").reshape(-1, 3)
     np.testing.assert_array_equal(np.sort(vertex[faces], axis=1), np.sort(expected.faces, axis=1))
+    for expression, weight in zip(head["expressions"], face["weights"], strict=True):
+        moved = numbers(expression["moved"], "<i2").reshape(-1, 3) / 32767 * expression["largest"]
+        positions[numbers(expression["vertex"], "<u4")] += weight * moved
+    np.testing.assert_allclose(positions, expected.vertices_mm, atol=0.1)
+    assert [expression["name"] for expression in head["expressions"]] == list(expected.expression_names)
+    textures = face["textures"]["skin"]
+    assert textures.keys() == {"photograph", "albedo", "normal"}
+    assert all(address.startswith("data:image/jpeg;base64,") for address in textures.values())
+    assert len(numbers(face["occlusion"], "u1")) == len(numbers(head["roughness"], "u1")) == len(positions)
     uv = numbers(shared["uv"], "<u2").reshape(-1, 2) / 65535
     np.testing.assert_allclose(uv, np.stack((atlas.uv[:, 0], 1 - atlas.uv[:, 1]), 1), atol=1e-4)
 
@@ -140,7 +148,9 @@ def test_a_head_at_the_edge_is_shown_as_its_ray_sees_it(tmp_path: Path, reconstr
     from model.export.viewer_files import write_face_script
 
     aside = toy_face(reconstructor, (300.0, 0.0, -600.0))
-    write_face_script(aside, {"skin": np.zeros((8, 8, 3), np.uint8)}, tmp_path / "viewer.js")
+    files = FaceFiles(reconstructor.morphable_model, 64)
+    look = files.look(aside, np.zeros((240, 200, 3), np.uint8))
+    write_face_script(aside, look, tmp_path / "viewer.js")
     rotation = np.array(script_argument(tmp_path / "viewer.js", "likeness.add")["rotation"]).reshape(3, 3)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
     # A frontal head on the right of the picture shows more of the side that is nearer to the middle: as if turned.

@@ -112,7 +112,40 @@ def test_keys_and_buttons(page: Browser) -> None:
     clay = ink(page)
     assert clay[0] == start[0]
     assert clay[1] != start[1]
-    page.evaluate("document.querySelector('[data-toggle=clay]').click()")
+    page.evaluate("document.querySelector('[data-mode=unlit]').click()")
+    unlit = ink(page)
+    assert unlit[0] == start[0]
+    assert unlit[1] not in (start[1], clay[1])
+    page.evaluate("document.querySelector('[data-mode=lit]').click()")
+    assert ink(page) == start
+
+
+def test_the_lamp_is_dragged(page: Browser) -> None:
+    start = ink(page)
+    box = "document.querySelector('.lamp').getBoundingClientRect()"
+    x, y = page.evaluate(f"{box}.left + 5"), page.evaluate(f"{box}.top + 5")
+    page.mouse("mousePressed", x, y, pressed=True)
+    page.mouse("mouseMoved", x + 60, y + 30, pressed=True)
+    page.mouse("mouseReleased", x + 60, y + 30)
+    page.mouse("mouseMoved", 2, 2)
+    moved = ink(page)
+    assert moved[0] == start[0]
+    assert moved[1] != start[1]
+
+
+def test_sliders_move_the_face_and_neutral_is_rest(page: Browser) -> None:
+    start = ink(page)
+    page.evaluate("document.querySelector('details.expressions').open = true")
+    page.wait("document.querySelectorAll('.sliders input').length === 52")
+    page.evaluate("document.querySelector('[data-expression=neutral]').click()")
+    neutral = ink(page)
+    assert neutral != start
+    move = (
+        "(s => { s.value = 1; s.dispatchEvent(new Event('input')); })(document.querySelectorAll('.sliders input')[20])"
+    )
+    page.evaluate(move)
+    assert ink(page) != neutral
+    page.evaluate("document.querySelector('[data-expression=photograph]').click()")
     assert ink(page) == start
 
 

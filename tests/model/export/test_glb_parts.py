@@ -16,6 +16,8 @@ from model.export.glb_material import GlossMaterial
 from model.export.mesh_part import MeshPart
 from model.face.parts import PART_NAMES
 from tests.released_face import MISSING, PHOTOGRAPH_PX, REASON, released_face, released_model
+from tests.small_gallery import toy_face, toy_hair
+from tests.small_world import toy_reconstructor
 
 pytestmark = pytest.mark.skipif(MISSING, reason=REASON)
 PHOTOGRAPH = np.full((PHOTOGRAPH_PX, PHOTOGRAPH_PX, 3), (190, 150, 130), np.uint8)
@@ -103,6 +105,31 @@ def test_the_obj_has_the_same_parts(folder: Path) -> None:
         assert f"newmtl {name}\n" in materials
         assert f"map_Kd {picture}\n" in materials
         assert Image.open(folder / picture).size[0] > 0
+
+
+@pytest.mark.parametrize("lit", [True, False])
+def test_hair_is_a_part_of_all_files_cut_out_by_its_texture(tmp_path: Path, *, lit: bool) -> None:
+    reconstructor = toy_reconstructor()
+    files = FaceFiles(reconstructor.morphable_model, 64, lit=lit)
+    photograph = np.full((240, 200, 3), (200, 120, 40), np.uint8)
+    hair = toy_hair(np.ones(photograph.shape[:2], np.float32))
+    files.write(toy_face(reconstructor), photograph, tmp_path, ("glb", "obj"), hair=hair)
+    document, blob = read(tmp_path / "mesh.glb")
+    assert [mesh["name"] for mesh in document["meshes"]][-1] == "hair"
+    material = document["materials"][-1]
+    assert (material["alphaMode"], material["name"]) == ("MASK", "hair")
+    assert ("KHR_materials_unlit" in material.get("extensions", {})) != lit
+    source = document["textures"][material["pbrMetallicRoughness"]["baseColorTexture"]["index"]]["source"]
+    view = document["bufferViews"][document["images"][source]["bufferView"]]
+    encoded = blob[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
+    picture = np.asarray(Image.open(tmp_path / "hair.png"))
+    for cover in (np.asarray(Image.open(io.BytesIO(encoded)))[..., 3], picture[..., 3]):
+        np.testing.assert_array_equal(cover[:, 0], np.repeat([0, 255], 4))
+    np.testing.assert_array_equal(picture[0, 0, :3], (90, 70, 60))
+    page = (tmp_path / "viewer.js").read_text(encoding="utf-8")
+    face = json.loads(page[page.index("(") + 1 : page.rindex(")")])
+    assert [part["name"] for part in face["parts"]] == ["hair"]
+    assert face["textures"]["hair"]["albedo"].startswith("data:image/webp;base64,")
 
 
 def square(material: GlossMaterial, moved: Sequence[float]) -> MeshPart:

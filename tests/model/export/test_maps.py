@@ -12,14 +12,22 @@ import pytest
 from PIL import Image
 
 from model.export.face_files import FaceFiles
+from model.export.glb import write_glb
+from model.export.glb_material import SkinMaterial
 from model.export.light_files import write_environment
-from model.export.maps import LARGEST_F0, quantize
+from model.export.maps import LARGEST_F0, Maps, gloss_of, write_maps
+from model.export.mesh_part import head_part
 from model.look.appearance import Appearance, Lamp
+from model.look.atlas import build_atlas
+from model.look.head_shape import head_shape
 from tests.small_gallery import toy_face
 from tests.small_world import toy_reconstructor
 
 SIDE = 32
-PHOTOGRAPH = np.full((240, 200, 3), (200, 120, 40), np.uint8)
+# Skin with shade in it: brightness that varies, one colour.
+PHOTOGRAPH = np.rint(np.array([200.0, 120.0, 40.0]) * np.random.default_rng(1).uniform(0.8, 1.1, (240, 200, 1))).astype(
+    np.uint8
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +75,11 @@ def picture(document: dict, blob: bytes, texture: int) -> np.ndarray:
 
 def test_the_pictures_decode_to_the_maps(folder: Path, appearance: Appearance) -> None:
     maps = {path.stem: np.asarray(Image.open(path)).astype(float) for path in folder.glob("*.png")}
-    assert set(maps) == {"diffuse", "specular", "roughness", "normal"}
-    np.testing.assert_allclose(decoded(maps["diffuse"]), appearance.diffuse_linear, atol=0.006)
+    assert set(maps) == {"diffuse", "specular", "roughness", "normal", "occlusion"}
     assert maps["specular"].shape == maps["roughness"].shape == (SIDE, SIDE)
     np.testing.assert_allclose(LARGEST_F0 * maps["specular"] / 255.0, appearance.specular_f0, atol=0.0002)
     np.testing.assert_allclose(maps["roughness"] / 255.0, appearance.roughness, atol=0.0021)
-    np.testing.assert_allclose(2.0 * maps["normal"] / 255.0 - 1.0, appearance.normal, atol=0.0042)
+    np.testing.assert_allclose(np.linalg.norm(2.0 * maps["normal"] / 255.0 - 1.0, axis=-1), 1.0, atol=0.01)
 
 
 def test_the_light_reads_back(folder: Path, appearance: Appearance) -> None:
@@ -94,7 +101,7 @@ def test_what_is_no_number_is_refused(appearance: Appearance, tmp_path: Path) ->
     broken = appearance.roughness.copy()
     broken[0, 0] = np.nan
     with pytest.raises(ValueError, match="roughness"):
-        quantize(replace(appearance, roughness=broken))
+        gloss_of(replace(appearance, roughness=broken))
     with pytest.raises(ValueError, match=r"a\.exr"):
         write_environment(np.full((2, 4, 3), np.inf, np.float32), tmp_path / "a.exr")
     assert not list(tmp_path.iterdir())
@@ -107,11 +114,12 @@ def test_the_glb_shades_as_the_maps_say(folder: Path, appearance: Appearance) ->
     surface = material["pbrMetallicRoughness"]
     assert surface["metallicFactor"] == 0.0
     base = picture(document, blob, surface["baseColorTexture"]["index"])
-    np.testing.assert_allclose(decoded(base), appearance.diffuse_linear, atol=0.006)
+    diffuse = np.asarray(Image.open(folder / "diffuse.png"))
+    assert np.abs(base.astype(int) - diffuse).mean() < 4.0
     rough = picture(document, blob, surface["metallicRoughnessTexture"]["index"])[..., 1] * surface["roughnessFactor"]
     np.testing.assert_allclose(rough / 255.0, appearance.roughness, atol=0.0021)
-    normal = picture(document, blob, material["normalTexture"]["index"]) * 2.0 / 255.0 - 1.0
-    np.testing.assert_allclose(normal, appearance.normal, atol=0.0042)
+    packed = picture(document, blob, material["occlusionTexture"]["index"])
+    np.testing.assert_array_equal(packed[..., 0], np.asarray(Image.open(folder / "occlusion.png")))
     reflectance = material["extensions"]["KHR_materials_specular"]
     # The specification: F0 = 0.04 * specularColorFactor * specularColorTexture (sRGB) * specularFactor, 1 by default.
     assert "specularFactor" not in reflectance
@@ -120,29 +128,44 @@ def test_the_glb_shades_as_the_maps_say(folder: Path, appearance: Appearance) ->
     np.testing.assert_allclose(f0, np.repeat(appearance.specular_f0[..., None], 3, axis=-1), atol=0.0006)
 
 
-def test_maps_of_one_value_are_factors(appearance: Appearance, tmp_path: Path) -> None:
-    plain = replace(
-        appearance,
-        specular_f0=np.full((SIDE, SIDE), 0.048, np.float32),
-        roughness=np.full((SIDE, SIDE), 0.4, np.float32),
-        normal=np.tile(np.array([0.0, 0.0, 1.0], np.float32), (SIDE, SIDE, 1)),
-    )
+def test_maps_of_one_value_are_factors(tmp_path: Path) -> None:
+    flat = np.full((SIDE, SIDE), 102, np.uint8)
+    up = np.tile(np.array([128, 128, 255], np.uint8), (SIDE, SIDE, 1))
+    material = SkinMaterial(Maps(up, np.full_like(flat, 153), flat, up, np.full_like(flat, 255)))
     reconstructor = toy_reconstructor()
-    FaceFiles(reconstructor.morphable_model, SIDE).write(toy_face(reconstructor), PHOTOGRAPH, tmp_path, ("glb",), plain)
+    head = reconstructor.morphable_model
+    face = toy_face(reconstructor)
+    shape = head_shape(face, head, None, np.zeros(len(face.vertices_mm), np.float32))
+    write_glb(face, [head_part(shape, build_atlas(head, SIDE), material)], tmp_path / "mesh.glb")
     document, _ = read_glb(tmp_path / "mesh.glb")
-    (material,) = document["materials"]
+    (written,) = document["materials"]
     assert len(document["images"]) == 1
-    assert "normalTexture" not in material
+    assert "normalTexture" not in written
+    assert "occlusionTexture" not in written
     assert "TANGENT" not in document["meshes"][0]["primitives"][0]["attributes"]
-    assert material["pbrMetallicRoughness"]["roughnessFactor"] == pytest.approx(0.4, abs=0.002)
-    assert material["extensions"]["KHR_materials_specular"] == {
+    assert written["pbrMetallicRoughness"]["roughnessFactor"] == pytest.approx(0.4, abs=0.002)
+    assert written["extensions"]["KHR_materials_specular"] == {
         "specularColorFactor": pytest.approx([1.2] * 3, abs=0.01)
     }
-    assert {path.name for path in tmp_path.iterdir()} == {"mesh.glb", "viewer.js"}
 
 
-def test_the_lit_heads_expressions_turn_its_normals(folder: Path) -> None:
-    document, blob = read_glb(folder / "mesh.glb")
+def test_maps_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    grey = np.full((SIDE, SIDE), 102, np.uint8)
+    color = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+    write_maps(Maps(color, grey, grey, color, grey), tmp_path)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "diffuse.png")), color)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "roughness.png")), grey)
+
+
+def test_the_lit_heads_expressions_turn_its_normals(tmp_path: Path) -> None:
+    grey = np.full((SIDE, SIDE), 102, np.uint8)
+    bumps = np.random.default_rng(0).integers(100, 156, (SIDE, SIDE, 3), dtype=np.uint8)
+    material = SkinMaterial(Maps(bumps, grey, grey, bumps, grey))
+    reconstructor = toy_reconstructor()
+    head, face = reconstructor.morphable_model, toy_face(reconstructor)
+    shape = head_shape(face, head, None, np.zeros(len(face.vertices_mm), np.float32))
+    write_glb(face, [head_part(shape, build_atlas(head, SIDE), material)], tmp_path / "mesh.glb")
+    document, blob = read_glb(tmp_path / "mesh.glb")
 
     def read(view_index: int, kind: type) -> np.ndarray:
         view = document["bufferViews"][view_index]
@@ -164,17 +187,29 @@ def test_the_lit_heads_expressions_turn_its_normals(folder: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(normals[moved] + turned[moved], axis=1), 1.0, atol=1e-4)
 
 
-def test_without_an_appearance_there_is_the_photograph_unlit(tmp_path: Path) -> None:
+def test_without_a_refinement_the_head_is_lit_skin_too(tmp_path: Path) -> None:
     reconstructor = toy_reconstructor()
     FaceFiles(reconstructor.morphable_model, SIDE).write(
         toy_face(reconstructor), PHOTOGRAPH, tmp_path, ("glb", "maps", "npz")
     )
     assert {path.name for path in tmp_path.iterdir()} == {"mesh.glb", "viewer.js", "face.npz"}
     document, _ = read_glb(tmp_path / "mesh.glb")
-    assert document["extensionsUsed"] == ["KHR_materials_unlit"]
-    assert "NORMAL" not in document["meshes"][0]["primitives"][0]["targets"][0]
+    assert document["extensionsUsed"] == ["KHR_materials_specular"]
+    assert "NORMAL" in document["meshes"][0]["primitives"][0]["targets"][0]
     with np.load(tmp_path / "face.npz") as face:
         assert "lamp_position" not in face.files
+
+
+def test_an_unlit_head_shows_the_photograph(tmp_path: Path) -> None:
+    reconstructor = toy_reconstructor()
+    FaceFiles(reconstructor.morphable_model, SIDE, lit=False).write(
+        toy_face(reconstructor), PHOTOGRAPH, tmp_path, ("glb",)
+    )
+    document, blob = read_glb(tmp_path / "mesh.glb")
+    assert document["extensionsUsed"] == ["KHR_materials_unlit"]
+    assert "NORMAL" not in document["meshes"][0]["primitives"][0]["targets"][0]
+    shown = picture(document, blob, document["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"]["index"])
+    assert np.abs(shown.astype(int) - PHOTOGRAPH[0, 0]).min(axis=(0, 1)).max() < 8
 
 
 def test_the_arrays_hold_the_lamps(folder: Path, appearance: Appearance) -> None:

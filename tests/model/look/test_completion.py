@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.look.completion import continue_difference, continue_inwards, graph_laplacian, spread
+from model.look.completion import continue_difference, continue_inwards, continue_mirrored, graph_laplacian, spread
 
 
 def strip(length: int) -> np.ndarray:
@@ -74,3 +74,21 @@ def test_what_is_hidden_continues_its_rim_evenly_and_ignores_what_is_no_part_of_
     assert (np.diff(inner) > 0.0).all()
     np.testing.assert_allclose(np.diff(inner), 0.06, atol=0.03)
     assert (inner.min() > 0.2) & (inner.max() < 0.8)
+
+
+def test_the_hidden_half_takes_over_how_the_seen_one_varies_and_not_its_level() -> None:
+    length = 80
+    laplacian = graph_laplacian(strip(length), 2 * length)
+    column = np.tile(np.arange(length), 2)
+    mirror = np.concatenate([np.arange(length)[::-1], np.arange(length)[::-1] + length])
+    course = np.abs(column - 0.5 * (length - 1)) * 0.02
+    # The seen half is brighter by a slope across the middle, as light that was not taken out whole would make it.
+    known = (course + 0.2 * (column > length // 2 + 5))[:, None].astype(np.float32)
+    weight = (column >= length // 2).astype(np.float32)
+    found = continue_mirrored(known, weight, mirror, laplacian, np.zeros(1, np.float32))[:length, 0]
+    plain = continue_difference(known, weight, laplacian, np.zeros(1, np.float32))[:length, 0]
+    across = np.abs(np.diff(found))[length // 2 - 3 : length // 2 + 3]
+    assert across.max() < 0.05
+    hidden = slice(5, length // 2 - 8)
+    assert np.polyfit(np.arange(length)[hidden], found[hidden], 1)[0] < -0.01
+    assert abs(np.polyfit(np.arange(length)[hidden], plain[hidden], 1)[0]) < 0.01

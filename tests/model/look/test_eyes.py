@@ -60,11 +60,11 @@ def test_the_iris_is_round_dark_in_the_middle_and_at_its_rim() -> None:
     # On the eyeball itself, by the angle from its axis.
     place = atlas.sample(model.mean_mm.numpy())
     values = picture[atlas.covered].astype(float)
-    for side, sign in (("left_eye", 1.0), ("right_eye", -1.0)):
+    pupils = model.landmarks(model.mean_mm[None], "mediapipe478")[0].numpy()[[473, 468]]
+    for pupil, sign in zip(pupils, (1.0, -1.0), strict=True):
         own = place[:, 0] * sign > 0.0
-        eye = model.mean_mm.numpy()[model.region(side).numpy()]
         centre = np.array([sign * 31.06, -0.1, -5.5])
-        axis = eye[eye[:, 2].argmax()] - centre
+        axis = pupil - centre
         axis /= np.linalg.norm(axis)
         offset = place[own] - centre
         angle = np.degrees(np.arccos((offset @ axis / np.linalg.norm(offset, axis=1)).clip(-1.0, 1.0)))

@@ -16,19 +16,22 @@ def test_pale_and_dark_vertices_of_a_region_are_found_in_any_light(light: float)
     found = foreign_colors(light * colors, region, np.arange(100) > 5)
     np.testing.assert_array_equal(np.flatnonzero(found.pale), np.arange(10))
     np.testing.assert_array_equal(np.flatnonzero(found.dark), np.arange(10, 25))
+    np.testing.assert_array_equal(found.dim, found.dark)
+    colors[30:40] = 0.7 * LIP
+    found = foreign_colors(light * colors, region, np.arange(100) > 5)
+    np.testing.assert_array_equal(np.flatnonzero(found.dim & ~found.dark), np.arange(30, 40))
 
 
 def test_a_dark_skin_is_not_foreign_to_itself_and_few_vertices_tell_nothing() -> None:
     colors = np.tile(np.float32([0.25, 0.16, 0.12]), (100, 1))
     everywhere = np.ones(100, bool)
     found = foreign_colors(colors, everywhere, everywhere)
-    assert not (found.pale | found.dark).any()
+    assert not (found.pale | found.dim).any()
     colors[:50] = IVORY
     found = foreign_colors(colors, everywhere, np.arange(100) < 10)
-    assert not (found.pale | found.dark).any()
+    assert not (found.pale | found.dim).any()
 
 
 def test_a_paler_colour_must_be_brighter_too() -> None:
-    assert pale_beside(IVORY, LIP)
-    assert not pale_beside(np.float32([0.3, 0.3, 0.3]), LIP)
-    assert not pale_beside(np.float32([0.95, 0.45, 0.45]), LIP)
+    colors = np.stack((IVORY, np.float32([0.3, 0.3, 0.3]), np.float32([0.95, 0.45, 0.45])))
+    np.testing.assert_array_equal(pale_beside(colors, LIP), [True, False, False])

@@ -193,7 +193,8 @@ def check_teeth(head: HeadAssets) -> None:
         corners = head.vertices_mm[arch].astype(np.float64)
         own = corners[corners[:, :, 2].min(1) > 5.0]
         edge = own[..., 1].min() if upper else own[..., 1].max()
-        for up in (2.0, 3.5, 5.0):
+        # From the highest edge, a canine's in the lower row.
+        for up in (2.0, 3.5, 5.0) if upper else (3.5, 5.0, 6.5):
             assert _covered(own[..., :2], x, edge + (up if upper else -up)).all()
     # They follow the jaw as one: the upper ones stay, the lower ones turn without bending.
     opened = shape_mm(head, "jawOpen")

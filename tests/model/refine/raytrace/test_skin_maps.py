@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from model.look.atlas import Atlas, build_atlas
+from model.look.materials import REGIONS, Materials, statistical_materials
 from model.refine.raytrace.maps import SkinMaps, skin_maps
-from model.refine.raytrace.materials import REGIONS, Materials, statistical_materials
 from model.refine.raytrace.skin_problem import SkinProblem
 from tests.model.refine.fit_scenes import model
 from tests.model.refine.raytrace.known_faces import known_face

@@ -1,0 +1,1 @@
+"""What of a photograph is skin, hair, the rest of the person, and background."""
