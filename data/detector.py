@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from data.blazeface import BlazeFace
-from data.detection import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE, Detection, without_duplicates
+from data.detection import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE, SIZE_TOLERANCE, Detection, without_duplicates
 from data.mtcnn import MtcnnDetector
 from data.search import CERTAIN_SCORE, FaceSearch, SearchPlan, plan_search
 
@@ -78,7 +78,9 @@ class FaceDetector:
             found = self._confirmed(image_srgb, self._turned_pictures(image_srgb))
         if not found:
             found = [with_roll(face) for face in self._thorough.detect(image_srgb)]
-        large_enough = [face for face in without_duplicates(found) if face.side_px >= self._min_face_px]
+        large_enough = [
+            face for face in without_duplicates(found) if face.side_px >= SIZE_TOLERANCE * self._min_face_px
+        ]
         kept = sorted((face for face in large_enough if face.score >= self._min_score), key=lambda face: -face.area_px)
         return kept[:1] if largest_face else kept
 

@@ -19,7 +19,7 @@ from jaxtyping import Float, UInt8
 
 from data.alignment import transform_points, warp_image
 from data.blazeface import TRAINED_PX, BlazeFace
-from data.detection import LEAST_SCORE, Detection, overlap, without_duplicates
+from data.detection import LEAST_SCORE, SIZE_TOLERANCE, Detection, overlap, without_duplicates
 
 CERTAIN_SCORE = 0.9
 """From here on a face needs no confirmation, and where only the largest is wanted none is looked for any more."""
@@ -101,7 +101,7 @@ class FaceSearch:
             proposals += self._proposals(image_srgb, scale)
             if largest_face and any(face.score >= CERTAIN_SCORE for face in proposals):
                 break
-        large_enough = [face for face in proposals if face.side_px >= plan.smallest_face_px]
+        large_enough = [face for face in proposals if face.side_px >= SIZE_TOLERANCE * plan.smallest_face_px]
         candidates = without_duplicates(large_enough)
         sure = [face for face in candidates if face.score >= SURE_SCORE]
         looked = self.second_looks(image_srgb, [face for face in candidates if face.score < SURE_SCORE])

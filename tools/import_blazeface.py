@@ -99,7 +99,7 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def convolve(self, x: str, weights: tuple[np.ndarray, np.ndarray], pads: int | tuple[int, ...], **more: int) -> str:
+    def convolve(self, x: str, weights: tuple[np.ndarray, np.ndarray], pads: int | tuple[int, ...], **more: Any) -> str:
         kernel, bias = weights
         padding = [pads] * 4 if isinstance(pads, int) else list(pads)
         strides = [more.pop("stride", 1)] * 2
@@ -121,8 +121,8 @@ def build_model(weights: Weights) -> Any:
 
     graph, weights = _Graph(), filled_up(weights)
     x = graph.add("Cast", graph.add("Transpose", "image_srgb", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
-    x = graph.add("Mul", x, graph.constant(np.float32(1.0 / 127.5)))
-    x = graph.add("Sub", x, graph.constant(np.float32(1.0)))
+    x = graph.add("Mul", x, graph.constant(np.array(1.0 / 127.5, np.float32)))
+    x = graph.add("Sub", x, graph.constant(np.array(1.0, np.float32)))
     # TensorFlow pads a stride of 2 more at the right and the bottom.
     x = graph.add("Relu", graph.convolve(x, weights["conv2d"], (1, 1, 2, 2), stride=2))
     maps = {}
@@ -182,7 +182,7 @@ def main() -> None:
     with atomic_path(arguments.output) as temporary:
         temporary.write_bytes(model.SerializeToString())
         found = onnx_session(temporary).run(None, {"image_srgb": image_srgb[None]})
-        off = max(float(np.abs(one[0] - other).max()) for one, other in zip(found, expected, strict=True))
+        off = max(float(np.abs(np.asarray(one)[0] - other).max()) for one, other in zip(found, expected, strict=True))
         if off > _TOLERANCE:
             raise SystemExit(f"{arguments.tflite}: the converted network answers otherwise, by up to {off:.3g}")
     print(f"wrote {arguments.output}; its answers differ from the original's by up to {off:.2g} px")

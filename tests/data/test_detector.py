@@ -102,7 +102,7 @@ def test_odd_shapes_are_no_problem(detector: FaceDetector, shape: tuple[int, int
 
 
 def test_faces_that_are_too_small_or_too_unsure_are_left_out(astronaut: np.ndarray) -> None:
-    assert FaceDetector(min_face_px=120.0).detect(astronaut) == []
+    assert FaceDetector(min_face_px=160.0).detect(astronaut) == []
     assert FaceDetector(min_score=1.0).detect(astronaut) == []
     with pytest.raises(ValueError, match="min_face=0"):
         FaceDetector(min_face_px=0.0)
