@@ -3,7 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from common.paths import CONFIG_FOLDER
 from common.tensors import save_tensors
 from model.person.classes import BACKGROUND, HAIR, OTHER, SKIN, UNKNOWN
 from model.person.network import PersonNetworkConfig, load_person_network
@@ -33,6 +35,16 @@ def write_labels(path: Path, count: int = 6) -> None:
         "landmarks68_px": np.repeat(points[None].astype(np.float32), count, axis=0),
     }
     save_tensors(tensors, path, {"format": LABELS_FORMAT})
+
+
+def test_its_config_is_strict_and_says_what_it_is_for() -> None:
+    path = CONFIG_FOLDER / "person_mask.yaml"
+    text = path.read_text(encoding="utf-8")
+    config = PersonTrainingConfig(**yaml.safe_load(text))
+    assert config.steps > 0
+    for word in ("Purpose:", "Command:", "Needs:"):
+        assert f"# {word}" in text.split("labels:")[0]
+    assert not Path(config.labels).is_absolute()
 
 
 def test_samples_keep_picture_and_labels_together(tmp_path: Path) -> None:
