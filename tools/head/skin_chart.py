@@ -112,10 +112,10 @@ class _Border:
         back: On over the crown and down the face to the upper lip.
     """
 
-    lips: Int[np.ndarray, " vertex"]
-    front: Int[np.ndarray, " vertex"]
-    neck: Int[np.ndarray, " vertex"]
-    back: Int[np.ndarray, " vertex"]
+    lips: Int[np.ndarray, " lips"]
+    front: Int[np.ndarray, " front"]
+    neck: Int[np.ndarray, " neck"]
+    back: Int[np.ndarray, " back"]
 
     @classmethod
     def of(cls, faces: Int[np.ndarray, "face 3"], middle: Bool[np.ndarray, " vertex"]) -> "_Border":
