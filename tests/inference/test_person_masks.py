@@ -30,10 +30,6 @@ def test_the_astronaut_is_told_apart(mask: PersonMask) -> None:
         np.testing.assert_array_equal(mask.at(np.array(points, float)).argmax(-1), kind)
 
 
-def test_her_black_collar_is_no_hair(mask: PersonMask) -> None:
-    assert mask.at(np.array([[222.0, 225.0]]))[0, HAIR] < 0.3
-
-
 def test_shares_are_shares_and_the_border_of_the_photograph_is_known(mask: PersonMask) -> None:
     np.testing.assert_allclose(mask.share.sum(-1), 1.0, atol=1e-4)
     assert mask.share.min() >= 0.0
