@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, UInt8
 
 from common.paths import DEFAULT_MASK
 from data.alignment import compose, head_window, transform_points, turned_clockwise, warp_image
+from model.person.classes import HAIR, OTHER
 from model.person.guided import guided_filter
 from model.person.mask import PersonMask
 from model.person.network import PersonNetwork, load_person_network
@@ -18,6 +19,7 @@ _FINE_PX = 448
 _RADIUS_PX, _EPSILON = 6, 4e-4
 _UPRIGHT_DEGREES = 25.0
 """Heads that lean by less are known to the network as they are."""
+_LEAST_PIECE = 0.2
 
 
 class PersonMasker:
@@ -78,7 +80,20 @@ def _along_edges(
     guide = cv2.cvtColor(image_srgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
     led = np.stack([guided_filter(guide, share[..., k], _RADIUS_PX, _EPSILON) for k in range(share.shape[-1])], axis=-1)
     led = np.clip(led, 0.0, 1.0)
-    return (led / led.sum(-1, keepdims=True).clip(min=1e-6)).astype(np.float32)
+    return _one_head_of_hair((led / led.sum(-1, keepdims=True).clip(min=1e-6)).astype(np.float32))
+
+
+def _one_head_of_hair(share: Float32[np.ndarray, "size size kind"]) -> Float32[np.ndarray, "size size kind"]:
+    """Hair that is apart from the head of hair and far smaller is something else: a dark collar, for example."""
+    count, piece, stats, _ = cv2.connectedComponentsWithStats((share[..., HAIR] > 0.5).astype(np.uint8))
+    if count > 2:
+        area = stats[1:, cv2.CC_STAT_AREA]
+        small = 1 + np.flatnonzero(area < _LEAST_PIECE * area.max())
+        # With its soft rim.
+        lost = cv2.dilate(np.isin(piece, small).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        share[lost, OTHER] += share[lost, HAIR]
+        share[lost, HAIR] = 0.0
+    return share
 
 
 def _known(to_window: Float[np.ndarray, "2 3"], shape: tuple[int, int]) -> Float32[np.ndarray, "size size"]:

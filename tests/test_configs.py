@@ -14,7 +14,8 @@ from model.reconstructor import Reconstructor
 from tests.small_world import toy_head
 from training.config import Experiment
 
-CONFIGS = sorted(path for path in CONFIG_FOLDER.glob("*.yaml") if not path.name.startswith("refine"))
+CONFIGS = sorted(path for path in CONFIG_FOLDER.glob("*.yaml") if not path.name.startswith(("refine", "person")))
+"""Those of `train.py`."""
 
 
 def experiment_of(path: Path, *more: str) -> Experiment:

@@ -16,6 +16,7 @@ from inference.refine_options import PictureConfig, RefineOptions
 from model.encoder.backbone import EncoderConfig
 from model.encoder.detail_head import DetailConfig
 from model.losses.config import LossConfig
+from model.person.network import PersonNetworkConfig
 from model.refine.landmarks.config import LandmarkFitConfig
 from model.refine.raster.config import RasterFitConfig
 from model.refine.raytrace.config import LightConfig, RaytraceConfig, RaytraceWeights
@@ -24,7 +25,9 @@ from model.refine.raytrace.sclera import ScleraConfig
 from model.refine.raytrace.transport import TransportConfig
 from tools.statistics.fitting import FitConfig
 from tools.statistics.registration import RegistrationConfig
+from tools.train_person_mask import PersonTrainingConfig
 from training.config import Experiment, LoggingConfig, OptimizerConfig, ScheduleConfig, TrainerConfig
+from training.person_samples import PersonAugmentConfig
 from training.synthetic_geometry import SyntheticGeometryConfig
 
 LOADER = LoaderConfig(Path())
@@ -55,6 +58,9 @@ CONFIGS = (
     LoggingConfig(),
     SyntheticGeometryConfig(),
     Experiment(Path(), LOADER, LOADER),
+    PersonNetworkConfig(),
+    PersonAugmentConfig(),
+    PersonTrainingConfig(Path(), Path()),
 )
 
 

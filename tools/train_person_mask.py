@@ -91,7 +91,7 @@ def train(config: PersonTrainingConfig) -> None:
     optimizer = _optimizer(network, config)
     step = _resume(config.output / "state.pt", network, average, optimizer)
     saved, loss_sum, began = time.monotonic(), 0.0, step
-    end = saved + (config.seconds_a_run or math.inf)
+    end = saved + (math.inf if config.seconds_a_run is None else config.seconds_a_run)
     for images, labels in _batches(samples, config, step):
         for group in optimizer.param_groups:
             group["lr"] = group["largest"] * _schedule(step / config.steps)

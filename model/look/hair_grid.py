@@ -80,19 +80,17 @@ def grid_place(points_mm: Float[np.ndarray, "*point 3"]) -> Float[np.ndarray, "*
 def outer_radius(
     vertices_mm: Float[np.ndarray, "vertex 3"],
     faces: Int[np.ndarray, "face 3"],
-    widening_mm: Float[np.ndarray, " vertex"] | float = 0.0,
 ) -> Float[np.ndarray, "row column"]:
     """How far out a head reaches along each ray; 0 where it is not hit.
 
     Args:
         vertices_mm: The head, model space.
         faces: Those of its triangles that count; none hits nothing.
-        widening_mm: What each vertex is moved outwards by, before.
     """
     if not len(faces):
         return np.zeros((ROWS, COLUMNS))
     place = grid_place(vertices_mm)
-    image = np.stack((place[:, 0], place[:, 1], _FAR_MM - place[:, 2] - widening_mm), axis=-1).astype(np.float32)
+    image = np.stack((place[:, 0], place[:, 1], _FAR_MM - place[:, 2]), axis=-1).astype(np.float32)
     corners, triangles = _unrolled(image, faces)
     fragments = build_rasterizer("cpu").rasterize(
         torch.from_numpy(corners)[None], torch.from_numpy(triangles), ROWS, COLUMNS
@@ -129,13 +127,11 @@ class ScalpTemplate:
         skin_faces: Triangles of the skin, ears included.
         bare_faces: Triangles of the skin without the ears.
         grows: 1 on rays through the scalp, from the hairline to the nape; 0 elsewhere, soft between.
-        widening_mm: How far any expression moves each vertex of the mean head outwards along its ray, at most.
     """
 
     skin_faces: Int[np.ndarray, "face 3"]
     bare_faces: Int[np.ndarray, "bare 3"]
     grows: Float[np.ndarray, "row column"]
-    widening_mm: Float[np.ndarray, " vertex"]
 
 
 _NAPE_MM, _NAPE_DEGREES = -72.0, 118.0
@@ -161,11 +157,7 @@ def scalp_template(model: MorphableModel) -> ScalpTemplate:
     behind = np.abs(grid.azimuth_rad)[None, :] > np.radians(_NAPE_DEGREES)
     grows |= behind & (grid.height_mm > _NAPE_MM)[:, None]
     grows[:_POLE_ROWS] = True
-    rest = grid_place(mean_mm)[:, 2]
-    widening = np.zeros(len(rest))
-    for offsets in model.expression_basis.unflatten(-1, (-1, 3)).cpu().numpy():
-        widening = np.maximum(widening, grid_place(mean_mm + offsets)[:, 2] - rest)
-    return ScalpTemplate(skin_faces, bare_faces, grows.astype(np.float64), widening)
+    return ScalpTemplate(skin_faces, bare_faces, grows.astype(np.float64))
 
 
 def _hit(

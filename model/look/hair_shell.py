@@ -106,11 +106,10 @@ class _HeadRays:
     def of(cls, result: FaceResult, model: MorphableModel, template: ScalpTemplate) -> "_HeadRays":
         rest = rest_vertices_mm(result, model)
         bare = _filled(outer_radius(rest, template.bare_faces))
-        moved = [
-            outer_radius(rest, template.bare_faces, template.widening_mm),
-            outer_radius(result.vertices_mm, template.bare_faces),
-        ]
-        least = np.maximum(bare, _filled(np.maximum(*moved)))
+        # Each expression by itself: an opening jaw sweeps along the rays' sides as much as outwards.
+        shapes = [*(rest + offsets for offsets in _expressions(model)), result.vertices_mm]
+        moved = np.max([outer_radius(shape, template.bare_faces) for shape in shapes], axis=0)
+        least = np.maximum(bare, _filled(moved))
         with_ears = np.maximum(_filled(outer_radius(rest, template.skin_faces)), least)
         # Hair hangs down from where the head is widest, more so behind than in front.
         azimuth = np.abs(hair_grid().azimuth_rad)
@@ -124,8 +123,11 @@ class _HeadRays:
 
 def rest_vertices_mm(result: FaceResult, model: MorphableModel) -> Float[np.ndarray, "vertex 3"]:
     """The head of the GLB: identity and offsets, without expression."""
-    basis = model.expression_basis.unflatten(-1, (-1, 3)).cpu().numpy()
-    return result.vertices_mm - np.einsum("e,evx->vx", result.expression, basis)
+    return result.vertices_mm - np.einsum("e,evx->vx", result.expression, _expressions(model))
+
+
+def _expressions(model: MorphableModel) -> Float[np.ndarray, "expression vertex 3"]:
+    return model.expression_basis.unflatten(-1, (-1, 3)).cpu().numpy()
 
 
 @dataclass(frozen=True)

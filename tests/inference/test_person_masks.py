@@ -5,7 +5,7 @@ import skimage.data
 import torch
 
 from inference.person_masks import PersonMasker
-from model.person.classes import BACKGROUND, HAIR, OTHER, SKIN
+from model.person.classes import BACKGROUND, HAIR, SKIN
 from model.person.mask import PersonMask
 
 ASTRONAUT = skimage.data.astronaut()
@@ -24,7 +24,7 @@ def mask(masker: PersonMasker) -> PersonMask:
 
 
 def test_the_astronaut_is_told_apart(mask: PersonMask) -> None:
-    places = {HAIR: [(225, 22), (175, 60), (270, 60)], SKIN: [(222, 130), (195, 140), (222, 90)], OTHER: [(120, 300)]}
+    places = {HAIR: [(225, 22), (175, 60), (270, 60)], SKIN: [(222, 130), (195, 140), (222, 90)]}
     places[BACKGROUND] = [(120, 60), (330, 120)]
     for kind, points in places.items():
         np.testing.assert_array_equal(mask.at(np.array(points, float)).argmax(-1), kind)

@@ -52,23 +52,3 @@ def test_a_bald_head_gets_no_shell() -> None:
     result = mean_face()
     head = head_area(result)
     assert build_shell(result, mask_of(np.zeros_like(head), head), template(), head_model()) is None
-
-
-@pytest.mark.slow
-def test_unseen_hair_has_the_colour_of_the_seen() -> None:
-    result = mean_face()
-    hair = hair_area(result)
-    mask = mask_of(hair, head_area(result))
-    shell = build_shell(result, mask, template(), head_model())
-    assert shell is not None
-    # A background of another colour: it must not be found on the back of the head.
-    generator = np.random.default_rng(0)
-    strands = generator.normal(0.0, 12.0, (1, SIDE_PX, 1))
-    photograph = np.where(hair[..., None], np.array((90.0, 60.0, 30.0)) + strands, (20.0, 60.0, 240.0))
-    texture = draw_hair(shell, result, photograph.clip(0, 255).astype(np.uint8), mask, 512)
-    back = texture.albedo_srgb[80:200, :60].astype(float)
-    assert texture.seen[80:200, :60].max() < 26
-    mean = back.mean((0, 1))
-    np.testing.assert_allclose(mean / mean.sum(), np.array((90.0, 60.0, 30.0)) / 180.0, atol=0.06)
-    # Strands, not one smear.
-    assert back.std((0, 1)).mean() > 2.0
