@@ -66,10 +66,9 @@ class HairTexture:
         """Colour, that without light if it is to be lit, and cover as a fourth channel."""
         return np.dstack((self.albedo_srgb if lit else self.image_srgb, self.cover))
 
-    def brightened(self, factor: Float[np.ndarray, "3"]) -> "HairTexture":
-        """With an albedo of this many times the light, by channel."""
-        table = bytes_of(LINEAR_OF_BYTE[:, None] * factor)
-        return replace(self, albedo_srgb=table[self.albedo_srgb, np.arange(3)])
+    def brightened(self, factor: float) -> "HairTexture":
+        """With an albedo of this many times the light."""
+        return replace(self, albedo_srgb=bytes_of(LINEAR_OF_BYTE * factor)[self.albedo_srgb])
 
 
 def draw_hair(

@@ -103,18 +103,19 @@ def head_look(
     return HeadLook(shape, skin, parts, mesh)
 
 
-def _over_skins_light(result: FaceResult, colors: VertexColors, model: MorphableModel) -> Float[np.ndarray, "3"]:
-    """The network's light, which was taken out of the hair, over what was taken out of the skin, by channel.
+def _over_skins_light(result: FaceResult, colors: VertexColors, model: MorphableModel) -> float:
+    """The network's light, which was taken out of the hair, over what was taken out of the skin.
 
-    Both leave a colour as bright as the light is dim: with two lights, hair and skin would not suit each other.
+    Both leave a colour as bright as the light is dim: with two lights, hair and skin would not suit each other. Only
+    the brightness: what is red in a light by the skin made blond hair green.
     """
     seen = colors.here > _SEEN
     if not seen.any():
-        return np.ones(3, np.float32)
+        return 1.0
     normals = vertex_normals(torch.from_numpy(result.vertices_camera_mm)[None], model.faces.cpu())
     light = shade(normals, torch.from_numpy(result.lighting)[None])[0].clamp(min=_LEAST_LIGHT).numpy()
-    ratio = np.exp((np.log(light) - np.log(colors.shading_linear))[seen].mean(0))
-    return np.clip(ratio, *_LIGHT_RATIO).astype(np.float32)
+    ratio = np.exp((np.log(light) - np.log(colors.shading_linear))[seen].mean())
+    return float(np.clip(ratio, *_LIGHT_RATIO))
 
 
 def upper_teeth(atlas: Atlas | None, count: int) -> tuple[Float[np.ndarray, " vertex"], Bool[np.ndarray, " vertex"]]:
