@@ -49,7 +49,11 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         if refinement is not None and cameras.given:
             refinement = refinement.with_known_camera()
         likeness = load_likeness(
-            options.checkpoint, options.device, min_face=options.min_face, min_score=options.min_score
+            options.checkpoint,
+            options.device,
+            min_face=options.min_face,
+            min_score=options.min_score,
+            backend=options.backend,
         )
         fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:
