@@ -21,7 +21,7 @@ from common.command_line import ShortParser, spelled
 from common.paths import shipped
 from common.texture_sizes import TEXTURE_SIDES
 from inference.camera_request import CameraRequest
-from inference.options import ALL_FORMATS, CommandLineError, Device, HairKind, InferenceOptions, MaterialKind
+from inference.options import ALL_FORMATS, Backend, CommandLineError, Device, HairKind, InferenceOptions, MaterialKind
 from inference.refine_request import LEVELS, PathTrace, RefineRequest
 
 
@@ -89,6 +89,9 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     parser.add_argument("--output", type=Path, default=defaults.output, help="folder for the results")
     parser.add_argument("--checkpoint", type=Path, default=defaults.checkpoint, help="checkpoint folder")
     parser.add_argument("--device", choices=get_args(Device), default=defaults.device, help="where to compute")
+    parser.add_argument(
+        "--backend", choices=get_args(Backend), default=defaults.backend, help="what runs the network: docs/export.md"
+    )
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="faces computed at once")
     parser.add_argument("--largest-face", action="store_true", help="only the largest face of each photograph")
     parser.add_argument(

@@ -25,11 +25,11 @@ _ANCHORS = {8: 2, 16: 6}
 _SAME_FACE = 0.3
 
 
-def onnx_session(path: Path) -> onnxruntime.InferenceSession:
-    """A session that works in the thread that calls it; several threads may share it."""
+def onnx_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session that works in the thread that calls it, unless more are asked for; several threads may share it."""
     options = onnxruntime.SessionOptions()
     # Readers run beside one another; threads inside a network of this size cost more than they bring.
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,6 +1,6 @@
 """From windows of photographs to heads: the crops, the network, the second look."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,9 @@ _CLOSER = 0.9
 held-out photographs, with windows as bad as a detector's, the mean of the four answers has 2.58 % NME, that of a window
 and its mirror image 2.62, a single answer 2.72.
 """
+
+Encoding = Callable[[torch.Tensor, torch.Tensor], FaceParameters]
+"""From crops and their intrinsics to parameters."""
 
 
 @dataclass(frozen=True)
@@ -132,13 +135,21 @@ class FaceAnswer:
 class FaceReconstructor:
     """Runs a reconstructor on windows of photographs; answers in the photographs' own cameras and pixels."""
 
-    def __init__(self, reconstructor: Reconstructor, device: torch.device, looks: int = DEFAULT_LOOKS) -> None:
+    def __init__(
+        self,
+        reconstructor: Reconstructor,
+        device: torch.device,
+        looks: int = DEFAULT_LOOKS,
+        *,
+        encode: Encoding | None = None,
+    ) -> None:
         """Take the model.
 
         Args:
             reconstructor: The model, on `device`, in evaluation mode.
             device: Where it runs.
             looks: How often each face is cropped; each crop is found from the landmarks of the look before.
+            encode: Who answers crops in place of the model's own `encode`.
 
         Raises:
             ValueError: If there is no look at all.
@@ -146,6 +157,7 @@ class FaceReconstructor:
         if looks < 1:
             raise ValueError(f"a face must be looked at once or more, not {looks} times")
         self.reconstructor = reconstructor
+        self._encode = encode or reconstructor.encode
         self._mirror = ParameterMirror(reconstructor.morphable_model)
         self._device = device
         self._looks = looks
@@ -167,7 +179,7 @@ class FaceReconstructor:
         windows = [request.window for request in requests]
         whole = torch.stack([request.intrinsics_px for request in requests]).to(self._device)
         crops = self._crops(requests, windows)
-        parameters = self.reconstructor.encode(*crops)
+        parameters = self._encode(*crops)
         looks = [parameters]
         for _ in range(self._looks - 1):
             landmarks = self._points_px(parameters, whole).cpu().numpy()
@@ -221,8 +233,8 @@ class FaceReconstructor:
         """The answers about crops and about their mirror images, both told of the crops."""
         mirrored_px = intrinsics_px.clone()
         mirrored_px[:, 0, 2] = image_srgb.shape[-1] - intrinsics_px[:, 0, 2]
-        mirrored = self.reconstructor.encode(image_srgb.flip(-1), mirrored_px)
-        return self.reconstructor.encode(image_srgb, intrinsics_px), self._mirror(mirrored)
+        mirrored = self._encode(image_srgb.flip(-1), mirrored_px)
+        return self._encode(image_srgb, intrinsics_px), self._mirror(mirrored)
 
     def _crops(
         self, requests: Sequence[FaceRequest], windows: Sequence[CropWindow]

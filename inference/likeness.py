@@ -17,14 +17,15 @@ from data.image_io import DecodedPhotograph, open_photograph, upright_srgb
 from inference.camera import Cameras
 from inference.camera_request import CameraError, CameraRequest
 from inference.checked import CheckedFaces
-from inference.faces import FaceAnswer, FaceReconstructor, FaceRequest, find_faces
+from inference.faces import Encoding, FaceAnswer, FaceReconstructor, FaceRequest, find_faces
 from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
 from inference.intrinsics import given_intrinsics
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
-from inference.options import BATCH_SIZE, DEFAULT_LOOKS, CommandLineError, HairKind, MaterialKind
+from inference.network_session import NetworkSession
+from inference.options import BATCH_SIZE, DEFAULT_LOOKS, Backend, CommandLineError, HairKind, MaterialKind
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
 from inference.refine_request import DEFAULT_REFINE_CONFIG, LEVELS, NETWORK_LANDMARKS, Level, PathTrace, RefineRequest
@@ -81,6 +82,7 @@ class Likeness:
         texture_size: int | None = None,
         material: MaterialKind = "lit",
         hair: HairKind = "shell",
+        backend: Backend = "torch",
     ) -> "Likeness":
         """Load detector and network.
 
@@ -93,15 +95,17 @@ class Likeness:
             texture_size: Side of the textures in px; None for as many as each photograph has detail for.
             material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
             hair: What becomes of hair: `shell`, `cap` or `none`, see `HairKind`.
+            backend: What runs the network: `torch`, or `onnx`, which takes the file that `likeness export` put into
+                the checkpoint's folder and is for the CPU.
 
         Raises:
             FileNotFoundError: If the checkpoint or one of its files is missing.
             ValueError: If the checkpoint is none, the device is not there, or a number cannot be.
         """
-        chosen = find_device(device)
-        network = load_reconstructor(checkpoint or DEFAULT_CHECKPOINT, str(chosen))
+        chosen = find_device("cpu" if backend == "onnx" and device == "auto" else device)
+        folder = Path(checkpoint or DEFAULT_CHECKPOINT)
         return cls.of_network(
-            network,
+            load_reconstructor(folder, str(chosen)),
             chosen,
             looks,
             min_face=min_face,
@@ -109,6 +113,7 @@ class Likeness:
             texture_size=texture_size,
             material=material,
             hair=hair,
+            encode=encoding(backend, folder, chosen),
         )
 
     @classmethod
@@ -123,6 +128,7 @@ class Likeness:
         texture_size: int | None = None,
         material: MaterialKind = "lit",
         hair: HairKind = "shell",
+        encode: Encoding | None = None,
     ) -> "Likeness":
         """A network that is loaded already, with the detector that comes with it.
 
@@ -135,12 +141,14 @@ class Likeness:
             texture_size: Side of the textures in px; None for as many as each photograph has detail for.
             material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
             hair: What becomes of hair, see `HairKind`.
+            encode: Who answers crops in place of the network itself, see `encoding`.
 
         Raises:
             ValueError: If there is no look at all, or a number cannot be.
         """
         detector = FaceDetector(str(device), min_face, min_score)
-        return cls(detector, FaceReconstructor(reconstructor, device, looks), device, texture_size, material, hair)
+        faces = FaceReconstructor(reconstructor, device, looks, encode=encode)
+        return cls(detector, faces, device, texture_size, material, hair)
 
     @property
     def morphable_model(self) -> MorphableModel:
@@ -302,6 +310,22 @@ def as_photograph(photograph: Photograph) -> tuple[DecodedPhotograph, Path]:
             "(height, width, 3) and type uint8; Pillow's Image.fromarray(...) is taken in other modes as well"
         )
     return DecodedPhotograph(np.ascontiguousarray(photograph)), Path("photograph")
+
+
+def encoding(backend: Backend, checkpoint: Path, device: torch.device) -> Encoding | None:
+    """Who answers crops in place of a checkpoint's network in PyTorch; None where that does itself.
+
+    Raises:
+        FileNotFoundError: If onnxruntime is asked for and the checkpoint holds no file for it.
+        ValueError: If the file is of another network, or the device is not the CPU.
+    """
+    if backend == "torch":
+        return None
+    if backend != "onnx":
+        raise ValueError(f"backend {backend!r}: expected torch or onnx")
+    if device.type != "cpu":
+        raise ValueError(f"the backend onnx is for the CPU, not for {device}")
+    return NetworkSession.of_checkpoint(checkpoint).encode
 
 
 def find_device(name: str) -> torch.device:

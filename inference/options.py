@@ -30,6 +30,8 @@ Device = Literal["auto", "cpu", "cuda"]
 _SIDES = ", ".join(map(str, TEXTURE_SIDES))
 HairKind = Literal["shell", "cap", "none"]
 """A mesh of its own over a bald head; the photographed hair painted on the skull; no hair at all."""
+Backend = Literal["torch", "onnx"]
+"""What runs the network: PyTorch, or onnxruntime, which is for the CPU."""
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
@@ -48,6 +50,7 @@ class InferenceOptions:
         output: Folder for the results; made if missing.
         checkpoint: Checkpoint folder.
         device: Where detector and network run; `auto` is CUDA where there is one.
+        backend: What runs the network; `onnx` takes the file that `likeness export` put beside the checkpoint.
         batch_size: Faces the network takes at once.
         largest_face: Reconstruct only the largest face of each photograph.
         min_face: Smallest face that is looked for, in px of the photograph.
@@ -66,6 +69,7 @@ class InferenceOptions:
     output: Path = Path("results")
     checkpoint: Path = DEFAULT_CHECKPOINT
     device: Device = "auto"
+    backend: Backend = "torch"
     batch_size: int = BATCH_SIZE
     largest_face: bool = False
     min_face: float = MIN_FACE_PX
@@ -86,6 +90,8 @@ class InferenceOptions:
         """
         if not self.images:
             raise ValueError("--images names no file or folder")
+        if self.backend == "onnx" and self.device == "cuda":
+            raise ValueError("--backend onnx is for the CPU: leave out --device cuda")
         if self.batch_size not in AT_LEAST_ONE:
             raise ValueError(f"--batch-size is {self.batch_size}: expected {AT_LEAST_ONE}")
         if self.min_face not in AT_LEAST_ONE:

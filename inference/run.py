@@ -55,6 +55,7 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
             min_face=options.min_face,
             min_score=options.min_score,
             hair=options.hair,
+            backend=options.backend,
         )
         fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:

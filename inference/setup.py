@@ -6,8 +6,8 @@ import torch
 
 from data.detection import MIN_FACE_PX, MIN_SCORE
 from inference.faces import DEFAULT_LOOKS
-from inference.likeness import Likeness, find_device
-from inference.options import CommandLineError, HairKind
+from inference.likeness import Likeness, encoding, find_device
+from inference.options import Backend, CommandLineError, HairKind
 from model.checkpoint import load_reconstructor
 from model.reconstructor import Reconstructor
 
@@ -20,6 +20,7 @@ def load_likeness(
     min_face: float = MIN_FACE_PX,
     min_score: float = MIN_SCORE,
     hair: HairKind = "shell",
+    backend: Backend = "torch",
 ) -> Likeness:
     """Load detector and model.
 
@@ -30,13 +31,18 @@ def load_likeness(
         min_face: Smallest face that is looked for, in px of the photograph.
         min_score: Least score of a face.
         hair: What becomes of hair, see `HairKind`.
+        backend: What runs the network.
 
     Raises:
-        CommandLineError: If the checkpoint or the device cannot be used.
+        CommandLineError: If the checkpoint, the device or the backend cannot be used.
     """
-    chosen = choose_device(device)
+    chosen = choose_device("cpu" if backend == "onnx" and device == "auto" else device)
     network = load_model(checkpoint, chosen)
-    return Likeness.of_network(network, chosen, looks, min_face=min_face, min_score=min_score, hair=hair)
+    try:
+        encode = encoding(backend, checkpoint, chosen)
+    except (OSError, ValueError) as error:
+        raise CommandLineError(f"--backend {backend}: {error}") from error
+    return Likeness.of_network(network, chosen, looks, min_face=min_face, min_score=min_score, hair=hair, encode=encode)
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Reconstructor:

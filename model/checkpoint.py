@@ -144,6 +144,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def source_sha256(folder: Path) -> dict[str, str]:
+    """What a checkpoint's answers come from: `weights_sha256` and `head_sha256`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the config is none.
+    """
+    return {"weights_sha256": file_sha256(folder / _WEIGHTS), "head_sha256": _read_config(folder)["head_sha256"]}
+
+
 def _relative(path: Path, folder: Path) -> str:
     # Relative, so that a checkout's checkpoints/ folder can be moved or copied as a whole.
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -43,6 +43,8 @@ OWN = ["--config", "configs/own_photographs.yaml"]
         ("data.prepare.main", ["--help"], "--validation_percent"),
         ("data.prepare.main", ["nowhere", "--output", "never"], "nowhere: no such folder"),
         ("likeness.command.main", ["train", "--help"], "--optimizer.learning_rate"),
+        ("likeness.command.main", ["export", "--help"], "--precision"),
+        ("inference.export_command.main", ["--format", "onnx", "--output", "x.pt2"], "ends in .onnx"),
     ],
 )
 def test_nothing_large_is_loaded_for_an_answer_that_needs_nothing(

@@ -97,7 +97,7 @@ class PointUpdate(nn.Module):
         noise = (log_distance.detach() + self.log_alike).exp()
         deviation = self.log_deviation.exp()
         weight = noise.reciprocal().repeat_interleave(2, dim=1)
-        answer, so_far = first, torch.zeros_like(deviation).expand(len(points), -1)
+        answer, so_far = first, torch.zeros_like(deviation).expand(points.shape[0], -1)
         for _ in range(_STEPS):
             difference, slope = self.look(answer, points, intrinsics_px, image_size)
             slope = slope * weight[:, :, None] * deviation

@@ -45,7 +45,7 @@ def test_the_command_tells_its_version_and_its_words(capsys: pytest.CaptureFixtu
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"likeness {likeness.__version__}\n"
     assert main(["--help"]) == 0
-    assert "likeness infer|train|evaluate" in capsys.readouterr().out
+    assert "likeness infer|train|evaluate|export" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [[], ["reconstruct"]])
@@ -62,6 +62,7 @@ def test_a_wrong_word_is_an_error(words: list[str], capsys: pytest.CaptureFixtur
         (["infer", "--images", "nowhere.jpg"], 2, "likeness infer: nowhere.jpg: no such file"),
         (["train", "--resume", *RUN], 1, "likeness train: runs/none/last.ckpt: nothing to resume"),
         (["evaluate", "aflw2000", "--data", "nowhere"], 2, "likeness evaluate: nowhere"),
+        (["export", "--format", "pt2", "--output", "nowhere.onnx"], 2, "likeness export: --output nowhere.onnx"),
     ],
 )
 def test_each_program_has_its_word(

@@ -19,7 +19,7 @@ from tools.statistics.surface import nearest_on_surface
 
 pytestmark = pytest.mark.skipif(MISSING, reason=REASON)
 TOUCH_MM, TOUCH_OF_ANYBODY_MM = 0.1, 0.2
-"""How near lips come that touch: those of the mean head, and those of people drawn at random (0.16 mm at one station)."""
+"""How near lips come that touch: those of the mean head, and those of random people (0.16 mm at one station)."""
 
 
 def shape_of(seed: int | None) -> HeadShape:
