@@ -100,4 +100,5 @@ def _known(to_window: Float[np.ndarray, "2 3"], shape: tuple[int, int]) -> Float
     """1 where a pixel of the window lies in the photograph."""
     centers = np.stack(np.meshgrid(*2 * [np.arange(_FINE_PX) + 0.5]), axis=-1)
     places = transform_points(cv2.invertAffineTransform(to_window), centers)
-    return ((places >= 0.0) & (places <= np.array(shape)[::-1])).all(-1).astype(np.float32)
+    inside = (places >= 0.0) & (places <= np.array(shape)[::-1])
+    return (inside[..., 0] & inside[..., 1]).astype(np.float32)

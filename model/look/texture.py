@@ -188,10 +188,11 @@ def _composed(
         _shown(colors),
     )
     places = result.vertices_image[:, :2]
-    albedo = np.empty((atlas.sampling.shape[0], 3), np.float32)
+    corners = atlas.sampling.indices.reshape(-1, 3)
+    albedo = np.empty(corners.shape, np.float32)
     image = np.empty(albedo.shape, np.uint8)
     compose(
-        atlas.sampling.indices.reshape(-1, 3),
+        corners,
         atlas.sampling.data.reshape(-1, 3),
         np.ascontiguousarray(photograph_srgb),
         # Finer than the vertices: a hairline runs between them.
@@ -231,7 +232,7 @@ def vertex_colors(
     here[any_region(morphable_model, "tongue").cpu().numpy()] = 0.0
     lips, lids = _foreign(result, photograph_srgb, here, morphable_model)
     # Between a foreign vertex and its neighbours texels are foreign as well.
-    here[np.abs(atlas.laplacian) @ (lips.pale | lips.dark | lids.pale).astype(float) > 0.0] = 0.0
+    here[abs(atlas.laplacian) @ (lips.pale | lips.dark | lids.pale).astype(float) > 0.0] = 0.0
     # What lies in a fold is never seen cleanly: pixels of its rim would be drawn out over it.
     inside = any_region(morphable_model, *NO_SKIN).cpu().numpy()
     exposure = morphable_model.exposure.cpu().numpy()

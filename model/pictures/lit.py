@@ -249,7 +249,7 @@ def _looked_up(
     texture: UInt8[np.ndarray, "side side 3"], uv: Float[np.ndarray, "size size 2"]
 ) -> UInt8[np.ndarray, "size size 3"]:
     texels = (uv * (1.0, -1.0) * len(texture) + (0.0, len(texture)) - 0.5).astype(np.float32)
-    return cv2.remap(texture, texels, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(texture, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _with_relief(
