@@ -121,8 +121,8 @@ def format_looks(results: Sequence[tuple[str, Look]]) -> Iterator[str]:
         for look in of_way:
             yield _line(look.name[-33:], way, look)
         figures = np.array([[look.unlit_cosine, look.lit_cosine, look.seam, look.kept] for look in of_way])
-        mean = figures.mean(0)
-        yield _line(f"mean of {len(of_way)}", way, Look("", *map(float, mean), 0))
+        unlit, lit, seam, kept = map(float, figures.mean(0))
+        yield _line(f"mean of {len(of_way)}", way, Look("", unlit, lit, seam, kept, 0))
 
 
 def _line(name: str, way: str, look: Look) -> str:

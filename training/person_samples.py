@@ -85,7 +85,7 @@ class PersonSamples:
         config = self._config
         if config is None:
             return image, label
-        points_px = np.float32(transform_points(matrix, self._points_px[index]))
+        points_px = transform_points(matrix, self._points_px[index]).astype(np.float32)
         matte = _warp(self._mattes[index], matrix, self._size, cv2.BORDER_REPLICATE).astype(np.float32) / 255.0
         picture = image.astype(np.float32) / 255.0
         picture, label = self._placed(picture, matte, label, generator)

@@ -42,6 +42,7 @@ class PointDecoder(nn.Module):
         self.places = nn.Conv2d(_WIDTH, point_count, 1)
         self.distances = nn.Conv2d(_WIDTH, point_count, 1)
         nn.init.zeros_(self.distances.weight)
+        assert self.distances.bias is not None  # The layer is made with one.
         nn.init.constant_(self.distances.bias, math.log(_FIRST_DISTANCE))
 
     def forward(

@@ -66,7 +66,7 @@ def build_atlas(morphable_model: MorphableModel, size: int, part: HeadPart | Non
     faces = morphable_model.faces.cpu().numpy().astype(np.int64)
     own = faces[part.faces]
     uv_faces = morphable_model.uv_faces.cpu().numpy().astype(np.int64)[part.faces]
-    uv = morphable_model.uv.cpu().numpy() - np.float32([part.tile, 0.0])
+    uv = morphable_model.uv.cpu().numpy() - np.array([part.tile, 0.0], np.float32)
     pairs, split = np.unique(np.stack((own, uv_faces), -1).reshape(-1, 2), axis=0, return_inverse=True)
     split_faces = split.reshape(-1, 3).astype(np.int32)
     split_uv = uv[pairs[:, 1]]
@@ -100,9 +100,10 @@ def _barycentric_matrix(
 
 
 def _nearest_covered(covered: Bool[np.ndarray, "size size"]) -> Int[np.ndarray, "size size"]:
-    _, labels = cv2.distanceTransformWithLabels(
+    _, drawn = cv2.distanceTransformWithLabels(
         (~covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    labels = np.asarray(drawn, np.int32)
     row_of_label = np.zeros(int(labels.max()) + 1, np.int32)
     row_of_label[labels[covered]] = np.arange(int(covered.sum()))
     return row_of_label[labels]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import gaussian_filter
-from scipy.sparse import csc_matrix, diags, identity, kron
+from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import csc_matrix, dia_matrix, diags, identity, kron
 from scipy.sparse.linalg import splu
 
 from model.face.morphable_model import MorphableModel
@@ -117,8 +117,7 @@ class _HeadRays:
         base = bare.copy()
         for row in range(DOME_ROWS, ROWS):
             base[row] = np.maximum(base[row], kept * base[row - 1])
-        base = gaussian_filter(base, 1.0, mode=("nearest", "wrap"))
-        return cls(base, least, with_ears)
+        return cls(_softened(base), least, with_ears)
 
 
 def rest_vertices_mm(result: FaceResult, model: MorphableModel) -> Float[np.ndarray, "vertex 3"]:
@@ -171,6 +170,11 @@ def _outline(grid: HairGrid, head: _HeadRays, result: FaceResult, mask: PersonMa
     return _Outline(exit_mm, hairy, np.clip(1.0 - cosine / _GRAZING, 0.0, 1.0))
 
 
+def _softened(radius_mm: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:
+    """Blurred by one cell: the rows end at crown and neck, the columns go around."""
+    return gaussian_filter1d(gaussian_filter1d(radius_mm, 1.0, axis=0, mode="nearest"), 1.0, axis=1, mode="wrap")
+
+
 def _limited(
     radius_mm: Float[np.ndarray, "row column"],
     head: _HeadRays,
@@ -179,7 +183,7 @@ def _limited(
 ) -> Float[np.ndarray, "row column"]:
     """Within the mask's outline, and outside of the head at all its expressions, whichever is farther out."""
     least = np.where(cover > 0.4, head.with_ears_mm, head.least_mm)
-    least = np.maximum(least, gaussian_filter(least, 1.0, mode=("nearest", "wrap")))
+    least = np.maximum(least, _softened(least))
     return np.maximum(np.minimum(radius_mm, outline.exit_mm), least + CLEARANCE_MM)
 
 
@@ -248,13 +252,18 @@ def solve_on_grid(
 
 def _grid_laplacian() -> csc_matrix:
     """Of the grid as it lies on a head: around the crown its columns are close together."""
-    around = diags([2.0, -1.0, -1.0, -1.0, -1.0], [0, 1, -1, COLUMNS - 1, 1 - COLUMNS], shape=(COLUMNS, COLUMNS))
-    down = diags([2.0, -1.0, -1.0], [0, 1, -1], shape=(ROWS, ROWS)).tolil()
+    around = _bands((2.0, -1.0, -1.0, -1.0, -1.0), (0, 1, -1, COLUMNS - 1, 1 - COLUMNS), COLUMNS)
+    down = _bands((2.0, -1.0, -1.0), (0, 1, -1), ROWS).tolil()
     down[0, 0] = down[-1, -1] = 1.0
     row = np.arange(ROWS) + 0.5
     width = np.sin(0.5 * np.pi * row.clip(max=DOME_ROWS) / DOME_ROWS)
     closeness = np.clip(1.0 / width, 1.0, 6.0) ** 2
     return csc_matrix(kron(down, identity(COLUMNS)) + kron(diags(closeness), around))
+
+
+def _bands(values: tuple[float, ...], offsets: tuple[int, ...], size: int) -> dia_matrix:
+    """A square matrix that has one value all along each of some diagonals."""
+    return dia_matrix((np.outer(values, np.ones(size)), offsets), shape=(size, size))
 
 
 def grid_normals(points_mm: Float[np.ndarray, "row column 3"]) -> Float[np.ndarray, "row column 3"]:

@@ -188,7 +188,8 @@ def _in_one_piece(cover: UInt8[np.ndarray, "size size"]) -> UInt8[np.ndarray, "s
     for full in (True, False):
         # Twice around, so that what lies across the seam is one piece.
         here = (cover > 127) == full
-        _, piece, stats, _ = cv2.connectedComponentsWithStats(np.tile(here, 2).astype(np.uint8), connectivity=4)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(np.tile(here, 2).astype(np.uint8), connectivity=4)
+        piece = np.asarray(labels, np.int32)
         area = stats[:, cv2.CC_STAT_AREA]
         large = area >= least
         large[0] = False

@@ -82,7 +82,7 @@ class LipSeam:
         first = [
             int(np.argmin(distance + 10.0 * (np.abs(place - number) > _REACH))) for number in range(len(self.across))
         ]
-        return self.upper[first], self.lower[nearest[first]]
+        return self.upper[first], self.lower[np.asarray(nearest)[first]]
 
     def gaps_mm(self, vertices_mm: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, " station"]:
         """Least height between the lips at each station; negative where they overlap."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.sparse import csc_matrix, diags
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from model.face.morphable_model import MorphableModel
 from model.face.regions import NO_SKIN, any_region, facial_skin
@@ -225,7 +225,8 @@ def _solve(
         albedo = np.clip(mean + np.tensordot(coefficients, basis, 1), _DARKEST_ALBEDO, 1.0)
         scale = np.exp(tone - np.log(albedo[some]).mean(0))
         albedo = np.clip(albedo * scale, _DARKEST_ALBEDO, 1.0)
-    shading = np.maximum(transport @ light, 0.02 * np.median(lit))[:, None] * tint
+    darkest = 0.02 * np.median(np.maximum(here @ light, 1e-3))
+    shading = np.maximum(transport @ light, darkest)[:, None] * tint
     gloss = (reflection @ light)[:, None] * tint
     error = (np.log(without_gloss(observed, gloss)) - np.log(albedo * shading)) @ _LUMINANCE
     return light, albedo, shading, gloss, weight / (1.0 + (error / _ROBUST) ** 2)
@@ -364,7 +365,8 @@ def _as_around(
         return shading
     # A quarter of the vertices: what is wanted is a mean over a centimetre.
     some = np.flatnonzero(known)[::4]
-    _, nearest = cKDTree(vertices_mm[some]).query(vertices_mm[inner], _SKIN_NEIGHBOURS)
+    # The size of the leaves decides which of several neighbours at one distance are taken.
+    _, nearest = KDTree(vertices_mm[some], leafsize=16).query(vertices_mm[inner], _SKIN_NEIGHBOURS)
     shading = shading.copy()
-    shading[inner] = np.exp(np.log(shading[some])[nearest].mean(1))
+    shading[inner] = np.exp(np.log(shading[some])[np.asarray(nearest)].mean(1))
     return shading

@@ -74,5 +74,5 @@ def _remapped(picture: np.ndarray, points_px: Float[np.ndarray, "point 2"]) -> n
     padded[: len(points_px)] = points_px
     padded -= 0.5
     grid = padded.reshape(rows, _ROW, 2)
-    drawn = cv2.remap(picture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    drawn = cv2.remap(picture, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return drawn.reshape(rows * _ROW, -1)[: len(points_px)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import timm
 import torch
 from jaxtyping import Float
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from common.ranges import AT_LEAST_ONE, checked
@@ -57,9 +58,13 @@ class PersonNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = timm.create_model(config.backbone, pretrained=False, features_only=True)
-        kept = self.backbone.feature_info.info[: len(config.widths)]
+        feature_info, stages = self.backbone.feature_info, self.backbone.blocks
+        # So it is with every EfficientNet of timm's that is made for its features.
+        assert isinstance(feature_info, FeatureInfo)
+        assert isinstance(stages, nn.Sequential)
+        kept = feature_info.info[: len(config.widths)]
         # What follows the last stage that is asked for would be computed and thrown away.
-        del self.backbone.blocks[kept[-1]["stage"] :]
+        del stages[kept[-1]["stage"] :]
         channels = [stage["num_chs"] for stage in reversed(kept)]
         self.enter = _convolution(channels[0], config.widths[0], 1)
         # What the whole picture shows (indoors, black and white, a hood) helps at every place.

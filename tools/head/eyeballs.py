@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 from tools.head.expressions import eyeball_centre
 from tools.head.piece import Piece
-from tools.statistics.surface import nearest_on_surface
+from tools.statistics.surface import SurfacePoints, nearest_on_surface
 
 SEGMENTS = 28
 RINGS_DEG = (6.0, 12.5, 18.0, 21.0, 25.0, 31.0, 38.0, 46.0, 56.0, 68.0, 84.0, 104.0, 128.0, 154.0)
@@ -40,14 +40,26 @@ def eyeball(
     radius_mm = np.linalg.norm(points_mm[np.unique(faces[shell])] - centre, axis=1)
     # From a sphere about the shell inwards: the nearest place is that below.
     outside = centre + 1.02 * radius_mm.max() * directions
-    for _ in range(3):
-        found = nearest_on_surface(outside, points_mm, faces, shell)
-        surface = (points_mm[faces[found.face]] * found.barycentric[..., None]).sum(1)
-        outside = centre + np.linalg.norm(surface - centre, axis=1, keepdims=True) * directions
+    found = nearest_on_surface(outside, points_mm, faces, shell)
+    for _ in range(2):
+        found = nearest_on_surface(_as_far(found, points_mm, faces, centre, directions), points_mm, faces, shell)
+    rings_mm = _as_far(found, points_mm, faces, centre, directions)
     uv, uv_faces = _texture(turn)
     own_faces = uv_faces.copy()
     own_faces[own_faces >= len(directions)] = len(directions) - 1
-    return Piece(outside, faces[found.face], found.barycentric, own_faces, uv, uv_faces)
+    return Piece(rings_mm, faces[found.face], found.barycentric, own_faces, uv, uv_faces)
+
+
+def _as_far(
+    found: SurfacePoints,
+    points_mm: Float[np.ndarray, "source 3"],
+    faces: Int[np.ndarray, "face 3"],
+    centre: Float[np.ndarray, " 3"],
+    directions: Float[np.ndarray, "point 3"],
+) -> Float[np.ndarray, "point 3"]:
+    """Places in the directions, as far from the centre as what was found."""
+    surface = (points_mm[faces[found.face]] * found.barycentric[..., None]).sum(1)
+    return centre + np.linalg.norm(surface - centre, axis=1, keepdims=True) * directions
 
 
 def uv_of(angle_deg: Float[np.ndarray, " place"]) -> Float[np.ndarray, " place"]:

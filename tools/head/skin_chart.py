@@ -155,7 +155,7 @@ class _Border:
             held[chain, int(start[0] != end[0])] = True
         for chain in sides:
             held[chain[[0, -1]]] = True
-        border = held.any(1)
+        border = held[:, 0] | held[:, 1]
         return Frame(held, places, border)
 
 
