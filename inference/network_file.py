@@ -27,8 +27,8 @@ FACTS_FILE = "likeness.json"
 """Of a pt2 file, what ONNX keeps in its metadata."""
 
 LARGEST_PX, LARGEST_MM, LARGEST_OTHER = 1e-3, 1e-2, 1e-3
-"""How far a file with weights in single precision may differ from PyTorch. Vertices lie a metre and more from the camera,
-where single precision has steps of 1e-4 mm; after forty iterations likeness-s differs by 2e-3 mm."""
+"""How far a file with weights in single precision may differ from PyTorch. Vertices lie a metre and more from the
+camera, where single precision has steps of 1e-4 mm; after forty iterations likeness-s differs by 2e-3 mm."""
 
 _SMALLEST_HALVED = 1024
 _BATCHES = (1, 2, 5)
