@@ -98,7 +98,7 @@ def confidence(data: Path, every: int = 1, checkpoint: Path = DEFAULT_CHECKPOINT
 
     import numpy as np
 
-    from data.detection import LEAST_SCORE
+    from data.detection_limits import LEAST_SCORE
     from data.detector import FaceDetector
     from evaluation.confidence import format_confidence, judge
     from evaluation.hard_photographs import faceless, harden, read_labelled

@@ -6,18 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-MIN_FACE_PX = 24.0
-"""Size of the smallest face that is looked for, unless another number is asked for."""
-
 SIZE_TOLERANCE = 0.8
 """Boxes of small faces tremble: what is smaller than was asked for by less than this counts as large enough. A strict
 limit of 24 px lost a quarter of the faces of that size."""
-
-MIN_SCORE = 0.5
-"""Least score of a face, unless another number is asked for."""
-
-LEAST_SCORE = 0.3
-"""What has a lower score at first is never looked at again."""
 
 SAME_FACE = 0.3
 """Boxes with a larger intersection over union show one face."""

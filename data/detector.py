@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from data.blazeface import BlazeFace
-from data.detection import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE, SIZE_TOLERANCE, Detection, without_duplicates
+from data.detection import SIZE_TOLERANCE, Detection, without_duplicates
+from data.detection_limits import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE
 from data.mtcnn import MtcnnDetector
 from data.search import CERTAIN_SCORE, FaceSearch, SearchPlan, plan_search
 

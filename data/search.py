@@ -19,7 +19,8 @@ from jaxtyping import Float, UInt8
 
 from data.alignment import transform_points, warp_image
 from data.blazeface import TRAINED_PX, BlazeFace
-from data.detection import LEAST_SCORE, SIZE_TOLERANCE, Detection, overlap, without_duplicates
+from data.detection import SIZE_TOLERANCE, Detection, overlap, without_duplicates
+from data.detection_limits import LEAST_SCORE
 
 CERTAIN_SCORE = 0.9
 """From here on a face needs no confirmation, and where only the largest is wanted none is looked for any more."""

@@ -10,7 +10,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from common.paths import DEFAULT_CHECKPOINT
-from data.detection import MIN_FACE_PX, MIN_SCORE, Detection
+from data.detection import Detection
+from data.detection_limits import MIN_FACE_PX, MIN_SCORE
 from data.detector import FaceDetector
 from data.exif_camera import focal_from_exif
 from data.image_io import DecodedPhotograph, open_photograph, upright_srgb

@@ -84,7 +84,7 @@ class NetworkSession:
             TypeError: If the crops are whole numbers.
         """
         refuse_impossible_crops(image_srgb, self.image_size)
-        refuse_impossible_cameras(intrinsics_px, len(image_srgb))
+        refuse_impossible_cameras(intrinsics_px, image_srgb)
         given = {name: _array(value) for name, value in zip(INPUTS, (image_srgb, intrinsics_px), strict=True)}
         answers = self._session.run(None, given)
         return {name: torch.from_numpy(np.asarray(answer)) for name, answer in zip(self.names, answers, strict=True)}

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE, Range
 from common.texture_sizes import TEXTURE_SIDES
-from data.detection import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE
+from data.detection_limits import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE
 from inference.camera_request import CameraRequest
 from inference.refine_request import RefineRequest
 

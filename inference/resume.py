@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from data.detection import MIN_FACE_PX, MIN_SCORE
+from data.detection_limits import MIN_FACE_PX, MIN_SCORE
 from inference.camera_request import CameraRequest
 from inference.inputs import InputImage
 from inference.options import InferenceOptions

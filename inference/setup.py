@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from data.detection import MIN_FACE_PX, MIN_SCORE
+from data.detection_limits import MIN_FACE_PX, MIN_SCORE
 from inference.faces import DEFAULT_LOOKS
 from inference.likeness import Likeness, encoding, find_device
 from inference.options import Backend, CommandLineError, HairKind

@@ -173,10 +173,11 @@ def test_the_ray_traced_stage_writes_skin_and_light(photographs: Path, tmp_path:
     face = face_entry(tmp_path / "out")
     assert [stage["name"] for stage in face["refinement"]] == ["landmarks", "raster", "raytrace"]
     assert face["refinement"][2]["accepted"], face["refinement"][2]["reason"]
-    maps = {"diffuse.png", "specular.png", "roughness.png", "normal.png", "environment.exr", "lights.json"}
+    maps = {"diffuse.png", "specular.png", "roughness.png", "normal.png", "occlusion.png"}
+    lights = {"environment.exr", "lights.json"}
     pictures = {"before_after.jpg", "relit.jpg"}
     always = {"face.npz", "mesh.glb", "viewer.js", "refinement.json", "history.csv"}
-    assert set(face["files"]) == maps | pictures | always
+    assert set(face["files"]) == maps | lights | pictures | always
     folder = tmp_path / "out" / face["folder"]
     assert Image.open(folder / "diffuse.png").size == (64, 64)
     light = np.asarray(OpenEXR.File(str(folder / "environment.exr")).channels()["RGB"].pixels, np.float32)

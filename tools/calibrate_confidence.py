@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import minimize
 
 from common.paths import DEFAULT_CHECKPOINT
-from data.detection import LEAST_SCORE
+from data.detection_limits import LEAST_SCORE
 from data.detector import FaceDetector
 from evaluation.confidence import JudgedAnswer, judge
 from evaluation.hard_photographs import CALIBRATION_TEXTURES, faceless, harden, read_labelled
