@@ -1,6 +1,7 @@
 """Writes the network as one file that runs without Likeness; a file that answers otherwise than PyTorch is not kept."""
 
 import json
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ def read_network(path: Path) -> Answering:
     try:
         program = torch.export.load(path, extra_files=extra).module()
         names = json.loads(extra[FACTS_FILE])["outputs"].split()
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (RuntimeError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no exported program of a network ({error})") from error
     return lambda image_srgb, intrinsics_px: dict(zip(names, program(image_srgb, intrinsics_px), strict=True))
 

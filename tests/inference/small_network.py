@@ -12,6 +12,7 @@ from tests.small_world import toy_head, toy_reconstructor
 
 def lively_reconstructor(*, points: bool = True) -> Reconstructor:
     """A toy reconstructor whose heads answer to the crop: untrained they are all zero."""
+    torch.manual_seed(0)
     reconstructor = toy_reconstructor(points=points)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
