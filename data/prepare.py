@@ -112,6 +112,10 @@ def _encode(photograph: SourcePhotograph, config: PrepareConfig) -> list[dict[st
     return [encode_sample(sample) for sample in detected_samples(photograph, image_srgb, kept, config)]
 
 
+_SURE_SCORE = 0.75
+"""Least score of a face to learn from: what is no face costs more there than a face that is missed."""
+
+
 @cache
 def _detector() -> Any:
     """The detector of this process: photographs with labels do not need it, and it takes seconds to load."""
@@ -120,7 +124,7 @@ def _detector() -> Any:
     from data.detector import FaceDetector
 
     torch.set_num_threads(1)
-    return FaceDetector()
+    return FaceDetector(min_score=_SURE_SCORE)
 
 
 def _make_all(plans: list[ShardPlan], workers: int) -> Iterator[ShardPlan]:

@@ -15,6 +15,7 @@ from PIL import Image
 
 import infer
 from common.paths import DEFAULT_CHECKPOINT
+from common.texture_sizes import TEXTURE_SIDES
 from inference.transport_cache import CACHE_FOLDER
 from model.checkpoint import load_reconstructor
 
@@ -179,7 +180,8 @@ def test_the_ray_traced_stage_writes_skin_and_light(photographs: Path, tmp_path:
     always = {"face.npz", "mesh.glb", "viewer.js", "refinement.json", "history.csv"}
     assert set(face["files"]) == maps | lights | pictures | always
     folder = tmp_path / "out" / face["folder"]
-    assert Image.open(folder / "diffuse.png").size == (64, 64)
+    # The maps are as fine as the photograph, whatever the fit worked with.
+    assert Image.open(folder / "diffuse.png").size == (TEXTURE_SIDES[0], TEXTURE_SIDES[0])
     light = np.asarray(OpenEXR.File(str(folder / "environment.exr")).channels()["RGB"].pixels, np.float32)
     assert np.isfinite(light).all()
     assert light.max() > 0.0
