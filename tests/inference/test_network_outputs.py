@@ -19,7 +19,8 @@ def test_it_answers_as_the_reconstructor_does(points: bool) -> None:
     for name in PARAMETERS:
         torch.testing.assert_close(getattr(parameters_of(given), name), getattr(expected, name))
     torch.testing.assert_close(given[LANDMARKS], reconstructor.landmarks_image(expected, intrinsics_px))
-    torch.testing.assert_close(given[LANDMARKS], reconstructor(image_srgb, intrinsics_px).landmarks68_image)
+    whole = reconstructor(image_srgb, intrinsics_px).landmarks68_image
+    torch.testing.assert_close(given[LANDMARKS], whole, atol=1e-3, rtol=0.0)
 
 
 @torch.no_grad()

@@ -79,5 +79,5 @@ def test_the_command_line_refuses_before_torch_is_loaded(tmp_path: Path, argumen
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=100, check=False, env={**os.environ}
     )
     assert done.stdout.split() == ["False", "2"], done.stderr
-    assert said in done.stderr.splitlines()[-1]
+    assert said in done.stderr
     assert not (tmp_path / "out").exists()

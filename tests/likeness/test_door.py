@@ -61,7 +61,7 @@ def test_a_wrong_word_is_an_error(words: list[str], capsys: pytest.CaptureFixtur
     [
         (["infer", "--images", "nowhere.jpg"], 2, "likeness infer: nowhere.jpg: no such file"),
         (["train", "--resume", *RUN], 1, "likeness train: runs/none/last.ckpt: nothing to resume"),
-        (["evaluate", "aflw2000", "--data", "nowhere"], 2, "likeness evaluate: nowhere"),
+        (["evaluate", "aflw2000", "--data", "nowhere"], 2, "likeness evaluate: --data nowhere"),
         (["export", "--format", "pt2", "--output", "nowhere.onnx"], 2, "likeness export: --output nowhere.onnx"),
     ],
 )
