@@ -25,7 +25,9 @@ def seen(box: tuple[float, float, float, float]) -> Detection:
 
 def test_groups_hold_every_face_at_the_size_that_they_say(tmp_path: Path) -> None:
     image = dot_picture(POINTS[30])
-    heads = {"image": np.stack([image.transpose(2, 0, 1)] * 3), "landmarks68_px": np.stack([face_points()] * 3)}
+    # Laid out in order: safetensors writes memory as it lies.
+    channels_first = np.ascontiguousarray(image.transpose(2, 0, 1))
+    heads = {"image": np.stack([channels_first] * 3), "landmarks68_px": np.stack([face_points()] * 3)}
     save_tensors(heads, tmp_path / "heads-00000.safetensors", {})
     pictures = list(searched_pictures([LabelledPhotograph("a", image, POINTS, 95.0)] * 2, tmp_path))
     assert [one.group for one in pictures[:2]] == ["yaw 60-90"] * 2
