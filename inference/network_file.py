@@ -138,7 +138,7 @@ def compare(reconstructor: Reconstructor, answering: Answering, crops: Iterable[
     """
     network, largest = NetworkOutputs(reconstructor), Difference()
     for image_srgb, intrinsics_px in crops:
-        expected = dict(zip(network.names, network(image_srgb, intrinsics_px), strict=True))
+        expected: dict[str, Tensor] = dict(zip(network.names, network(image_srgb, intrinsics_px), strict=True))
         given = answering(image_srgb, intrinsics_px)
         vertices_mm = [reconstructor.linear_mesh(parameters_of(each)).vertices_camera_mm for each in (expected, given)]
         apart = {name: float((given[name] - expected[name]).abs().max()) for name in network.names}
