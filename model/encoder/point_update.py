@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from model.encoder.parameter_head import to_unit_interval
 from model.face.morphable_model import MorphableModel
 from model.face.openings import EYES_478, LIPS_478
+from model.geometry.camera import project, projection_slope
 from model.geometry.rotation import rotation_from_vector
 from model.parameters import FaceParameters
 
@@ -117,18 +118,10 @@ class PointUpdate(nn.Module):
         model_mm = self.mean_mm + torch.einsum("pxc,bc->bpx", self.basis_mm, coefficients)
         turned_mm = (model_mm - self.anchor_mm) @ parameters.rotation.mT
         camera_mm = turned_mm + self._anchor_camera_mm(parameters)[:, None]
-        focal = intrinsics_px[:, [0, 1], [0, 1]] / image_size
-        centre = intrinsics_px[:, :2, 2] / image_size
-        depth_mm = -camera_mm[..., 2:].clamp(max=-1.0)
-        flip = camera_mm.new_tensor([1.0, -1.0])
-        ray = flip * camera_mm[..., :2] / depth_mm
-        difference = points - (focal[:, None] * ray + centre[:, None])
+        difference = points - project(camera_mm, intrinsics_px)[..., :2] / image_size
         # Where the tangents are taken is no matter for the gradient: at the solution they only change the way there.
         with torch.no_grad():
-            # x = f X / -Z, y = -f Y / -Z, differentiated by X, Y and Z.
-            across = torch.diag_embed((focal * flip)[:, None] / depth_mm)
-            along = focal[:, None] * ray / depth_mm
-            projection = torch.cat((across, along[..., None]), dim=-1)
+            projection = projection_slope(camera_mm, intrinsics_px) / image_size
             in_model = projection @ parameters.rotation[:, None]
             by_coefficient = torch.einsum("bpux,pxc->bpuc", in_model, self.basis_mm)
             # A turn w moves a point q by w x q, which is -[q] w.

@@ -84,25 +84,49 @@ def crop_intrinsics(
 
 
 def project(
-    points_camera_mm: Float[Tensor, "batch point 3"], intrinsics_px: Float[Tensor, "batch 3 3"]
+    points_camera_mm: Float[Tensor, "batch point 3"],
+    intrinsics_px: Float[Tensor, "batch 3 3"],
+    nearest_mm: float = _NEAR_MM,
 ) -> Float[Tensor, "batch point 3"]:
     """Project camera-space points.
 
     Args:
-        points_camera_mm: Points in camera space. Those nearer than 1 mm are projected as if they were at 1 mm,
-            so that no division by zero can occur.
+        points_camera_mm: Points in camera space.
         intrinsics_px: Camera matrices.
+        nearest_mm: Points nearer than this are projected as if they were so far away, so that no division by zero can
+            occur.
 
     Returns:
         (x_px, y_px, depth_mm) of each point.
     """
     depth_mm = -points_camera_mm[..., 2]
-    inverse_depth = depth_mm.clamp(min=_NEAR_MM).reciprocal()
+    inverse_depth = depth_mm.clamp(min=nearest_mm).reciprocal()
     fx, fy = intrinsics_px[:, 0, 0, None], intrinsics_px[:, 1, 1, None]
     cx, cy = intrinsics_px[:, 0, 2, None], intrinsics_px[:, 1, 2, None]
     x_px = fx * points_camera_mm[..., 0] * inverse_depth + cx
     y_px = cy - fy * points_camera_mm[..., 1] * inverse_depth
     return torch.stack((x_px, y_px, depth_mm), dim=-1)
+
+
+def projection_slope(
+    points_camera_mm: Float[Tensor, "batch point 3"],
+    intrinsics_px: Float[Tensor, "batch 3 3"],
+    nearest_mm: float = _NEAR_MM,
+) -> Float[Tensor, "batch point 2 3"]:
+    """How (x_px, y_px) of `project` move with X, Y and Z of points in camera space, in px per mm.
+
+    Args:
+        points_camera_mm: Points in camera space.
+        intrinsics_px: Camera matrices.
+        nearest_mm: As for `project`.
+    """
+    x, y, z = points_camera_mm.unbind(-1)
+    inverse_depth = (-z).clamp(min=nearest_mm).reciprocal()
+    fx, fy = intrinsics_px[:, 0, 0, None] * inverse_depth, intrinsics_px[:, 1, 1, None] * inverse_depth
+    zero = torch.zeros_like(x)
+    by_x = torch.stack((fx, zero, fx * x * inverse_depth), dim=-1)
+    by_y = torch.stack((zero, -fy, -fy * y * inverse_depth), dim=-1)
+    return torch.stack((by_x, by_y), dim=-2)
 
 
 def unproject(

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from model.geometry.camera import project, projection_slope
 from model.geometry.rotation import rotation_from_vector
 
 POSE_COUNT = 6
@@ -81,22 +82,12 @@ def project_points(
     Points behind the camera are projected as if they were 10 mm before it.
     """
     turned = head.points_mm(state) @ state.rotation.T
-    x, y, z = (turned + state.translation_mm).unbind(-1)
-    inverse = (-z).clamp(min=_NEAREST_MM).reciprocal()
-    scale = state.log_focal.exp()
-    fx, fy = intrinsics_px[0, 0] * scale, intrinsics_px[1, 1] * scale
-    across, up = fx * x * inverse, fy * y * inverse
-    projected = torch.stack((across + intrinsics_px[0, 2], intrinsics_px[1, 2] - up), -1)
-    zero = torch.zeros_like(x)
-    # Rows x_px and y_px by camera-space X, Y, Z.
-    by_point = torch.stack(
-        (
-            torch.stack((fx * inverse, zero, across * inverse), -1),
-            torch.stack((zero, -fy * inverse, -up * inverse), -1),
-        ),
-        dim=1,
-    )
+    camera_mm, camera_px = (turned + state.translation_mm)[None], intrinsics_px[None].clone()
+    camera_px[:, (0, 1), (0, 1)] *= state.log_focal.exp()
+    projected = project(camera_mm, camera_px, _NEAREST_MM)[0, :, :2]
+    by_point = projection_slope(camera_mm, camera_px, _NEAREST_MM)[0]
     a, b, c = turned.unbind(-1)
+    zero = torch.zeros_like(a)
     # A turn w moves a point p by w x p.
     by_turn = torch.stack(
         (torch.stack((zero, c, -b), -1), torch.stack((-c, zero, a), -1), torch.stack((b, -a, zero), -1)), dim=1
@@ -108,6 +99,6 @@ def project_points(
         TRANSLATION_UNIT_MM * by_point,
         by_point @ identity,
         by_point @ expression,
-        torch.stack((across, -up), -1)[..., None],
+        (projected - intrinsics_px[:2, 2])[..., None],
     )
     return projected, torch.cat(columns, dim=-1)

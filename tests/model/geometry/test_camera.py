@@ -10,6 +10,7 @@ from model.geometry.camera import (
     focal_from_fov,
     fov_from_focal,
     project,
+    projection_slope,
     rotation_towards_ray,
     unproject,
 )
@@ -24,6 +25,14 @@ def points(count: int = 50, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     xyz = 100.0 * torch.randn(1, count, 3, generator=generator, dtype=torch.float64)
     return xyz - torch.tensor([0.0, 0.0, 900.0], dtype=torch.float64)
+
+
+def test_the_slope_is_the_derivative_of_the_projection() -> None:
+    some = points(5)
+    step = 1e-4 * torch.randn(some.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    moved = (project(some + step, camera()) - project(some - step, camera()))[..., :2]
+    expected = (projection_slope(some, camera()) @ (2.0 * step)[..., None])[..., 0]
+    torch.testing.assert_close(moved, expected, rtol=1e-6, atol=1e-10)
 
 
 def test_unproject_undoes_project() -> None:
