@@ -164,8 +164,7 @@ class Head:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
-            # What only numbers are asked of needs no hair.
-            hair = self.hair if {"glb", "obj", "overlay", "maps"} & set(formats) else None
+            hair = self.hair if self._files.shows(formats, self.appearance) else None
             self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair)
             if self.refined is not None:
                 write_refined(self.refined, self._files.morphable_model, folder, formats, self._relit_px)

@@ -115,13 +115,12 @@ class FaceFiles:
         """
         if "npz" in formats:
             write_arrays(result, folder / "face.npz", appearance)
-        with_maps = appearance is not None and "maps" in formats
-        if not with_maps and not {"glb", "obj", "overlay"} & set(formats):
+        if not self.shows(formats, appearance):
             return
         look = self.look(result, photograph_srgb, appearance, hair)
         shown = replace(result, vertices_mm=look.shape.posed_mm(result.expression))
         maps = skin_maps(look.skin, self.gloss if appearance is None else gloss_of(appearance))
-        if appearance is not None and with_maps:
+        if appearance is not None and "maps" in formats:
             write_maps(maps, folder)
             write_environment(appearance.environment_linear, folder / "environment.exr")
             write_lights(appearance, folder / "lights.json")
@@ -133,6 +132,11 @@ class FaceFiles:
         if "overlay" in formats:
             images = {name: texture.image_srgb for name, texture in look.textures.items()}
             write_jpeg(draw_overlay(shown, photograph_srgb, images, self.atlases, look.hair), folder / "overlay.jpg")
+
+    @staticmethod
+    def shows(formats: Sequence[str], appearance: Appearance | None) -> bool:
+        """Whether files of these formats show the head, so that it needs a look, and its hair; numbers do not."""
+        return bool({"glb", "obj", "overlay"} & set(formats)) or (appearance is not None and "maps" in formats)
 
     @cached_property
     def _other_atlases(self) -> tuple[Atlas, ...]:

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csc_matrix, dia_matrix, diags, identity, kron
-from scipy.sparse.linalg import splu
 
 from model.face.morphable_model import MorphableModel
+from model.look.completion import factorized
 from model.look.face_result import FaceResult
 from model.look.hair_grid import COLUMNS, DOME_ROWS, ROWS, HairGrid, ScalpTemplate, hair_grid, outer_radius
 from model.person.classes import HAIR, SKIN
@@ -243,11 +243,7 @@ def solve_on_grid(
     """Least squares of weight (x - value / weight)^2 + bending |curvature of x|^2 + tension |gradient of x|^2."""
     laplacian = _grid_laplacian()
     system = diags(weight.ravel()) + tension * laplacian + bending * (laplacian.T @ laplacian)
-    # A symmetric system: this order of its unknowns keeps its factors small.
-    factors = splu(
-        csc_matrix(system), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-    )
-    return factors.solve(value.reshape(weight.size, -1)).reshape(value.shape)
+    return factorized(system).solve(value.reshape(weight.size, -1)).reshape(value.shape)
 
 
 def _grid_laplacian() -> csc_matrix:

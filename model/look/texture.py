@@ -101,29 +101,6 @@ class VertexColors:
     color: bool
 
 
-def unwrap(
-    result: FaceResult,
-    photograph_srgb: UInt8[np.ndarray, "height width 3"],
-    morphable_model: MorphableModel,
-    atlas: Atlas,
-    appearance: Appearance | None = None,
-    skin_mask: Float[np.ndarray, "height width"] | None = None,
-) -> Texture:
-    """Make the textures of a face's skin.
-
-    Args:
-        result: The face, in px of the photograph.
-        photograph_srgb: The photograph.
-        morphable_model: Its head, for the mirror table and the regions.
-        atlas: Its texture space.
-        appearance: What a ray-traced refinement found, whose albedo `result` has at its vertices.
-        skin_mask: How far each pixel of the photograph may be taken, in [0, 1]: not where it shows background, hair or
-            clothes. None takes all.
-    """
-    colors = vertex_colors(result, photograph_srgb, morphable_model, atlas, appearance, skin_mask)
-    return draw_texture(colors, result, photograph_srgb, morphable_model, atlas, skin_mask)
-
-
 def draw_texture(
     colors: VertexColors,
     result: FaceResult,
@@ -132,7 +109,7 @@ def draw_texture(
     atlas: Atlas,
     skin_mask: Float[np.ndarray, "height width"] | None = None,
 ) -> Texture:
-    """Draw the textures of the skin of a head whose colours are known; arguments as of `unwrap`."""
+    """Draw the textures of the skin of a head whose colours are known; arguments as of `vertex_colors`."""
     albedo, image = _composed(colors, result, photograph_srgb, morphable_model, atlas, skin_mask)
     relief = _relief(albedo, colors, result, morphable_model, atlas)
     gain = np.exp(-relief.shade_log)
@@ -218,7 +195,17 @@ def vertex_colors(
     appearance: Appearance | None = None,
     skin_mask: Float[np.ndarray, "height width"] | None = None,
 ) -> VertexColors:
-    """Find the light, complete the skin and say what is seen, at the vertices; the arguments are those of `unwrap`."""
+    """Find the light, complete the skin and say what is seen, at the vertices.
+
+    Args:
+        result: The face, in px of the photograph.
+        photograph_srgb: The photograph.
+        morphable_model: Its head, for the mirror table and the regions.
+        atlas: Its texture space.
+        appearance: What a ray-traced refinement found, whose albedo `result` has at its vertices.
+        skin_mask: How far each pixel of the photograph may be taken, in [0, 1]: not where it shows background, hair or
+            clothes. None takes all.
+    """
     mirror = morphable_model.mirror.cpu().numpy()
     normals = vertex_normals(torch.from_numpy(result.vertices_camera_mm)[None], morphable_model.faces.cpu())[0].numpy()
     color = has_color(photograph_srgb)

@@ -13,11 +13,17 @@ from model.export.face_files import FaceFiles
 from model.export.glb_buffer import GlbBuffer
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import default_intrinsics
+from model.look.atlas import Atlas
 from model.look.face_result import FaceResult, face_result
-from model.look.texture import unwrap
+from model.look.texture import Texture, draw_texture, vertex_colors
 from tests.small_world import neutral_parameters, toy_reconstructor
 
 PHOTOGRAPH = np.random.default_rng(0).integers(0, 255, (240, 200, 3), dtype=np.uint8)
+
+
+def unwrap(result: FaceResult, photograph: np.ndarray, head: MorphableModel, atlas: Atlas) -> Texture:
+    """The textures of a face's skin."""
+    return draw_texture(vertex_colors(result, photograph, head, atlas), result, photograph, head, atlas)
 
 
 @pytest.fixture(scope="module")
