@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model.encoder.backbone import Backbone, EncoderConfig
+from model.encoder.backbone import Backbone, EncoderConfig, never_narrowing
 from model.encoder.crop_inputs import refuse_impossible_cameras, refuse_impossible_crops
 from model.encoder.detail_head import DetailConfig, DetailHead
 from model.encoder.parameter_head import ParameterHead
@@ -206,15 +206,9 @@ class Reconstructor(nn.Module):
 
         Half precision is for the backbone, as autocast's is: all else stays in single precision.
         """
-
-        def precisely(value: Tensor) -> Tensor:
-            changed = fn(value)
-            narrowed = value.is_floating_point() and changed.dtype in (torch.float16, torch.bfloat16)
-            return value.to(changed.device) if narrowed else changed
-
         for child in self.children():
             # Of a module that is not this one; torch itself does the same.
-            child._apply(fn if child is self.backbone else precisely)
+            child._apply(fn if child is self.backbone else never_narrowing(fn))
         return self
 
     def _detail(

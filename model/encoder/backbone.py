@@ -1,5 +1,6 @@
 """The image backbone: any timm model by name, as pooled features and, if asked for, the points that it sees."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,14 +85,34 @@ class Backbone(nn.Module):
         last, maps = self.network.forward_intermediates(normalized)  # pyright: ignore[reportCallIssue]
         pooled = self.network.forward_head(last, pre_logits=True)  # pyright: ignore[reportCallIssue]
         # Not in half precision: a crop of 112 px has places of 0.05 px there.
+        precision = self.decoder.places.weight.dtype
         with torch.autocast(image_srgb.device.type, enabled=False):
-            points, log_distance = self.decoder([feature_map.float() for feature_map in maps])
-        return torch.cat((pooled.float(), points.flatten(1), log_distance), dim=1)
+            points, log_distance = self.decoder([feature_map.to(precision) for feature_map in maps])
+        return torch.cat((pooled.to(precision), points.flatten(1), log_distance), dim=1)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Backbone":
+        """What `to`, `half`, `cuda` and so on come down to: half precision is not for the decoder."""
+        self.network._apply(fn)
+        if self.decoder is not None:
+            self.decoder._apply(never_narrowing(fn))
+        self.mean, self.std = fn(self.mean), fn(self.std)
+        return self
 
     def split(self, features: Float[Tensor, "batch feature"]) -> Seen:
         """The answer of `forward`, by what it means."""
         pooled, points, log_distance = features.split((self.feature_count, 2 * self.point_count, self.point_count), 1)
         return Seen(pooled, points.unflatten(1, (self.point_count, 2)), log_distance)
+
+
+def never_narrowing(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """What changes the tensors of a module, as `nn.Module._apply` is given it, without a step to half precision."""
+
+    def precisely(value: Tensor) -> Tensor:
+        changed = fn(value)
+        narrowed = value.is_floating_point() and changed.dtype in (torch.float16, torch.bfloat16)
+        return value.to(changed.device) if narrowed else changed
+
+    return precisely
 
 
 def _create(config: EncoderConfig, image_size: int) -> nn.Module:

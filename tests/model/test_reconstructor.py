@@ -236,3 +236,19 @@ def test_other_precisions_of_the_input_and_of_the_model(dtype: torch.dtype) -> N
     assert next(model.reconstructor.backbone.parameters()).dtype == dtype
     # The head model itself loses nothing.
     assert torch.equal(model.reconstructor.morphable_model.mean_mm.float(), toy_reconstructor().morphable_model.mean_mm)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_points_are_found_in_single_precision_and_more(dtype: torch.dtype) -> None:
+    model = toy_reconstructor(points=True)
+    names = list(model.state_dict())
+    with torch.no_grad():
+        expected = model(photographs(), crop_camera(2)).landmarks68_image
+        model.to(dtype)
+        answer = model(photographs().to(dtype), crop_camera(2).to(dtype)).landmarks68_image
+    precise = torch.float64 if dtype == torch.float64 else torch.float32
+    assert {weight.dtype for weight in model.backbone.decoder.parameters()} == {precise}
+    assert {weight.dtype for weight in model.backbone.network.parameters()} == {dtype}
+    assert answer.dtype == precise
+    torch.testing.assert_close(answer[..., :2].float(), expected[..., :2], atol=0.5, rtol=0.0)
+    assert list(model.state_dict()) == names
