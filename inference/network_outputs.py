@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from model.encoder.reading import read_seen
 from model.geometry.camera import project
 from model.parameters import FaceParameters
 from model.reconstructor import Reconstructor
@@ -44,6 +45,7 @@ class NetworkOutputs(nn.Module):
         self.backbone = reconstructor.backbone
         self.parameter_head = reconstructor.parameter_head
         self.point_update = reconstructor.point_update
+        self.aligned_look = reconstructor.aligned_look
         self.register_buffer("mean_mm", model.landmarks(model.mean_mm[None])[0])
         self.register_buffer("identity_basis", model.get_buffer("ibug68_identity"))
         self.register_buffer("expression_basis", model.get_buffer("ibug68_expression"))
@@ -63,10 +65,10 @@ class NetworkOutputs(nn.Module):
             The outputs in the order of `names`.
         """
         seen = self.backbone.split(self.backbone(image_srgb))
-        parameters = self.parameter_head(seen.pooled, intrinsics_px, self.image_size)
+        parts = self.parameter_head, self.point_update, self.aligned_look
+        parameters = read_seen(seen, intrinsics_px, self.image_size, *parts)
         points: tuple[Tensor, ...] = ()
         if self.point_update is not None:
-            parameters = self.point_update(parameters, seen.points, seen.log_distance, intrinsics_px, self.image_size)
             points = self.image_size * seen.points, self.image_size * seen.log_distance.exp()
         offsets_mm = parameters.identity @ self.identity_basis + parameters.expression @ self.expression_basis
         points_mm = self.mean_mm + offsets_mm.unflatten(-1, (-1, 3))

@@ -29,6 +29,8 @@ from model.face.hierarchy import MeshHierarchy, load_hierarchy
 from model.reconstructor import Reconstructor
 
 CHECKPOINT_FORMAT = "likeness-checkpoint-1"
+# Switches of what a network may have beyond its backbone; older checkpoints do not name them.
+_ENCODER_PARTS = ("points", "aligned_look")
 _WEIGHTS, _CONFIG = "weights.safetensors", "config.json"
 
 
@@ -68,7 +70,7 @@ def save_checkpoint(
         "format": CHECKPOINT_FORMAT,
         # For people: what can be read is told by the format and the fields. Older checkpoints do not have it.
         "likeness_version": VERSION,
-        "encoder": {"backbone": reconstructor.config.backbone, "points": reconstructor.config.points},
+        "encoder": {part: getattr(reconstructor.config, part) for part in ("backbone", *_ENCODER_PARTS)},
         "image_size": reconstructor.image_size,
         "head": _relative(head_path, folder),
         "head_sha256": file_sha256(head_path),
@@ -103,7 +105,8 @@ def load_reconstructor(path: str | Path = DEFAULT_CHECKPOINT, device: str = "cpu
     accepted = (file_sha256(head_path), *head.succeeds)
     if config["head_sha256"] not in accepted:
         raise ValueError(f"{head_path}: not the head file that {folder} was trained with (its SHA-256 differs)")
-    encoder = EncoderConfig(config["encoder"]["backbone"], points=config["encoder"].get("points", False))
+    own = config["encoder"]
+    encoder = EncoderConfig(own["backbone"], **{part: own.get(part, False) for part in _ENCODER_PARTS})
     reconstructor = Reconstructor(encoder, config["image_size"], head, *_decoder(config, folder, accepted))
     weights_path = folder / _WEIGHTS
     weights, _ = read_tensors(
@@ -180,6 +183,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: lacks {', '.join(missing)}")
     if not isinstance(config["encoder"], dict) or not isinstance(config["encoder"].get("backbone"), str):
         raise ValueError(f"{path}: encoder must name its backbone, got {config['encoder']!r}")
-    if not isinstance(config["encoder"].get("points", False), bool):
-        raise ValueError(f"{path}: encoder.points must be true or false, got {config['encoder']!r}")
+    for part in _ENCODER_PARTS:
+        if not isinstance(config["encoder"].get(part, False), bool):
+            raise ValueError(f"{path}: encoder.{part} must be true or false, got {config['encoder']!r}")
     return config

@@ -2,7 +2,9 @@
 
 image (B,3,S,S) sRGB ──> backbone ──> features ──> parameter head ──> first FaceParameters
                             │            │            ^                    │
-                            └─> points ──│────────────│───────────> point update
+                            ├─> points ──│────────────│───────────> point update
+                            │            │            │                    │
+                            └─> map ─────│────────────│───────────> aligned look
                                          │            │                    │
 intrinsics of the crop ──────────────────│────────────┘             FaceParameters
                                          │                                 │
@@ -14,7 +16,7 @@ intrinsics of the crop ──────────────────│
                                                                            │
 Reconstruction <───────────────────────────────────── landmarks, projected ┘
 
-Detail head, points and their update are left out of models that have none.
+Detail head, points, their update and the aligned look are left out of models that have none.
 """
 
 from collections.abc import Callable
@@ -24,11 +26,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from model.encoder.aligned_look import AlignedLook
 from model.encoder.backbone import Backbone, EncoderConfig, never_narrowing
 from model.encoder.crop_inputs import refuse_impossible_cameras, refuse_impossible_crops
 from model.encoder.detail_head import DetailConfig, DetailHead
 from model.encoder.parameter_head import ParameterHead
 from model.encoder.point_update import PointUpdate, point_sets
+from model.encoder.reading import read_seen
 from model.face.assets import HeadAssets
 from model.face.detail import Detail
 from model.face.hierarchy import MeshHierarchy
@@ -104,6 +108,10 @@ class Reconstructor(nn.Module):
         self.point_update: PointUpdate | None = None
         if config.points:
             self.point_update = PointUpdate(self.morphable_model, self.parameter_head.anchor_mm)
+        self.aligned_look: AlignedLook | None = None
+        if config.aligned_look:
+            counts = self.morphable_model.identity_count, self.morphable_model.expression_count
+            self.aligned_look = AlignedLook(points, self.backbone.feature_count, counts)
         if (detail is None) != (hierarchy is None):
             raise ValueError("a detail head needs both its config and the head model's hierarchy")
         self.detail_head: DetailHead | None = None
@@ -164,12 +172,9 @@ class Reconstructor(nn.Module):
     def read_parameters(
         self, features: Float[Tensor, "batch feature"], intrinsics_px: Float[Tensor, "batch 3 3"]
     ) -> FaceParameters:
-        """From the backbone's features to parameters: what is likely, moved to the points that are seen."""
-        seen = self.backbone.split(features)
-        first = self.parameter_head(seen.pooled, intrinsics_px, self.image_size)
-        if self.point_update is None:
-            return first
-        return self.point_update(first, seen.points, seen.log_distance, intrinsics_px, self.image_size)
+        """From the backbone's features to parameters."""
+        parts = self.parameter_head, self.point_update, self.aligned_look
+        return read_seen(self.backbone.split(features), intrinsics_px, self.image_size, *parts)
 
     def detail(
         self,
@@ -222,6 +227,10 @@ class Reconstructor(nn.Module):
             return None
         pooled = self.backbone.split(features).pooled
         return self.detail_head(image_srgb, intrinsics_px, pooled, parameters, self.linear_mesh(parameters))
+
+    def encoder_parts(self) -> tuple[nn.Module | None, ...]:
+        """The parts that answer with parameters, the backbone first; None for those that this model does without."""
+        return self.backbone, self.parameter_head, self.point_update, self.aligned_look
 
     def linear_mesh(self, parameters: FaceParameters) -> Mesh:
         """The heads of the morphable model alone."""

@@ -23,14 +23,14 @@ from common.tensors import read_tensors, save_tensors
 from data.augment import AugmentConfig
 from data.loader import build_loader
 from data.loader_config import LoaderConfig
-from model.checkpoint import CHECKPOINT_FORMAT, file_sha256
+from model.checkpoint import CHECKPOINT_FORMAT
 from model.encoder.backbone import EncoderConfig
 from model.face.assets import HeadAssets, load_head
 from model.reconstructor import Reconstructor
 from tools.command import run_tool
 from tools.statistics.fitting import FitConfig, fit_points, point_model
 from tools.statistics.surface import SurfacePoints
-from training.drawn_bank import DrawnBank
+from training.drawn_bank import DrawnBank, heads_drawn_alike
 
 _BATCH = 50
 _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -45,7 +45,7 @@ Pairs = tuple[Float[Tensor, "face feature"], Float[Tensor, "face identity"]]
 def drawn_pairs(reconstructor: Reconstructor, folder: Path, head_path: Path, count: int) -> Pairs:
     """Of drawn heads, with their true identity."""
     model = reconstructor.morphable_model
-    bank = DrawnBank(folder, _BATCH, model, None, file_sha256(head_path), _UNTOUCHED)
+    bank = DrawnBank(folder, _BATCH, model, None, heads_drawn_alike(head_path), _UNTOUCHED)
     parts = []
     for number in range(-(-min(count, len(bank)) // _BATCH)):
         samples, truths = bank.samples(number)

@@ -18,6 +18,8 @@ from data.blendshapes import BLENDSHAPE_MIRROR
 from data.landmarks import IBUG68_MIRROR, MEDIAPIPE478_MIRROR
 from data.sample import RECOGNITION_EMBEDDING, FaceBatch, FaceSample, collate
 from data.synthetic import SyntheticFace
+from model.checkpoint import file_sha256
+from model.face.assets import load_head
 from model.face.morphable_model import MorphableModel
 from training.drawn_truth import NEUTRAL_KEY, VERTICES_KEY, Truth, true_vertices_mm
 from training.relief import Relief
@@ -64,7 +66,7 @@ class DrawnBank:
         batch_size: int,
         model: MorphableModel,
         relief: Relief | None,
-        head_sha256: str,
+        head_sha256: tuple[str, ...],
         augment: AugmentConfig,
         seed: int = 0,
     ) -> None:
@@ -162,20 +164,25 @@ class DrawnBank:
         return sample, Truth(read["identity"], read["expression"], read["relief"].astype(np.float32), mirrored)
 
 
+def heads_drawn_alike(path: Path) -> tuple[str, ...]:
+    """SHA-256 of a head's file and of those it succeeds: coefficients mean the same shapes in all of them."""
+    return file_sha256(path), *load_head(path).succeeds
+
+
 def check_bank_file(path: Path, head_sha256: str, settings: str) -> None:
     """Refuse a file that was drawn otherwise than what is drawn beside it.
 
     Raises:
         ValueError: Naming the file and what differs.
     """
-    found = (_open(path, head_sha256).metadata() or {}).get("settings", "")
+    found = (_open(path, (head_sha256,)).metadata() or {}).get("settings", "")
     if found and found != settings:
         raise ValueError(f"{path}: was drawn with {found}, not with {settings}; choose another --output")
 
 
-def _open(path: Path, head_sha256: str) -> Any:
+def _open(path: Path, head_sha256: tuple[str, ...]) -> Any:
     missing, remedy = "no such file of drawn heads", "no file of drawn heads: draw it again"
     file, metadata = open_tensors(path, BANK_FORMAT, framework="numpy", needed=_TENSORS, missing=missing, remedy=remedy)
-    if metadata.get("head_sha256") != head_sha256:
+    if metadata.get("head_sha256") not in head_sha256:
         raise ValueError(f"{path}: was drawn with another head model; draw it again ({tool_command('draw_heads')})")
     return file

@@ -13,7 +13,6 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from data.sample import FaceBatch, join
-from model.checkpoint import file_sha256
 from model.face.hierarchy import load_hierarchy
 from model.losses.objective import Objective
 from model.losses.weighting import total
@@ -21,6 +20,7 @@ from model.observation import Observation
 from model.recognition import build_recognition_network
 from model.reconstructor import Reconstructor
 from training.config import Experiment
+from training.drawn_bank import heads_drawn_alike
 from training.freezing import freeze_stages
 from training.metrics import WeightedMeans
 from training.synthetic_geometry import SyntheticGeometry, geometry_weight, known_heads, synthetic_loader
@@ -50,7 +50,7 @@ class TrainingModule(LightningModule):
         # In a list, so that they are no submodules: they are parts of the reconstructor already.
         self._frozen: list[nn.Module] = freeze_stages(reconstructor.backbone.network, experiment.frozen_stages)
         if experiment.freeze_encoder:
-            for part in (reconstructor.backbone, reconstructor.parameter_head, reconstructor.point_update):
+            for part in reconstructor.encoder_parts():
                 if part is not None:
                     part.requires_grad_(requires_grad=False)
 
@@ -66,7 +66,7 @@ class TrainingModule(LightningModule):
                 model,
                 hierarchy,
                 self.experiment.image_size,
-                head_sha256=file_sha256(self.experiment.head),
+                head_sha256=heads_drawn_alike(self.experiment.head),
                 first=first,
                 rank=self.global_rank,
                 ranks=self.trainer.world_size,
@@ -133,8 +133,8 @@ class TrainingModule(LightningModule):
         groups = self._groups(self.reconstructor.backbone.network, config.learning_rate)
         # What does not start from ImageNet.
         reconstructor = self.reconstructor
-        fresh = reconstructor.backbone.decoder, reconstructor.parameter_head, reconstructor.point_update
-        for part in (*fresh, self.teacher_layer, reconstructor.detail_head):
+        fresh = reconstructor.encoder_parts()[1:]
+        for part in (reconstructor.backbone.decoder, *fresh, self.teacher_layer, reconstructor.detail_head):
             groups += [] if part is None else self._groups(part, head_rate)
         # Lightning's checkpoints hold no group without parameters, and a frozen encoder has none to train.
         groups = [group for group in groups if group["params"]]

@@ -40,7 +40,7 @@ class SyntheticGeometry(IterableDataset[dict[str, Any]]):
         hierarchy: MeshHierarchy | None,
         size: int,
         *,
-        head_sha256: str = "",
+        head_sha256: tuple[str, ...] = (),
         first: int = 0,
         rank: int = 0,
         ranks: int = 1,
@@ -52,7 +52,7 @@ class SyntheticGeometry(IterableDataset[dict[str, Any]]):
             model: The head, on the CPU.
             hierarchy: Its levels, which relief needs.
             size: Side of the crops in px.
-            head_sha256: Of the head's file; a bank must have been drawn with it.
+            head_sha256: Of the head's file and those it succeeds (`heads_drawn_alike`); a bank must be of one of them.
             first: Number of the first batch, so that a resumed run goes on with new heads.
             rank: Which of the training processes this is.
             ranks: How many there are.

@@ -1,5 +1,6 @@
 """The image backbone: any timm model by name, as pooled features and, if asked for, the points that it sees."""
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from common.paths import tool_command
 from common.tensors import read_tensors
 from model.encoder.config import EncoderConfig
-from model.encoder.point_decoder import PointDecoder
+from model.encoder.point_decoder import MAP_CHANNELS, PointDecoder
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Seen:
         pooled: Features of the whole crop.
         points: Places of the head's points, (0, 0) the top left and (1, 1) the lower right corner of the crop.
         log_distance: Logarithm of the distance that each is expected to be off, in sides of the crop.
+        feature_map: What is seen where, for a second look at chosen places; None where none is taken.
     """
 
     pooled: Float[Tensor, "batch feature"]
     points: Float[Tensor, "batch point 2"]
     log_distance: Float[Tensor, "batch point"]
+    feature_map: Float[Tensor, "batch channel height width"] | None = None
 
 
 class Backbone(nn.Module):
@@ -65,7 +68,8 @@ class Backbone(nn.Module):
         self.point_count = point_count
         self.decoder: PointDecoder | None = None
         if point_count:
-            self.decoder = PointDecoder(_map_shapes(self.network, config, image_size), image_size, point_count)
+            shapes = _map_shapes(self.network, config, image_size)
+            self.decoder = PointDecoder(shapes, image_size, point_count, MAP_CHANNELS if config.aligned_look else 0)
         statistics = resolve_data_config({}, model=self.network)
         self.register_buffer("mean", torch.tensor(statistics["mean"]).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(statistics["std"]).reshape(1, 3, 1, 1), persistent=False)
@@ -76,8 +80,9 @@ class Backbone(nn.Module):
         """What is seen in sRGB images in [0, 1].
 
         Returns:
-            Pooled features; with a decoder, the places of the points behind them, x and y in turn, and the logarithm of
-            the distance that each is expected to be off, all in sides of the crop. `split` takes them apart.
+            Pooled features; with a decoder, the places of the points behind them, x and y in turn, the logarithm of the
+            distance that each is expected to be off, all in sides of the crop, and the feature map that is looked at
+            again, if it is. `split` takes them apart.
         """
         normalized = (image_srgb - self.mean) / self.std
         if self.decoder is None:
@@ -87,8 +92,8 @@ class Backbone(nn.Module):
         # Not in half precision: a crop of 112 px has places of 0.05 px there.
         precision = self.decoder.places.weight.dtype
         with torch.autocast(image_srgb.device.type, enabled=False):
-            points, log_distance = self.decoder([feature_map.to(precision) for feature_map in maps])
-        return torch.cat((pooled.to(precision), points.flatten(1), log_distance), dim=1)
+            decoded = self.decoder([feature_map.to(precision) for feature_map in maps])
+        return torch.cat((pooled.to(precision), *(part.flatten(1) for part in decoded)), dim=1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Backbone":
         """What `to`, `half`, `cuda` and so on come down to: half precision is not for the decoder."""
@@ -100,8 +105,15 @@ class Backbone(nn.Module):
 
     def split(self, features: Float[Tensor, "batch feature"]) -> Seen:
         """The answer of `forward`, by what it means."""
-        pooled, points, log_distance = features.split((self.feature_count, 2 * self.point_count, self.point_count), 1)
-        return Seen(pooled, points.unflatten(1, (self.point_count, 2)), log_distance)
+        shape = (0, 1, 1) if self.decoder is None else self.decoder.map_shape
+        sizes = self.feature_count, 2 * self.point_count, self.point_count, math.prod(shape)
+        pooled, points, log_distance, feature_map = features.split(sizes, 1)
+        return Seen(
+            pooled,
+            points.unflatten(1, (self.point_count, 2)),
+            log_distance,
+            feature_map.unflatten(1, shape) if feature_map.shape[1] else None,
+        )
 
 
 def never_narrowing(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -16,11 +16,22 @@ class EncoderConfig:
             tensor names, `none` starts from random weights.
         points: Whether a decoder on the feature maps says where the head's points lie, to which the answer is then
             moved; without it the answer is read from pooled features alone, which do not tell places apart.
+        aligned_look: Whether the answer is then corrected by the features under its own points; needs `points`.
     """
 
     backbone: str = "tf_efficientnet_lite0"
     pretrained: str = "none"
     points: bool = False
+    aligned_look: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Naming the option.
+        """
+        if self.aligned_look and not self.points:
+            raise ValueError("encoder.aligned_look looks at points, which encoder.points switches on: it is false")
 
 
 @dataclass(frozen=True)

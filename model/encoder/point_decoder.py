@@ -11,6 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+MAP_CHANNELS = 16
+"""Features of each place of the map that `AlignedLook` looks at."""
+
 _WIDTH = 64
 # The finest map that is decoded has this many px of the crop for each of its places. The mean over a map is far finer
 # than its places, and at half of this the decoder would cost a third of the network.
@@ -24,15 +27,19 @@ class PointDecoder(nn.Module):
 
     Attributes:
         chosen: Which of the network's feature maps it reads, fine to coarse.
+        map_shape: Channels, height and width of the feature map beside the points, without channels if there is none.
     """
 
-    def __init__(self, shapes: list[tuple[int, int, int]], image_size: int, point_count: int) -> None:
+    def __init__(
+        self, shapes: list[tuple[int, int, int]], image_size: int, point_count: int, map_channels: int = 0
+    ) -> None:
         """Make the layers.
 
         Args:
             shapes: Channels, height and width of the network's feature maps, in its order.
             image_size: Side of the crops in px.
             point_count: How many points.
+            map_channels: Features of the map that is given beside them; 0 for none.
         """
         super().__init__()
         self.chosen = _choose(shapes, image_size)
@@ -41,21 +48,22 @@ class PointDecoder(nn.Module):
         self.smooth = nn.ModuleList(_smoothing() for _ in channels[1:])
         self.places = nn.Conv2d(_WIDTH, point_count, 1)
         self.distances = nn.Conv2d(_WIDTH, point_count, 1)
+        self.looks = nn.Conv2d(_WIDTH, map_channels, 1) if map_channels else None
+        self.map_shape = (map_channels, *shapes[self.chosen[0]][1:])
         nn.init.zeros_(self.distances.weight)
         assert self.distances.bias is not None  # The layer is made with one.
         nn.init.constant_(self.distances.bias, math.log(_FIRST_DISTANCE))
 
-    def forward(
-        self, maps: list[Float[Tensor, "batch _ _ _"]]
-    ) -> tuple[Float[Tensor, "batch point 2"], Float[Tensor, "batch point"]]:
+    def forward(self, maps: list[Float[Tensor, "batch _ _ _"]]) -> tuple[Tensor, ...]:
         """Find the points.
 
         Args:
             maps: All feature maps of the network.
 
         Returns:
-            Places in the crop, (0, 0) its top left and (1, 1) its lower right corner, and the logarithm of the distance
-            from the truth, in sides of the crop, that is to be expected.
+            Places (batch, point, 2) in the crop, (0, 0) its top left and (1, 1) its lower right corner, the logarithm
+            (batch, point) of the distance from the truth, in sides of the crop, that is to be expected, and, if there
+            is one, the feature map.
         """
         laterals = [layer(maps[index]) for layer, index in zip(self.lateral, self.chosen, strict=True)]
         joined = laterals.pop()
@@ -64,7 +72,8 @@ class PointDecoder(nn.Module):
             joined = smooth(finer + interpolate(joined, size=finer.shape[-2:], mode="bilinear", align_corners=False))
         share = self.places(joined).flatten(2).softmax(-1)
         points = share @ _centres(joined)
-        return points, (share * self.distances(joined).flatten(2)).sum(-1)
+        log_distance = (share * self.distances(joined).flatten(2)).sum(-1)
+        return (points, log_distance) if self.looks is None else (points, log_distance, self.looks(joined))
 
 
 def _choose(shapes: list[tuple[int, int, int]], image_size: int) -> list[int]:

@@ -106,6 +106,12 @@ class PointUpdate(nn.Module):
             answer, so_far = self.moved(answer, step * deviation), so_far + step
         return answer
 
+    def places(
+        self, parameters: FaceParameters, intrinsics_px: Float[Tensor, "batch 3 3"], image_size: int
+    ) -> Float[Tensor, "batch point 2"]:
+        """Where heads have their points, in sides of the crop."""
+        return project(self._camera_mm(parameters)[1], intrinsics_px)[..., :2] / image_size
+
     def look(
         self,
         parameters: FaceParameters,
@@ -114,10 +120,7 @@ class PointUpdate(nn.Module):
         image_size: int,
     ) -> tuple[Float[Tensor, "batch coordinate"], Float[Tensor, "batch coordinate unknown"]]:
         """How far seen points lie from the heads', x and y in turn, and how these move with the unknowns."""
-        coefficients = torch.cat((parameters.identity, parameters.expression), dim=1)
-        model_mm = self.mean_mm + torch.einsum("pxc,bc->bpx", self.basis_mm, coefficients)
-        turned_mm = (model_mm - self.anchor_mm) @ parameters.rotation.mT
-        camera_mm = turned_mm + self._anchor_camera_mm(parameters)[:, None]
+        turned_mm, camera_mm = self._camera_mm(parameters)
         difference = points - project(camera_mm, intrinsics_px)[..., :2] / image_size
         # Where the tangents are taken is no matter for the gradient: at the solution they only change the way there.
         with torch.no_grad():
@@ -129,6 +132,15 @@ class PointUpdate(nn.Module):
             distance_mm = -self._anchor_camera_mm(parameters)[:, 2, None, None, None]
             slope = torch.cat((by_coefficient, by_turn, projection * distance_mm), dim=-1)
         return difference.flatten(1), slope.flatten(1, 2)
+
+    def _camera_mm(
+        self, parameters: FaceParameters
+    ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point 3"]]:
+        """The points in camera axes, from the anchor and from the camera."""
+        coefficients = torch.cat((parameters.identity, parameters.expression), dim=1)
+        model_mm = self.mean_mm + torch.einsum("pxc,bc->bpx", self.basis_mm, coefficients)
+        turned_mm = (model_mm - self.anchor_mm) @ parameters.rotation.mT
+        return turned_mm, turned_mm + self._anchor_camera_mm(parameters)[:, None]
 
     def _anchor_camera_mm(self, parameters: FaceParameters) -> Float[Tensor, "batch 3"]:
         return parameters.rotation @ self.anchor_mm + parameters.translation_mm

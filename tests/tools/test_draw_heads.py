@@ -45,7 +45,7 @@ def test_it_draws_the_heads_of_its_seed_into_a_bank(place: Path) -> None:
     assert [path.name for path in sorted(folder.iterdir())] == ["heads-00000.safetensors", "heads-00001.safetensors"]
     model = MorphableModel(toy_head())
     relief = Relief(model, toy_hierarchy())
-    bank = DrawnBank(folder, 4, model, relief, file_sha256(place / "head.safetensors"), AugmentConfig())
+    bank = DrawnBank(folder, 4, model, relief, (file_sha256(place / "head.safetensors"),), AugmentConfig())
     assert len(bank) == 4
     artist = MorphableHeadArtist(model, Renderer(build_rasterizer()), relief)
     source = SyntheticFaces(artist, SyntheticConfig(size=SIZE, seed=5))

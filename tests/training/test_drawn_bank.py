@@ -65,7 +65,7 @@ def opened(
     size: int = HEADS,
     seed: int = 3,
 ) -> DrawnBank:
-    return DrawnBank(folder, size, model, relief, SHA, augment, seed)
+    return DrawnBank(folder, size, model, relief, (SHA,), augment, seed)
 
 
 def number_of(name: str) -> int:
@@ -191,16 +191,16 @@ def test_a_head_looks_different_each_time(folder: Path, model: MorphableModel, r
 
 def test_training_takes_its_heads_from_a_bank(folder: Path, model: MorphableModel, relief: Relief) -> None:
     config = SyntheticGeometryConfig(batch_size=3, bank=folder, augment=NOTHING, seed=3)
-    heads = SyntheticGeometry(config, model, toy_hierarchy(), SIZE, head_sha256=SHA)
+    heads = SyntheticGeometry(config, model, toy_hierarchy(), SIZE, head_sha256=(SHA,))
     batch, expected = heads.batch(1), opened(folder, model, relief, size=3).batch(1)
     assert batch["name"] == expected["name"]
     torch.testing.assert_close(batch[VERTICES_KEY], expected[VERTICES_KEY])
     assert PARAMETERS_KEY not in batch
     # A resumed run goes on with the heads that would have come.
-    resumed = SyntheticGeometry(config, model, toy_hierarchy(), SIZE, head_sha256=SHA, first=1)
+    resumed = SyntheticGeometry(config, model, toy_hierarchy(), SIZE, head_sha256=(SHA,), first=1)
     assert next(iter(resumed))["name"] == expected["name"]
     with pytest.raises(ValueError, match="another head model"):
-        SyntheticGeometry(config, model, toy_hierarchy(), SIZE, head_sha256="b" * 64)
+        SyntheticGeometry(config, model, toy_hierarchy(), SIZE, head_sha256=("b" * 64,))
 
 
 def test_a_missing_or_empty_folder_says_how_to_draw(tmp_path: Path, model: MorphableModel, relief: Relief) -> None:
