@@ -83,9 +83,12 @@ def toy_head(identity_count: int = 6, albedo_count: int = 4) -> HeadAssets:
     )
 
 
-def toy_reconstructor(image_size: int = IMAGE_SIZE, backbone: str = BACKBONE, *, points: bool = False) -> Reconstructor:
+def toy_reconstructor(
+    image_size: int = IMAGE_SIZE, backbone: str = BACKBONE, *, points: bool = False, aligned_look: bool = False
+) -> Reconstructor:
     """An untrained reconstructor of the toy head, in evaluation mode."""
-    return Reconstructor(EncoderConfig(backbone, points=points), image_size, toy_head()).eval()
+    encoder = EncoderConfig(backbone, points=points, aligned_look=aligned_look)
+    return Reconstructor(encoder, image_size, toy_head()).eval()
 
 
 def crop_camera(

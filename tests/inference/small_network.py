@@ -1,4 +1,4 @@
-"""An untrained network whose answers differ from crop to crop, with the points of its head, and its checkpoint."""
+"""An untrained network whose answers differ from crop to crop, with points and a second look, and its checkpoint."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.small_world import toy_head, toy_reconstructor
 def lively_reconstructor(*, points: bool = True) -> Reconstructor:
     """A toy reconstructor whose heads answer to the crop: untrained they are all zero."""
     torch.manual_seed(0)
-    reconstructor = toy_reconstructor(points=points)
+    reconstructor = toy_reconstructor(points=points, aligned_look=points)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, weight in reconstructor.named_parameters():

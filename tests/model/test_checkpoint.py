@@ -179,16 +179,20 @@ def test_the_weights_of_another_backbone_are_refused(folder: Path) -> None:
         load_reconstructor(folder)
 
 
-def test_a_model_that_looks_for_points_comes_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("aligned_look", [False, True])
+def test_a_model_that_looks_for_points_comes_back(tmp_path: Path, aligned_look: bool) -> None:
     save_head(toy_head(), tmp_path / "head.safetensors")
     torch.manual_seed(0)
-    saved = Reconstructor(EncoderConfig("test_resnet", points=True), IMAGE_SIZE, toy_head()).eval()
+    encoder = EncoderConfig("test_resnet", points=True, aligned_look=aligned_look)
+    saved = Reconstructor(encoder, IMAGE_SIZE, toy_head()).eval()
     save_checkpoint(saved, tmp_path / "head.safetensors", tmp_path / "points", {}, half=False)
     loaded = load_reconstructor(tmp_path / "points")
-    assert loaded.config.points
+    assert (loaded.config.points, loaded.config.aligned_look) == (True, aligned_look)
     for name, value in saved.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
     # What has been written before there were points has none.
-    rewrite_config(tmp_path / "points", lambda config: config["encoder"].pop("points"))
+    rewrite_config(
+        tmp_path / "points", lambda config: [config["encoder"].pop(part) for part in ("points", "aligned_look")]
+    )
     with pytest.raises(ValueError, match="does not fit"):
         load_reconstructor(tmp_path / "points")
