@@ -14,7 +14,7 @@ from data.detection import Detection
 from inference.camera import CameraSource
 from inference.hair import HairMaker
 from inference.jobs import FaceJob
-from inference.options import ALL_FORMATS, Format
+from inference.options import ALL_FORMATS, DEFAULT_FORMATS, Format, check_formats
 from inference.refined_files import write_refined
 from model.export.face_files import FaceFiles
 from model.geometry.mesh import Mesh
@@ -152,7 +152,7 @@ class Head:
     def save(
         self,
         folder: str | Path,
-        formats: Sequence[Format] = ALL_FORMATS,
+        formats: Sequence[Format] = DEFAULT_FORMATS,
         *,
         units: Units = "mm",
         rig: RigKind = "shapes",
@@ -169,12 +169,14 @@ class Head:
                 at the origin then, sees it (`photograph`).
 
         Raises:
-            ValueError: If a format or an option is not known; nothing is written then.
+            ValueError: If a format or an option is not known, or the package of a format is missing; nothing is
+                written then.
         """
-        mesh = MeshOptions(units, rig, pose)
         unknown = [name for name in formats if name not in ALL_FORMATS]
         if isinstance(formats, str) or unknown:
             raise ValueError(f"formats={formats!r}: expected a list of some of {', '.join(ALL_FORMATS)}")
+        check_formats(formats)
+        mesh = MeshOptions(units, rig, pose)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():

@@ -1,6 +1,8 @@
 """What a run of `infer.py` is asked to do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,8 +22,10 @@ DEFAULT_LOOKS = 2
 profiles. A third look brings nothing more.
 """
 
-Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
+Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures", "usd"]
 ALL_FORMATS: tuple[Format, ...] = get_args(Format)
+DEFAULT_FORMATS: tuple[Format, ...] = tuple(name for name in ALL_FORMATS if name != "usd")
+"""USD is written when it is asked for: its package is optional."""
 
 MaterialKind = Literal["lit", "unlit"]
 """Skin that the viewer lights, or the photograph with its own light."""
@@ -36,6 +40,16 @@ Backend = Literal["torch", "onnx"]
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
+
+
+def check_formats(formats: Sequence[Format]) -> None:
+    """Refuse a format whose package is missing.
+
+    Raises:
+        ValueError: Naming the package.
+    """
+    if "usd" in formats and find_spec("pxr") is None:
+        raise ValueError("the format usd needs the package usd-core: pip install usd-core (or the extra usd)")
 
 
 class CommandLineError(Exception):
@@ -76,7 +90,7 @@ class InferenceOptions:
     largest_face: bool = False
     min_face: float = MIN_FACE_PX
     min_score: float = MIN_SCORE
-    formats: tuple[Format, ...] = ALL_FORMATS
+    formats: tuple[Format, ...] = DEFAULT_FORMATS
     texture_size: int | None = None
     material: MaterialKind = "lit"
     hair: HairKind = "shell"
@@ -105,6 +119,7 @@ class InferenceOptions:
             raise ValueError(f"--texture-size is {self.texture_size}: expected {_SIDES}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
+        check_formats(self.formats)
         level = self.refinement.level
         empty = [name for name in self.formats if level not in _LEVELS.get(name, (level,))]
         if len(empty) == len(self.formats):

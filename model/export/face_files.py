@@ -26,9 +26,11 @@ from model.face.parts import head_parts
 from model.face.skeleton import Skeleton
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas, build_atlas
+from model.look.caricature import mean_placement
 from model.look.face_result import FaceResult
 from model.look.hair_mesh import FaceHair
 from model.look.head_look import HeadLook, head_look
+from model.look.head_shape import HeadShape
 from model.look.lips import LipSeam
 from model.look.resolution import texture_side
 from model.look.rig import HeadRig, moved_by_bones
@@ -117,7 +119,7 @@ class FaceFiles:
         hair: FaceHair | None = None,
         mesh: MeshOptions = MESH_DEFAULTS,
     ) -> None:
-        """Write the files of the chosen formats, `glb`, `obj`, `npz`, `overlay` and `maps`, into an existing folder.
+        """Write the files of the chosen formats, `glb`, `obj`, `usd`, `npz`, `overlay`, `maps`, into a folder.
 
         `mesh` says how meshes are written. `glb` includes the head that `index.html` shows; `maps` are written only
         with an appearance. With `hair` the skin takes only what its mask lets it, and hair is a part.
@@ -135,15 +137,16 @@ class FaceFiles:
             write_environment(appearance.environment_linear, folder / "environment.exr")
             write_lights(appearance, folder / "lights.json")
         if "glb" in formats:
-            shape, moved = look.shape, rig
-            if mesh.rig == "bones":
-                shape, moved = moved_by_bones(shape, rig, result.expression_names)
+            shape, moved = self._moved(look, rig, result, mesh)
             parts = self._parts(replace(look, shape=shape), moved, maps if self._lit else None)
             height_px, width_px = photograph_srgb.shape[:2]
             write_glb(result, parts, moved, folder / "mesh.glb", (width_px, height_px), mesh.pose)
-            write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look, rig))
+            placement = mean_placement(look.shape.rest_mm, self.morphable_model)
+            write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look, rig), placement)
         if "obj" in formats:
             self._write_obj(result, look, rig, folder, mesh.units)
+        if "usd" in formats:
+            self._write_usd(result, look, rig, folder, (photograph_srgb.shape[1], photograph_srgb.shape[0]), mesh)
         if "overlay" in formats:
             images = {name: texture.image_srgb for name, texture in look.textures.items()}
             write_jpeg(draw_overlay(shown, photograph_srgb, images, self.atlases, look.hair), folder / "overlay.jpg")
@@ -151,7 +154,7 @@ class FaceFiles:
     @staticmethod
     def shows(formats: Sequence[str], appearance: Appearance | None) -> bool:
         """Whether files of these formats show the head, so that it needs a look, and its hair; numbers do not."""
-        return bool({"glb", "obj", "overlay"} & set(formats)) or (appearance is not None and "maps" in formats)
+        return bool({"glb", "obj", "usd", "overlay"} & set(formats)) or (appearance is not None and "maps" in formats)
 
     @cached_property
     def _other_atlases(self) -> tuple[Atlas, ...]:
@@ -175,6 +178,33 @@ class FaceFiles:
         for name, image in {**named, "texture_source.png": look.skin.source}.items():
             with atomic_path(folder / name) as temporary:
                 write_png(image, temporary)
+
+    def _write_usd(
+        self,
+        result: FaceResult,
+        look: HeadLook,
+        rig: HeadRig,
+        folder: Path,
+        picture_px: tuple[int, int],
+        mesh: MeshOptions,
+    ) -> None:
+        # Late: an optional package.
+        from model.export.usd import write_usd
+
+        shape, moved = self._moved(look, rig, result, mesh)
+        parts = self._parts(replace(look, shape=shape), moved, None)
+        textures = look.textures.items()
+        pictures = {name: texture.albedo_srgb if self._lit else texture.image_srgb for name, texture in textures}
+        if look.hair is not None:
+            pictures["hair"] = look.hair.texture.with_cover(lit=self._lit)
+        write_usd(result, parts, moved, pictures, folder / "mesh.usdz", picture_px, mesh.pose)
+
+    @staticmethod
+    def _moved(look: HeadLook, rig: HeadRig, result: FaceResult, mesh: MeshOptions) -> tuple[HeadShape, HeadRig]:
+        """The head and its joints, whichever of them opens the jaw."""
+        if mesh.rig == "shapes":
+            return look.shape, rig
+        return moved_by_bones(look.shape, rig, result.expression_names)
 
     def _parts(self, look: HeadLook, rig: HeadRig, maps: Maps | None) -> list[MeshPart]:
         """The head's meshes: with the skin's maps to be lit, without them in the photograph's own light."""

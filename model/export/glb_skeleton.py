@@ -49,9 +49,8 @@ def add_skeleton(document: gltf.GLTF2, buffer: GlbBuffer, result: FaceResult, ri
                     for name, driver in rig.drivers[joint].items()
                 }
             }
+        node.children = [root + 1 + child for child, above in enumerate(PARENTS) if above == joint]
         document.nodes.append(node)
-        if parent >= 0:
-            document.nodes[root + 1 + parent].children.append(root + 1 + joint)
     binding = np.tile(np.eye(4, dtype=np.float32), (len(JOINT_NAMES), 1, 1))
     # glTF's matrices are stored column by column.
     binding[:, 3, :3] = -M_PER_MM * rig.joints_mm

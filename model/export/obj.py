@@ -7,7 +7,6 @@ import numpy as np
 
 from common.atomic import atomic_path
 from common.mesh_options import UNITS_PER_MM, Units
-from model.export.glb_material import HairMaterial
 from model.export.mesh_part import MeshPart
 from model.look.face_result import FaceResult
 
@@ -54,9 +53,7 @@ def write_obj(
             ]
         places_before, textures_before = places_before + len(first), textures_before + len(part.uv)
     materials = [
-        (_MATERIAL + _CUT_OUT * isinstance(part.material, HairMaterial)).format(
-            name=part.name, texture=texture_names[part.name]
-        )
+        (_MATERIAL + _CUT_OUT * part.material.cut_out).format(name=part.name, texture=texture_names[part.name])
         for part in parts
     ]
     with atomic_path(folder / "mesh.mtl") as temporary:

@@ -104,7 +104,7 @@ def _rigid_part(
 ) -> JointMotion:
     """The rigid motion of the joint that best does what an expression does to a bone (Kabsch's algorithm)."""
     before, after = rest_mm[bone].astype(np.float64), (rest_mm + moved_mm)[bone].astype(np.float64)
-    turn, _ = Rotation.align_vectors(after - after.mean(0), before - before.mean(0))
+    turn = Rotation.align_vectors(after - after.mean(0), before - before.mean(0))[0]
     shift = after.mean(0) - joint_mm - turn.apply(before.mean(0) - joint_mm)
     return JointMotion(turn.as_rotvec(), shift)
 
