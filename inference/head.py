@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from common.mesh_options import MeshOptions, PoseKind, RigKind, Units
 from data.detection import Detection
 from inference.camera import CameraSource
 from inference.hair import HairMaker
 from inference.jobs import FaceJob
-from inference.options import ALL_FORMATS, Format
+from inference.options import ALL_FORMATS, DEFAULT_FORMATS, Format, check_formats
 from inference.refined_files import write_refined
 from model.export.face_files import FaceFiles
 from model.geometry.mesh import Mesh
@@ -148,24 +149,39 @@ class Head:
         """The textures of the skin."""
         return self.look.skin
 
-    def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS) -> None:
+    def save(
+        self,
+        folder: str | Path,
+        formats: Sequence[Format] = DEFAULT_FORMATS,
+        *,
+        units: Units = "mm",
+        rig: RigKind = "shapes",
+        pose: PoseKind = "front",
+    ) -> None:
         """Write the files that `infer.py` writes for a face.
 
         Args:
             folder: Where to; made if missing. Files of other names stay in it.
             formats: Which kinds; `maps` is written for ray-traced heads, `pictures` for refined ones.
+            units: Of lengths in OBJ files.
+            rig: Who opens the jaw and turns the eyes of the GLB: its blendshapes (`shapes`) or its joints (`bones`).
+            pose: Where the GLB's head stands: upright at the origin (`front`), or as the photograph's camera, which is
+                at the origin then, sees it (`photograph`).
 
         Raises:
-            ValueError: If a format is not known; nothing is written then.
+            ValueError: If a format or an option is not known, or the package of a format is missing; nothing is
+                written then.
         """
         unknown = [name for name in formats if name not in ALL_FORMATS]
         if isinstance(formats, str) or unknown:
             raise ValueError(f"formats={formats!r}: expected a list of some of {', '.join(ALL_FORMATS)}")
+        check_formats(formats)
+        mesh = MeshOptions(units, rig, pose)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
             hair = self.hair if self._files.shows(formats, self.appearance) else None
-            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair)
+            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair, mesh)
             if self.refined is not None:
                 write_refined(self.refined, self._files.morphable_model, folder, formats, self._relit_px)
 

@@ -1,9 +1,12 @@
 """What a run of `infer.py` is asked to do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
+from common.mesh_options import MESH_DEFAULTS, MeshOptions
 from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE, Range
 from common.texture_sizes import TEXTURE_SIDES
@@ -19,8 +22,10 @@ DEFAULT_LOOKS = 2
 profiles. A third look brings nothing more.
 """
 
-Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
+Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures", "usd"]
 ALL_FORMATS: tuple[Format, ...] = get_args(Format)
+DEFAULT_FORMATS: tuple[Format, ...] = tuple(name for name in ALL_FORMATS if name != "usd")
+"""USD is written when it is asked for: its package is optional."""
 
 MaterialKind = Literal["lit", "unlit"]
 """Skin that the viewer lights, or the photograph with its own light."""
@@ -35,6 +40,16 @@ Backend = Literal["torch", "onnx"]
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
+
+
+def check_formats(formats: Sequence[Format]) -> None:
+    """Refuse a format whose package is missing.
+
+    Raises:
+        ValueError: Naming the package.
+    """
+    if "usd" in formats and find_spec("pxr") is None:
+        raise ValueError("the format usd needs the package usd-core: pip install usd-core (or the extra usd)")
 
 
 class CommandLineError(Exception):
@@ -60,6 +75,7 @@ class InferenceOptions:
         texture_size: Side of the textures in px; None for as many as each photograph has detail for.
         material: What covers the head of the GLB.
         hair: What becomes of hair.
+        mesh: How meshes are written.
         resume: Keep what an earlier run with the same options finished, do the rest.
         camera: What is known of the photographs' camera.
         refinement: What is done to the network's answer.
@@ -74,10 +90,11 @@ class InferenceOptions:
     largest_face: bool = False
     min_face: float = MIN_FACE_PX
     min_score: float = MIN_SCORE
-    formats: tuple[Format, ...] = ALL_FORMATS
+    formats: tuple[Format, ...] = DEFAULT_FORMATS
     texture_size: int | None = None
     material: MaterialKind = "lit"
     hair: HairKind = "shell"
+    mesh: MeshOptions = MESH_DEFAULTS
     resume: bool = False
     camera: CameraRequest = field(default_factory=CameraRequest)
     refinement: RefineRequest = field(default_factory=RefineRequest)
@@ -102,6 +119,7 @@ class InferenceOptions:
             raise ValueError(f"--texture-size is {self.texture_size}: expected {_SIDES}")
         if not self.formats:
             raise ValueError(f"--formats is empty; choose from {', '.join(ALL_FORMATS)}")
+        check_formats(self.formats)
         level = self.refinement.level
         empty = [name for name in self.formats if level not in _LEVELS.get(name, (level,))]
         if len(empty) == len(self.formats):

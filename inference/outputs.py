@@ -7,8 +7,10 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
+from common.mesh_options import MESH_DEFAULTS, MeshOptions
 from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.jobs import FaceJob
@@ -34,8 +36,10 @@ class FaceWriter:
         formats: Sequence[Format],
         relit_px: int = RELIT_PX,
         hair_maker: HairMaker | None = None,
+        mesh: MeshOptions = MESH_DEFAULTS,
     ) -> None:
-        """Remember where and what to write, the side of relit pictures, and who finds hair, if anybody."""
+        """Remember where, what and how to write, the side of relit pictures, and who finds hair, if anybody."""
+        self._mesh = mesh
         self._hair_maker = hair_maker
         self._relit_px = relit_px
         self._output = output
@@ -50,7 +54,7 @@ class FaceWriter:
         result, refined = head.result, job.refined
         folder = f"{job.item.key}/face{job.index}"
         with atomic_folder(self._output / folder) as temporary:
-            head.save(temporary, self._formats)
+            head.save(temporary, self._formats, **asdict(self._mesh))
             files = {path.name: (path.stat().st_size, zlib.crc32(path.read_bytes())) for path in temporary.iterdir()}
         left, top, right, bottom = (float(edge) for edge in result.box_px)
         yaw, pitch, roll = (float(angle) for angle in result.yaw_pitch_roll_degrees)

@@ -44,6 +44,9 @@ OWN = ["--config", "configs/own_photographs.yaml"]
         ("data.prepare.main", ["nowhere", "--output", "never"], "nowhere: no such folder"),
         ("likeness.command.main", ["train", "--help"], "--optimizer.learning_rate"),
         ("likeness.command.main", ["export", "--help"], "--precision"),
+        ("likeness.command.main", ["exaggerate", "--help"], "--factor"),
+        ("inference.exaggerate_command.main", ["nowhere"], "nowhere: holds no mesh.glb"),
+        ("inference.exaggerate_command.main", ["nowhere", "--region", "nose"], "such as nose=2.0"),
         ("inference.export_command.main", ["--format", "onnx", "--output", "x.pt2"], "ends in .onnx"),
     ],
 )

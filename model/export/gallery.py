@@ -14,6 +14,8 @@ _OVERLAY = "overlay.jpg"
 _FILES = {
     "mesh.glb": "GLB",
     "mesh.obj": "OBJ",
+    "mesh_neutral.obj": "neutral OBJ",
+    "mesh.usdz": "USD",
     "face.npz": "NPZ",
     "texture.png": "texture",
     _OVERLAY: "overlay",
@@ -50,6 +52,11 @@ _EXPRESSIONS = (
     '<details class="expressions"><summary>Expressions</summary><p>'
     '<button type="button" data-expression="neutral">Neutral</button> '
     '<button type="button" data-expression="photograph">As photographed</button></p>'
+    '<div class="sliders"></div></details>'
+)
+_CARICATURE = (
+    '<details class="caricature"><summary>Caricature</summary><p><button type="button">As they are</button> '
+    "0 is the mean person, 1 the person&rsquo;s own shape.</p>"
     '<div class="sliders"></div></details>'
 )
 
@@ -131,7 +138,7 @@ def _header(faces: int, files: int) -> str:
         f'<details class="hint"><summary>{_HINT}<span class="more" title="More about it">?</span></summary>'
         f"<p>{_MORE}</p></details>"
     )
-    return f"<header><h1>Likeness</h1><p>{count}</p>{toggles}{hint}{_EXPRESSIONS}</header>"
+    return f"<header><h1>Likeness</h1><p>{count}</p>{toggles}{hint}{_EXPRESSIONS}{_CARICATURE}</header>"
 
 
 def _shared_folders(names: Sequence[str]) -> int:

@@ -6,8 +6,21 @@ from jaxtyping import UInt8
 
 from model.export.picture_files import encoded_jpeg, encoded_png
 
+_COMPONENTS = {np.float32: gltf.FLOAT, np.uint32: gltf.UNSIGNED_INT, np.uint8: gltf.UNSIGNED_BYTE}
 _STILL_M = 1e-5
 """A vertex that an expression moves by less does not count as moved."""
+
+
+def moved_rows(displacements: np.ndarray, still: float = _STILL_M) -> np.ndarray | None:
+    """Rows that move by more than `still`, one at least; None where leaving out the rest would save nothing.
+
+    Most expressions move a small part of the head.
+    """
+    moved = np.flatnonzero(np.abs(displacements).max(1) > still)
+    # glTF wants at least one entry.
+    rows = moved if len(moved) else np.array([0])
+    # A sparse row has its index besides: 16 bytes instead of 12.
+    return None if 4 * len(rows) >= 3 * len(displacements) else rows
 
 
 class GlbBuffer:
@@ -27,9 +40,9 @@ class GlbBuffer:
         self._document.bufferViews.append(view)
         return len(self._document.bufferViews) - 1
 
-    def accessor(self, values: np.ndarray, kind: str, target: int) -> int:
-        """Append an array; returns the accessor."""
-        component = gltf.UNSIGNED_INT if values.dtype == np.uint32 else gltf.FLOAT
+    def accessor(self, values: np.ndarray, kind: str, target: int | None) -> int:
+        """Append an array of float32, uint32 or uint8; returns the accessor."""
+        component = _COMPONENTS[values.dtype.type]
         accessor = gltf.Accessor(
             bufferView=self.view(np.ascontiguousarray(values).tobytes(), target),
             componentType=component,
@@ -42,15 +55,9 @@ class GlbBuffer:
         return len(self._document.accessors) - 1
 
     def sparse_accessor(self, displacements: np.ndarray, still: float = _STILL_M) -> int:
-        """Append only the rows that move by more than `still`; returns the accessor.
-
-        Most expressions move a small part of the head. Where the rest would save nothing, all rows are written.
-        """
-        moved = np.flatnonzero(np.abs(displacements).max(1) > still)
-        # glTF wants at least one entry.
-        rows = moved if len(moved) else np.array([0])
-        # A sparse row has its index besides: 16 bytes instead of 12.
-        if 4 * len(rows) >= 3 * len(displacements):
+        """Append only the rows that move by more than `still`, or all of them; returns the accessor."""
+        rows = moved_rows(displacements, still)
+        if rows is None:
             return self.accessor(displacements.astype(np.float32), gltf.VEC3, gltf.ARRAY_BUFFER)
         values = displacements[rows].astype(np.float32)
         resting = len(rows) < len(displacements)

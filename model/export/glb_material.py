@@ -32,6 +32,11 @@ class GlbMaterial(Protocol):
         ...
 
     @property
+    def cut_out(self) -> bool:
+        """Whether a fourth channel of its texture says where there is something."""
+        ...
+
+    @property
     def needs_tangents(self) -> bool:
         """Whether it has a normal map, which is stated in the frame of the mesh's tangents."""
         ...
@@ -50,6 +55,11 @@ class PhotographMaterial:
     """
 
     texture_srgb: UInt8[np.ndarray, "size size 3"]
+
+    @property
+    def cut_out(self) -> bool:
+        """Not: it covers all of its part."""
+        return False
 
     @property
     def lit(self) -> bool:
@@ -85,6 +95,11 @@ class SkinMaterial:
     """
 
     maps: Maps
+
+    @property
+    def cut_out(self) -> bool:
+        """Not: it covers all of its part."""
+        return False
 
     @property
     def lit(self) -> bool:
@@ -130,6 +145,11 @@ class GlossMaterial:
     coat: float = 0.0
 
     @property
+    def cut_out(self) -> bool:
+        """Not: it covers all of its part."""
+        return False
+
+    @property
     def lit(self) -> bool:
         """By the viewer's light."""
         return True
@@ -165,6 +185,11 @@ class HairMaterial:
 
     texture_srgb: UInt8[np.ndarray, "size size 4"]
     lit: bool
+
+    @property
+    def cut_out(self) -> bool:
+        """By its cover."""
+        return True
 
     @property
     def needs_tangents(self) -> bool:

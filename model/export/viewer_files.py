@@ -12,12 +12,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from scipy.spatial import KDTree
 
 from common.atomic import atomic_path
 from model.export.mesh_part import MeshPart
 from model.export.picture_files import encoded_jpeg, encoded_webp
 from model.face.morphable_model import MorphableModel
 from model.look.atlas import Atlas
+from model.look.caricature import region_weights
 from model.look.face_result import FaceResult
 from model.look.head_look import HeadLook
 from model.look.materials import statistical_materials
@@ -65,8 +67,8 @@ def page_textures(look: HeadLook) -> dict[str, PageTexture]:
 def write_head_script(morphable_model: MorphableModel, atlases: Sequence[Atlas], folder: Path) -> None:
     """Write what all faces share, as `viewer/head.js`.
 
-    Triangles and texture coordinates of each part, roughness of the vertices, and what each expression moves, in steps
-    of 1/32767 of its largest displacement.
+    Triangles and texture coordinates of each part, roughness of the vertices, what each expression moves, in steps of
+    1/32767 of its largest displacement, and for caricatures the mean person and how far each vertex is in each region.
 
     Args:
         morphable_model: The head.
@@ -74,7 +76,15 @@ def write_head_script(morphable_model: MorphableModel, atlases: Sequence[Atlas],
         folder: Of the page.
     """
     (folder / VIEWER_FOLDER).mkdir(parents=True, exist_ok=True)
+    mean_mm = morphable_model.neutral_mm(morphable_model.identity_center[None])[0].cpu().numpy()
+    lowest, highest = mean_mm.min(0).astype(float), mean_mm.max(0).astype(float)
     shared = {
+        "mean": {
+            "positions": _base64(_steps(mean_mm, lowest, highest)),
+            "lowest": lowest.tolist(),
+            "highest": highest.tolist(),
+        },
+        "regions": {name: _base64(_bytes(share)) for name, share in region_weights(morphable_model).items()},
         "parts": [
             {"name": atlas.part, "vertex": _base64(atlas.vertex.astype("<u4"))} | _texture_space(atlas.uv, atlas.faces)
             for atlas in atlases
@@ -93,6 +103,7 @@ def write_face_script(
     look: HeadLook,
     path: Path,
     own_parts: Sequence[tuple[MeshPart, PageTexture]] = (),
+    mean_placement: Float[np.ndarray, "4 3"] | None = None,
 ) -> None:
     """Write one face at rest, and its expression, for the page.
 
@@ -104,6 +115,8 @@ def write_face_script(
             up to half a millimetre more than the GLB's.
         path: The script.
         own_parts: Parts that other faces do not share, their vertices are not the head model's, and what covers them.
+        mean_placement: What puts the mean person onto this one (`model.look.caricature`); None for a head that the page
+            cannot exaggerate.
     """
     own = [(part, part.posed_mm(result.expression)) for part, _ in own_parts]
     textures = page_textures(look) | {part.name: texture for part, texture in own_parts}
@@ -117,12 +130,15 @@ def write_face_script(
         "positions": _base64(_steps(rest_mm, lowest, highest)),
         "weights": [round(weight, 4) for weight in result.expression.tolist()],
         "occlusion": _base64(_bytes(look.skin.vertex_occlusion)),
+        "meanPlacement": None if mean_placement is None else mean_placement.round(7).ravel().tolist(),
         "textures": {name: _addresses(texture) for name, texture in textures.items()},
         "parts": [
             {
                 "name": part.name,
                 "vertex": _base64(part.welded.astype("<u4")),
                 "positions": _base64(_steps(_welded(part, posed), lowest, highest)),
+                # The head's vertex with which each of the part goes along where the page exaggerates the head.
+                "follows": _base64(KDTree(rest_mm).query(_welded(part, posed))[1].astype("<u4")),
             }
             | _texture_space(part.uv, part.faces)
             for part, posed in own

@@ -102,11 +102,16 @@ class LipSeam:
             return np.zeros(_STATIONS)
         return np.interp(np.arange(_STATIONS), np.flatnonzero(found), gaps[found])
 
-    def closing_mm(self, rest_mm: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
-        """Displacement that makes the lips of a head at rest touch; none where they touch already."""
+    def closing_mm(
+        self, rest_mm: Float[np.ndarray, "vertex 3"], *, parting: bool = False
+    ) -> Float[np.ndarray, "vertex 3"]:
+        """Displacement that makes the lips of a head at rest touch; none where they touch already.
+
+        With `parting`, lips that overlap are parted until they touch.
+        """
         closing = np.zeros_like(rest_mm)
         for _ in range(_PASSES):
-            gaps = np.clip(self.gaps_mm(rest_mm + closing), 0.0, _LARGEST_MM)
+            gaps = np.clip(self.gaps_mm(rest_mm + closing), -_LARGEST_MM if parting else 0.0, _LARGEST_MM)
             closing[:, 1] += 0.5 * np.interp(self._station, np.arange(_STATIONS), gaps) * self.side
         return closing
 

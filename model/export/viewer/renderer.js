@@ -39,6 +39,37 @@ likeness.moved = function (rest, expressions, weights) {
   return points;
 };
 
+// A face at rest, its differences from the mean person multiplied: `placement` puts the mean person onto it, row by row
+// with the shift last; `factors` are those of the whole and of regions, whose shares are bytes.
+likeness.exaggerated = function (rest, mean, placement, regions, factors) {
+  const points = Float32Array.from(rest);
+  const whole = factors.whole;
+  const own = Object.keys(regions).filter((name) => factors[name] !== undefined);
+  for (let i = 0, vertex = 0; i < rest.length; i += 3, vertex++) {
+    let total = 0, beyond = 0;
+    for (const name of own) {
+      const share = regions[name][vertex] / 255;
+      total += share;
+      beyond += share * (factors[name] - whole);
+    }
+    const factor = whole + beyond / Math.max(total, 1) - 1;
+    for (let axis = 0; axis < 3; axis++) {
+      const at = mean[i] * placement[axis] + mean[i + 1] * placement[3 + axis] + mean[i + 2] * placement[6 + axis] + placement[9 + axis];
+      points[i + axis] += factor * (rest[i + axis] - at);
+    }
+  }
+  return points;
+};
+
+// Points that go along with vertices of a head from where they were to where they are.
+likeness.following = function (points, follows, before, after) {
+  const moved = Float32Array.from(points);
+  follows.forEach((vertex, index) => {
+    for (let axis = 0; axis < 3; axis++) moved[3 * index + axis] += after[3 * vertex + axis] - before[3 * vertex + axis];
+  });
+  return moved;
+};
+
 // Where a lamp hangs whose handle lies at x and y, from -1 to 1: on a half sphere before the head, aside at its rim.
 likeness.lampDirection = function (x, y) {
   const reach = Math.hypot(x, y);
@@ -257,22 +288,29 @@ likeness.createRenderer = function () {
     const own = face.parts.map((part) => [part, likeness.points(part.positions, face.lowest, face.highest)]);
     return {
       weights: null,
+      shape: null,
       parts: [
         ...shared.map((part) => uploadPart(part, face, null)),
-        ...own.map(([part, points]) => uploadPart(likeness.part(part), face, points)),
+        ...own.map(([part, points]) => ({
+          ...uploadPart(likeness.part(part), face, points),
+          follows: new Uint32Array(likeness.bytes(part.follows)),
+        })),
       ],
     };
   }
 
   // All parts as the face's weights have them now.
   function pose(found, face) {
-    const points = likeness.moved(face.rest, head.expressions, face.weights);
-    for (const { part, rest, corners: buffer } of found.parts) {
-      if (rest && found.weights) continue;  // What brings its own points stays where it is.
+    const points = likeness.moved(face.shape, head.expressions, face.weights);
+    for (const { part, rest, follows, corners: buffer } of found.parts) {
+      // What brings its own points stays where it is, whatever the expression.
+      if (rest && found.shape === face.shape) continue;
+      const own = rest && likeness.following(rest, follows, face.rest, face.shape);
       gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
-      gl.bufferData(gl.ARRAY_BUFFER, corners(part, rest || points), gl.DYNAMIC_DRAW);
+      gl.bufferData(gl.ARRAY_BUFFER, corners(part, own || points), gl.DYNAMIC_DRAW);
     }
     found.weights = face.weights;
+    found.shape = face.shape;
   }
 
   function release(found) {
@@ -328,7 +366,7 @@ likeness.createRenderer = function () {
   function draw(face, view, target) {
     scene = scene || prepare();
     const found = hold(face);
-    if (found.weights !== face.weights) pose(found, face);
+    if (found.weights !== face.weights || found.shape !== face.shape) pose(found, face);
     // Grows only: a canvas that changes its size is made anew.
     if (canvas.width < target.width) canvas.width = target.width;
     if (canvas.height < target.height) canvas.height = target.height;

@@ -18,6 +18,8 @@
   const MODES = ["lit", "unlit", "clay"];
   // `expression` overrides the photograph's weights by name; with `neutral` all others are 0.
   const page = { mode: "lit", frontal: false, hair: true, lamp: { x: -0.45, y: 0.5 }, neutral: false, expression: {} };
+  // Factors of the heads' differences from the mean person; regions without one have that of the whole.
+  page.factors = { whole: 1 };
   let scheduled = false;
 
   function clamp(value, least, greatest) {
@@ -103,8 +105,9 @@
         () => {
           const rest = likeness.points(face.positions, face.lowest, face.highest);
           const occlusion = new Uint8Array(likeness.bytes(face.occlusion));
-          this.face = { ...face, rest, occlusion, images, own: face.weights, weights: {} };
+          this.face = { ...face, rest, shape: rest, occlusion, images, own: face.weights, weights: {} };
           if (face.parts.some((part) => part.name === "hair")) document.documentElement.classList.add("hairy");
+          this.exaggerate();
           this.express();
         },
         () => this.giveUp(),
@@ -116,6 +119,15 @@
       if (!this.face || !likeness.expressionNames) return;
       const own = page.neutral ? [] : likeness.expressionNames.map((name, index) => [name, this.face.own[index]]);
       this.face.weights = { ...Object.fromEntries(own), ...page.expression };
+      this.change();
+    }
+
+    // The shape that the page's factors ask for; a new object, too.
+    exaggerate() {
+      if (!this.face || !this.face.meanPlacement || !likeness.mean) return;
+      const { rest, meanPlacement } = this.face;
+      const plain = Object.values(page.factors).every((factor) => factor === 1);
+      this.face.shape = plain ? rest : likeness.exaggerated(rest, likeness.mean, meanPlacement, likeness.regions, page.factors);
       this.change();
     }
 
@@ -332,6 +344,46 @@
     }
   }
 
+  // Sliders for caricatures: the whole head, and regions, which go with the whole until they are moved themselves.
+  class CaricaturePanel {
+    constructor(element) {
+      this.element = element;
+      this.sliders = new Map();
+      element.addEventListener("toggle", () => this.fill());
+      element.querySelector("button").addEventListener("click", () => this.reset());
+    }
+
+    fill() {
+      if (this.sliders.size || !likeness.regions) return;
+      const list = this.element.querySelector(".sliders");
+      for (const name of ["whole", ...Object.keys(likeness.regions)]) {
+        const label = document.createElement("label");
+        const slider = document.createElement("input");
+        Object.assign(slider, { type: "range", min: 0, max: 2.5, step: 0.05, value: 1 });
+        slider.dataset.factor = name;
+        slider.addEventListener("input", () => this.set(name, Number(slider.value)));
+        label.append(name, slider);
+        list.append(label);
+        this.sliders.set(name, slider);
+      }
+    }
+
+    set(name, value) {
+      page.factors = { ...page.factors, [name]: value };
+      this.show();
+    }
+
+    reset() {
+      page.factors = { whole: 1 };
+      this.show();
+    }
+
+    show() {
+      for (const [name, slider] of this.sliders) slider.value = page.factors[name] ?? page.factors.whole;
+      cards.forEach((card) => card.exaggerate());
+    }
+  }
+
   function schedule() {
     if (scheduled) return;
     scheduled = true;
@@ -384,11 +436,16 @@
       moved: new Int16Array(likeness.bytes(moved)),
     }));
     likeness.expressionNames = expressions.map(({ name }) => name);
+    likeness.mean = likeness.points(head.mean.positions, head.mean.lowest, head.mean.highest);
+    likeness.regions = Object.fromEntries(
+      Object.entries(head.regions).map(([name, shares]) => [name, new Uint8Array(likeness.bytes(shares))]),
+    );
     renderer.setHead({
       parts: head.parts.map(likeness.part),
       roughness: new Uint8Array(likeness.bytes(head.roughness)),
       expressions,
     });
+    cards.forEach((card) => card.exaggerate());
     cards.forEach((card) => card.express());
     panels.forEach((panel) => panel.element.open && panel.fill());
     show();
@@ -430,6 +487,7 @@
     for (const button of document.querySelectorAll("button[data-mode]"))
       button.addEventListener("click", () => choose(button.dataset.mode));
     for (const element of document.querySelectorAll("details.expressions")) panels.push(new ExpressionPanel(element));
+    for (const element of document.querySelectorAll("details.caricature")) panels.push(new CaricaturePanel(element));
     const keys = { l: () => choose("lit"), u: () => choose("unlit"), c: () => choose("clay"), f: () => toggle("frontal"), h: () => toggle("hair") };
     document.addEventListener("keydown", (event) => {
       const plain = !(event.ctrlKey || event.metaKey || event.altKey);

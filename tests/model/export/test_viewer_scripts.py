@@ -43,3 +43,20 @@ def test_normals_are_those_of_the_vertices_before_the_seams() -> None:
     head = "{ faces: [0, 1, 2, 3, 4, 5], vertex: [0, 1, 2, 0, 2, 3] }"
     normals = ask(f"[...likeness.normals([0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0], {head})]")
     np.testing.assert_allclose(np.reshape(normals, (4, 3)), [[0, 0, 2], [0, 0, 1], [0, 0, 2], [0, 0, 1]])
+
+
+def test_a_caricature_goes_along_the_difference_from_the_mean_person() -> None:
+    rest, mean = "[0, 0, 0, 10, 0, 0]", "[1, 0, 0, 7, 1, 0]"
+    same = "[1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]"
+    factors = "{ whole: 2, nose: 3 }"
+    moved = ask(f"[...likeness.exaggerated({rest}, {mean}, {same}, {{ nose: [0, 255], ears: [255, 0] }}, {factors})]")
+    np.testing.assert_allclose(moved, [-1.0, 0.0, 0.0, 16.0, -2.0, 0.0])
+    # The mean person put elsewhere: twice as large, one to the left.
+    placed = "[2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 0, 0]"
+    moved = ask(f"[...likeness.exaggerated({rest}, {mean}, {placed}, {{}}, {{ whole: 0 }})]")
+    np.testing.assert_allclose(moved, [3.0, 0.0, 0.0, 15.0, 2.0, 0.0])
+
+
+def test_hair_goes_along_with_the_head() -> None:
+    moved = ask("[...likeness.following([1, 1, 1], [1], [0, 0, 0, 5, 5, 5], [0, 0, 0, 5, 7, 5])]")
+    np.testing.assert_allclose(moved, [1.0, 3.0, 1.0])

@@ -1,0 +1,15 @@
+"""What the options of a run refuse before anything is loaded."""
+
+from pathlib import Path
+
+import pytest
+
+from inference.options import ALL_FORMATS, DEFAULT_FORMATS, InferenceOptions
+
+
+def test_usd_is_written_when_it_is_named_and_its_package_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(ALL_FORMATS) - set(DEFAULT_FORMATS) == {"usd"}
+    monkeypatch.setattr("inference.options.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install usd-core"):
+        InferenceOptions(images=[Path("photo.jpg")], formats=("glb", "usd"))
+    assert InferenceOptions(images=[Path("photo.jpg")]).formats == DEFAULT_FORMATS
