@@ -14,9 +14,10 @@ from data.detection import Detection
 from inference.camera import CameraSource
 from inference.hair import HairMaker
 from inference.jobs import FaceJob
-from inference.options import ALL_FORMATS, Format
+from inference.options import ALL_FORMATS, DEFAULT_FORMATS, Format
 from inference.refined_files import write_refined
 from model.export.face_files import FaceFiles
+from model.export.volume import require_volume_packages
 from model.geometry.mesh import Mesh
 from model.look.appearance import Appearance
 from model.look.face_result import FaceResult, face_result
@@ -152,7 +153,7 @@ class Head:
     def save(
         self,
         folder: str | Path,
-        formats: Sequence[Format] = ALL_FORMATS,
+        formats: Sequence[Format] = DEFAULT_FORMATS,
         *,
         units: Units = "mm",
         rig: RigKind = "shapes",
@@ -170,11 +171,14 @@ class Head:
 
         Raises:
             ValueError: If a format or an option is not known; nothing is written then.
+            VolumeUnavailableError: If `volume` is asked for and a package for it is missing; nothing is written then.
         """
         mesh = MeshOptions(units, rig, pose)
         unknown = [name for name in formats if name not in ALL_FORMATS]
         if isinstance(formats, str) or unknown:
             raise ValueError(f"formats={formats!r}: expected a list of some of {', '.join(ALL_FORMATS)}")
+        if "volume" in formats:
+            require_volume_packages()
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():

@@ -20,8 +20,10 @@ DEFAULT_LOOKS = 2
 profiles. A third look brings nothing more.
 """
 
-Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures"]
+Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures", "splats", "volume"]
 ALL_FORMATS: tuple[Format, ...] = get_args(Format)
+DEFAULT_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay", "maps", "pictures")
+"""Without those that take longer than all others together, or packages that few have."""
 
 MaterialKind = Literal["lit", "unlit"]
 """Skin that the viewer lights, or the photograph with its own light."""
@@ -57,7 +59,7 @@ class InferenceOptions:
         min_face: Smallest face that is looked for, in px of the photograph.
         min_score: Least score of the detector for a face.
         formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`. `maps`
-            is written for ray-traced faces, `pictures` for refined ones.
+            is written for ray-traced faces, `pictures` for refined ones; `splats` and `volume` only where asked for.
         texture_size: Side of the textures in px; None for as many as each photograph has detail for.
         material: What covers the head of the GLB.
         hair: What becomes of hair.
@@ -76,7 +78,7 @@ class InferenceOptions:
     largest_face: bool = False
     min_face: float = MIN_FACE_PX
     min_score: float = MIN_SCORE
-    formats: tuple[Format, ...] = ALL_FORMATS
+    formats: tuple[Format, ...] = DEFAULT_FORMATS
     texture_size: int | None = None
     material: MaterialKind = "lit"
     hair: HairKind = "shell"

@@ -24,6 +24,7 @@ from inference.resume import Fingerprint, finished_entry, write_record
 from inference.setup import load_likeness
 from inference.transport_cache import CACHE_FOLDER, TransportCache
 from model.export.face_files import FaceFiles
+from model.export.volume import VolumeUnavailableError, require_volume_packages
 
 _FOUND, _NOTHING_FOUND = 0, 1
 
@@ -46,6 +47,8 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
     # First of all, since it is quick: a mistyped setting answers before the model is loaded.
     refinement = None if options.refinement.level == "none" else load_options(options.refinement)
     try:
+        if "volume" in options.formats:
+            require_volume_packages()
         cameras = Cameras(options.camera)
         if refinement is not None and cameras.given:
             refinement = refinement.with_known_camera()
@@ -58,7 +61,7 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
             backend=options.backend,
         )
         fingerprint = Fingerprint.of(options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, VolumeUnavailableError) as error:
         raise CommandLineError(str(error)) from error
     _make_output_folder(options.output)
     entries: dict[str, ImageEntry] = {}

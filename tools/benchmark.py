@@ -26,7 +26,7 @@ from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
 from inference.likeness import Likeness
-from inference.options import ALL_FORMATS, Format
+from inference.options import DEFAULT_FORMATS, Format
 from inference.outputs import FaceWriter
 from inference.setup import load_likeness
 from model.export.face_files import FaceFiles
@@ -100,7 +100,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
     reconstruction = likeness.faces.reconstruct([request])[0]
     with tempfile.TemporaryDirectory() as folder:
         job = FaceJob(InputImage(paths[0], "a"), 0, image_srgb, detection, request, reconstruction)
-        choices: list[tuple[Format, ...]] = [*((one,) for one in ALL_FORMATS), ALL_FORMATS]
+        choices: list[tuple[Format, ...]] = [*((one,) for one in DEFAULT_FORMATS), DEFAULT_FORMATS]
         for formats in choices:
             writer = FaceWriter(Path(folder), FaceFiles(reconstructor.morphable_model), formats)
             _row(f"export of {' + '.join(formats)}", median_ms(lambda w=writer: w.write(job), 5), "ms")

@@ -20,7 +20,9 @@ from model.export.maps import Gloss, Maps, gloss_by_region, gloss_of, skin_maps,
 from model.export.mesh_part import MeshPart, hair_part, head_part
 from model.export.obj import write_obj
 from model.export.picture_files import write_jpeg, write_png
+from model.export.splats import head_splats, write_splats
 from model.export.viewer_files import FACE_SCRIPT, PageTexture, write_face_script
+from model.export.volume import head_volume, write_volume
 from model.face.morphable_model import MorphableModel
 from model.face.parts import head_parts
 from model.face.skeleton import Skeleton
@@ -117,7 +119,7 @@ class FaceFiles:
         hair: FaceHair | None = None,
         mesh: MeshOptions = MESH_DEFAULTS,
     ) -> None:
-        """Write the files of the chosen formats, `glb`, `obj`, `npz`, `overlay` and `maps`, into an existing folder.
+        """Write the files of the chosen formats, all but `pictures`, into an existing folder.
 
         `mesh` says how meshes are written. `glb` includes the head that `index.html` shows; `maps` are written only
         with an appearance. With `hair` the skin takes only what its mask lets it, and hair is a part.
@@ -144,6 +146,8 @@ class FaceFiles:
             write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look, rig))
         if "obj" in formats:
             self._write_obj(result, look, rig, folder, mesh.units)
+        if {"splats", "volume"} & set(formats):
+            self._write_whole(result, look, rig, folder, formats)
         if "overlay" in formats:
             images = {name: texture.image_srgb for name, texture in look.textures.items()}
             write_jpeg(draw_overlay(shown, photograph_srgb, images, self.atlases, look.hair), folder / "overlay.jpg")
@@ -151,7 +155,9 @@ class FaceFiles:
     @staticmethod
     def shows(formats: Sequence[str], appearance: Appearance | None) -> bool:
         """Whether files of these formats show the head, so that it needs a look, and its hair; numbers do not."""
-        return bool({"glb", "obj", "overlay"} & set(formats)) or (appearance is not None and "maps" in formats)
+        return bool({"glb", "obj", "overlay", "splats", "volume"} & set(formats)) or (
+            appearance is not None and "maps" in formats
+        )
 
     @cached_property
     def _other_atlases(self) -> tuple[Atlas, ...]:
@@ -165,10 +171,19 @@ class FaceFiles:
                 self._skin_atlases[side_px] = build_atlas(self.morphable_model, side_px)
             return self._skin_atlases[side_px]
 
+    def _write_whole(
+        self, result: FaceResult, look: HeadLook, rig: HeadRig, folder: Path, formats: Sequence[str]
+    ) -> None:
+        """The head as what is no mesh."""
+        parts = self._parts(look, rig, None)
+        if "splats" in formats:
+            splats = head_splats(parts, result.expression, _photographed(look))
+            write_splats(splats, folder / "splats.ply")
+        if "volume" in formats:
+            write_volume(head_volume(parts, result.expression), folder)
+
     def _write_obj(self, result: FaceResult, look: HeadLook, rig: HeadRig, folder: Path, units: Units) -> None:
-        pictures = {name: texture.image_srgb for name, texture in look.textures.items()}
-        if look.hair is not None:
-            pictures["hair"] = look.hair.texture.with_cover(lit=False)
+        pictures = _photographed(look)
         files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in pictures}
         write_obj(result, self._parts(look, rig, None), files, folder, units)
         named = {files[name]: image for name, image in pictures.items()}
@@ -199,3 +214,11 @@ class FaceFiles:
         texture = look.hair.texture
         covered = PageTexture(texture.with_cover(lit=False), texture.with_cover(lit=True))
         return [(hair_part(look.hair, self.morphable_model.expression_count, rig, lit=True), covered)]
+
+
+def _photographed(look: HeadLook) -> dict[str, UInt8[np.ndarray, "_ _ _"]]:
+    """The picture of each part in the photograph's own light; that of hair has a fourth channel."""
+    pictures: dict[str, np.ndarray] = {name: texture.image_srgb for name, texture in look.textures.items()}
+    if look.hair is not None:
+        pictures["hair"] = look.hair.texture.with_cover(lit=False)
+    return pictures
