@@ -8,6 +8,8 @@ RUN := $(VENV)/.ready-run
 TRAIN := $(VENV)/.ready-train
 DEVELOP := $(VENV)/.ready-develop
 API := build/api
+# A process for each core, a file of tests in one of them: files share what they have set up.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 .PHONY: help setup setup-run setup-train demo demo-refine test test-fast lint docs bench bench-train clean
 .DEFAULT_GOAL := help
@@ -67,11 +69,11 @@ lint: $(DEVELOP) ## format, lint, types, import rules, spelling
 
 test: lint docs ## lint and API pages, then all tests
 	@echo "== pytest"
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(DEVELOP) ## the quick tests alone, in about two minutes
 	@echo "== pytest, without the tests that are marked slow"
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 docs: $(DEVELOP) ## make API pages from the docstrings: build/api/index.html
 	@echo "== API pages"

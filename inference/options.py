@@ -22,10 +22,13 @@ DEFAULT_LOOKS = 2
 profiles. A third look brings nothing more.
 """
 
-Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures", "usd"]
+Format = Literal["glb", "obj", "npz", "overlay", "maps", "pictures", "usd", "splats", "volume"]
 ALL_FORMATS: tuple[Format, ...] = get_args(Format)
-DEFAULT_FORMATS: tuple[Format, ...] = tuple(name for name in ALL_FORMATS if name != "usd")
-"""USD is written when it is asked for: its package is optional."""
+DEFAULT_FORMATS: tuple[Format, ...] = ("glb", "obj", "npz", "overlay", "maps", "pictures")
+"""Without those that few want, or that need packages which few have."""
+
+_PACKAGES = {"usd": {"pxr": "usd-core"}, "volume": {"igl": "libigl", "nrrd": "pynrrd"}}
+"""Of formats that need some beyond those of all: the modules, and the packages that bring them."""
 
 MaterialKind = Literal["lit", "unlit"]
 """Skin that the viewer lights, or the photograph with its own light."""
@@ -48,8 +51,12 @@ def check_formats(formats: Sequence[Format]) -> None:
     Raises:
         ValueError: Naming the package.
     """
-    if "usd" in formats and find_spec("pxr") is None:
-        raise ValueError("the format usd needs the package usd-core: pip install usd-core (or the extra usd)")
+    for name in formats:
+        missing = [package for module, package in _PACKAGES.get(name, {}).items() if find_spec(module) is None]
+        if missing:
+            raise ValueError(
+                f"the format {name} needs what is not here: pip install {' '.join(missing)} (or the extra {name})"
+            )
 
 
 class CommandLineError(Exception):
@@ -71,7 +78,7 @@ class InferenceOptions:
         min_face: Smallest face that is looked for, in px of the photograph.
         min_score: Least score of the detector for a face.
         formats: What is written for each face; `face.npz` is part of `npz`, the page's turning head of `glb`. `maps`
-            is written for ray-traced faces, `pictures` for refined ones.
+            is written for ray-traced faces, `pictures` for refined ones; `splats` and `volume` only where asked for.
         texture_size: Side of the textures in px; None for as many as each photograph has detail for.
         material: What covers the head of the GLB.
         hair: What becomes of hair.

@@ -20,7 +20,9 @@ from model.export.maps import Gloss, Maps, gloss_by_region, gloss_of, skin_maps,
 from model.export.mesh_part import MeshPart, hair_part, head_part
 from model.export.obj import write_obj
 from model.export.picture_files import write_jpeg, write_png
+from model.export.splats import head_splats, write_splats
 from model.export.viewer_files import FACE_SCRIPT, PageTexture, write_face_script
+from model.export.volume import head_volume, write_volume
 from model.face.morphable_model import MorphableModel
 from model.face.parts import head_parts
 from model.face.skeleton import Skeleton
@@ -119,7 +121,7 @@ class FaceFiles:
         hair: FaceHair | None = None,
         mesh: MeshOptions = MESH_DEFAULTS,
     ) -> None:
-        """Write the files of the chosen formats, `glb`, `obj`, `usd`, `npz`, `overlay`, `maps`, into a folder.
+        """Write the files of the chosen formats, all but `pictures`, into an existing folder.
 
         `mesh` says how meshes are written. `glb` includes the head that `index.html` shows; `maps` are written only
         with an appearance. With `hair` the skin takes only what its mask lets it, and hair is a part.
@@ -147,6 +149,8 @@ class FaceFiles:
             self._write_obj(result, look, rig, folder, mesh.units)
         if "usd" in formats:
             self._write_usd(result, look, rig, folder, (photograph_srgb.shape[1], photograph_srgb.shape[0]), mesh)
+        if {"splats", "volume"} & set(formats):
+            self._write_whole(result, look, rig, folder, formats)
         if "overlay" in formats:
             images = {name: texture.image_srgb for name, texture in look.textures.items()}
             write_jpeg(draw_overlay(shown, photograph_srgb, images, self.atlases, look.hair), folder / "overlay.jpg")
@@ -154,7 +158,8 @@ class FaceFiles:
     @staticmethod
     def shows(formats: Sequence[str], appearance: Appearance | None) -> bool:
         """Whether files of these formats show the head, so that it needs a look, and its hair; numbers do not."""
-        return bool({"glb", "obj", "usd", "overlay"} & set(formats)) or (appearance is not None and "maps" in formats)
+        seen = {"glb", "obj", "usd", "overlay", "splats", "volume"}
+        return bool(seen & set(formats)) or (appearance is not None and "maps" in formats)
 
     @cached_property
     def _other_atlases(self) -> tuple[Atlas, ...]:
@@ -168,10 +173,19 @@ class FaceFiles:
                 self._skin_atlases[side_px] = build_atlas(self.morphable_model, side_px)
             return self._skin_atlases[side_px]
 
+    def _write_whole(
+        self, result: FaceResult, look: HeadLook, rig: HeadRig, folder: Path, formats: Sequence[str]
+    ) -> None:
+        """The head as what is no mesh."""
+        parts = self._parts(look, rig, None)
+        if "splats" in formats:
+            splats = head_splats(parts, result.expression, _photographed(look))
+            write_splats(splats, folder / "splats.ply")
+        if "volume" in formats:
+            write_volume(head_volume(parts, result.expression), folder)
+
     def _write_obj(self, result: FaceResult, look: HeadLook, rig: HeadRig, folder: Path, units: Units) -> None:
-        pictures = {name: texture.image_srgb for name, texture in look.textures.items()}
-        if look.hair is not None:
-            pictures["hair"] = look.hair.texture.with_cover(lit=False)
+        pictures = _photographed(look)
         files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in pictures}
         write_obj(result, self._parts(look, rig, None), files, folder, units)
         named = {files[name]: image for name, image in pictures.items()}
@@ -229,3 +243,11 @@ class FaceFiles:
         texture = look.hair.texture
         covered = PageTexture(texture.with_cover(lit=False), texture.with_cover(lit=True))
         return [(hair_part(look.hair, self.morphable_model.expression_count, rig, lit=True), covered)]
+
+
+def _photographed(look: HeadLook) -> dict[str, UInt8[np.ndarray, "_ _ _"]]:
+    """The picture of each part in the photograph's own light; that of hair has a fourth channel."""
+    pictures: dict[str, np.ndarray] = {name: texture.image_srgb for name, texture in look.textures.items()}
+    if look.hair is not None:
+        pictures["hair"] = look.hair.texture.with_cover(lit=False)
+    return pictures
