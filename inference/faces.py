@@ -132,6 +132,24 @@ class FaceAnswer:
         return float("nan") if self.signals is None else confidence(self.signals)
 
 
+@dataclass(frozen=True)
+class Glance:
+    """What one look at a face says.
+
+    Attributes:
+        parameters: Batch axis 1, on the CPU, in the photograph's camera.
+        landmarks68_px: iBUG's points of that head in the photograph.
+        spread_percent: How far its points and those of a look at the mirror image lie from their mean, in percent of
+            the face's size; None where nobody looked at the mirror image.
+        shift_percent: How far the window around those points is from the window that was looked at, see `Signals`.
+    """
+
+    parameters: FaceParameters
+    landmarks68_px: Float[np.ndarray, "68 2"]
+    spread_percent: float | None
+    shift_percent: float
+
+
 class FaceReconstructor:
     """Runs a reconstructor on windows of photographs; answers in the photographs' own cameras and pixels."""
 
@@ -196,6 +214,28 @@ class FaceReconstructor:
         signals = self._signals(requests, windows, torch.stack([self._points_px(look, whole) for look in looks], dim=1))
         return [FaceAnswer(*one) for one in zip(requests, found, signals, strict=True)]
 
+    @torch.inference_mode()
+    def glance(self, request: FaceRequest, *, twice: bool) -> Glance:
+        """Look at a face once, as is enough where the window is good already: in the frames of a video.
+
+        Args:
+            request: The face.
+            twice: Whether to look at its mirror image as well, which only says how far the look can be trusted.
+        """
+        whole = request.intrinsics_px[None].to(self._device)
+        crops = self._crops([request], [request.window])
+        sides = self._both_sides(*crops) if twice else (self._encode(*crops),)
+        looks_px = torch.stack([self._points_px(side, whole)[0] for side in sides]).cpu().double().numpy()
+        roll = torch.tensor([request.roll_degrees], device=self._device)
+        answer = map_tensors(rolled(sides[0], torch.deg2rad(roll)), lambda values: values.cpu())
+        landmarks_px = self._points_px(map_tensors(answer, lambda values: values.to(self._device)), whole)
+        return Glance(
+            answer,
+            landmarks_px[0].cpu().double().numpy(),
+            spread_percent(looks_px) if twice else None,
+            _shift_percent(request.window, _next_window(request.window, looks_px[0])),
+        )
+
     def _points_px(
         self, parameters: FaceParameters, intrinsics_px: Float[torch.Tensor, "batch 3 3"]
     ) -> Float[torch.Tensor, "batch 68 2"]:
@@ -215,13 +255,11 @@ class FaceReconstructor:
                 signals.append(None)
                 continue
             seen = seen_upright(request.detection, request.turn) if request.roll_degrees else request.detection
-            shift = np.subtract(window.center_px, request.window.center_px) / request.window.side_px
-            change = abs(float(np.log(window.side_px / request.window.side_px)))
             signals.append(
                 Signals(
                     spread_percent(looks),
                     points_percent(looks.mean(axis=0), seen),
-                    100.0 * (float(np.hypot(*shift)) + change),
+                    _shift_percent(request.window, window),
                     request.detection.score,
                 )
             )
@@ -262,6 +300,13 @@ def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) ->
     shift_px = np.subtract(found.center_px, window.center_px)
     plausible = 0.25 < found.side_px / window.side_px < 2.5 and float(np.hypot(*shift_px)) < window.side_px
     return found if plausible else window
+
+
+def _shift_percent(before: CropWindow, after: CropWindow) -> float:
+    """How far a window was moved: its centre, in sides, and the logarithm of its side."""
+    shift = np.subtract(after.center_px, before.center_px) / before.side_px
+    change = abs(float(np.log(after.side_px / before.side_px)))
+    return 100.0 * (float(np.hypot(*shift)) + change)
 
 
 def split_batch(reconstruction: Reconstruction) -> list[Reconstruction]:
