@@ -18,6 +18,7 @@ from inference.one_euro import OneEuroConfig, smoothed
 from model.encoder.parameter_head import to_unit_interval
 from model.encoder.point_update import point_sets
 from model.face.morphable_model import MorphableModel
+from model.geometry.quaternion import quaternions_from_rotations, rotations_from_quaternions
 from model.geometry.rotation import rotation_from_vector
 from model.parameters import FaceParameters
 
@@ -112,7 +113,11 @@ class _PointFit:
             means.append(model.landmarks(model.mean_mm[None], name)[0, points])
             bases.append(model.get_buffer(f"{name}_expression").unflatten(-1, (-1, 3))[:, points])
             identities.append(model.get_buffer(f"{name}_identity").unflatten(-1, (-1, 3))[:, points])
-        self._mean_mm, self._expression, self._identity = torch.cat(means), torch.cat(bases, 1), torch.cat(identities, 1)
+        self._mean_mm, self._expression, self._identity = (
+            torch.cat(means),
+            torch.cat(bases, 1),
+            torch.cat(identities, 1),
+        )
         # About the points' middle a turn moves them least.
         self._middle_mm = self._mean_mm.mean(0)
         count = len(self._expression)
@@ -189,7 +194,7 @@ def smooth_motion(
     config = config or SmoothingConfig()
     ends = [0, *(np.flatnonzero(np.diff(times_s) > _LONGEST_GAP_S) + 1), len(times_s)]
     expression = answers.expression.double().numpy().copy()
-    rotation = quaternions(answers.rotation.double().numpy())
+    rotation = quaternions_from_rotations(answers.rotation.double().numpy())
     middle = answers.translation_mm.double().numpy()
     place = np.concatenate((middle[:, :2] / middle[:, 2:], np.log(np.maximum(-middle[:, 2:], 1.0))), axis=1)
     for start, end in zip(ends[:-1], ends[1:], strict=True):
@@ -202,22 +207,6 @@ def smooth_motion(
     return replace(
         answers,
         expression=torch.from_numpy(expression).float().clamp(0.0, 1.0),
-        rotation=torch.from_numpy(matrices(rotation)).float(),
+        rotation=torch.from_numpy(rotations_from_quaternions(rotation)).float(),
         translation_mm=torch.from_numpy(translation_mm).float(),
     )
-
-
-def quaternions(rotations: Float[np.ndarray, "frame 3 3"]) -> Float[np.ndarray, "frame 4"]:
-    """Unit quaternions (x, y, z, w), each on the side of the one before, so that they can be filtered."""
-    from scipy.spatial.transform import Rotation
-
-    found = Rotation.from_matrix(rotations).as_quat()
-    turns = np.where((found[1:] * found[:-1]).sum(1) < 0.0, -1.0, 1.0)
-    return found * np.concatenate(([1.0], np.cumprod(turns)))[:, None]
-
-
-def matrices(quaternions_xyzw: Float[np.ndarray, "frame 4"]) -> Float[np.ndarray, "frame 3 3"]:
-    """Rotations of quaternions of any length but zero."""
-    from scipy.spatial.transform import Rotation
-
-    return Rotation.from_quat(quaternions_xyzw).as_matrix()

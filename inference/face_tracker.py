@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 
-from data.alignment import CropWindow, crop_image, transform_points, turned_clockwise, window_from_landmarks
+from data.alignment import CropWindow, crop_image, window_from_landmarks
 from data.detection import SAME_FACE, Detection, intersections_over_unions
 from data.detector import LARGEST_ROLL_DEGREES, FaceDetector
 from data.video_file import VideoFrame
@@ -236,13 +235,7 @@ class FaceTracker:
 
     def _request(self, face: FollowedFace, image_srgb: UInt8[np.ndarray, "height width 3"]) -> FaceRequest:
         """The window where a face is expected, turned as the face is."""
-        camera_px = self._camera.intrinsics_px
-        expected_px = face.landmarks_px + face.shift_px
-        if face.roll_degrees:
-            center = float(camera_px[0, 2]), float(camera_px[1, 2])
-            expected_px = transform_points(turned_clockwise(face.roll_degrees, center), expected_px)
-        window = window_from_landmarks(expected_px)
-        return FaceRequest(image_srgb, window, camera_px, self._camera.source, face.roll_degrees)
+        return FaceRequest.about(image_srgb, face.landmarks_px + face.shift_px, self._camera, face.roll_degrees)
 
     def _seen(self, face: FollowedFace, glance: Glance, frame: VideoFrame) -> Sighting:
         """Note where a face is now."""
@@ -372,10 +365,3 @@ def _in_frame(found: Detection, region: CropWindow) -> Detection:
     box = (found.box_px.reshape(2, 2) * scale + corner).ravel()
     points = found.points_px * scale + corner
     return replace(found, box_px=box.astype(np.float32), points_px=points.astype(np.float32))
-
-
-def joined(parameters: Sequence[FaceParameters]) -> FaceParameters:
-    """Several answers as one batch."""
-    return FaceParameters(
-        *(torch.cat([getattr(one, name) for one in parameters]) for name in FaceParameters.__dataclass_fields__)
-    )

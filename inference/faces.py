@@ -13,6 +13,7 @@ from data.alignment import (
     compose,
     crop_image,
     seen_upright,
+    transform_points,
     turned_clockwise,
     warp_image,
     window_from_detection,
@@ -91,6 +92,28 @@ class FaceRequest:
         if roll != 0.0:
             upright = seen_upright(detection, turned_clockwise(roll, _principal_point(intrinsics_px)))
         return cls(image_srgb, window_from_detection(upright), intrinsics_px, source, roll, detection)
+
+    @classmethod
+    def about(
+        cls,
+        image_srgb: UInt8[np.ndarray, "height width 3"],
+        landmarks_px: Float[np.ndarray, "68 2"],
+        camera: PhotographCamera,
+        roll_degrees: float = 0.0,
+    ) -> "FaceRequest":
+        """A request for a face whose landmarks are known or expected.
+
+        Args:
+            image_srgb: The photograph.
+            landmarks_px: In it.
+            camera: Its camera.
+            roll_degrees: How far it is to be turned.
+        """
+        intrinsics_px = camera.intrinsics_px
+        if roll_degrees:
+            turn = turned_clockwise(roll_degrees, _principal_point(intrinsics_px))
+            landmarks_px = transform_points(turn, landmarks_px)
+        return cls(image_srgb, window_from_landmarks(landmarks_px), intrinsics_px, camera.source, roll_degrees)
 
 
 def _principal_point(intrinsics_px: Float[torch.Tensor, "3 3"]) -> tuple[float, float]:
@@ -235,6 +258,15 @@ class FaceReconstructor:
             spread_percent(looks_px) if twice else None,
             _shift_percent(request.window, _next_window(request.window, looks_px[0])),
         )
+
+    @torch.inference_mode()
+    def with_detail(self, request: FaceRequest, parameters: FaceParameters) -> tuple[FaceRequest, Reconstruction]:
+        """The head of given parameters, batch axis 1, in their photograph, with the detail that it shows."""
+        whole = request.intrinsics_px[None].to(self._device)
+        upright = map_tensors(parameters, lambda values: values.to(self._device))
+        turned = rolled(upright, torch.deg2rad(torch.tensor([-request.roll_degrees], device=self._device)))
+        detail = self.reconstructor.detail(*self._crops([request], [request.window]), turned)
+        return request, split_batch(self.reconstructor.decode(upright, whole, detail))[0]
 
     def _points_px(
         self, parameters: FaceParameters, intrinsics_px: Float[torch.Tensor, "batch 3 3"]

@@ -19,6 +19,7 @@ from model.export.face_files import FaceFiles
 from model.geometry.mesh import Mesh
 from model.look.appearance import Appearance
 from model.look.face_result import FaceResult, face_result
+from model.look.face_track import FaceTrack
 from model.look.hair_mesh import FaceHair
 from model.look.head_look import HeadLook
 from model.look.texture import Texture
@@ -148,12 +149,13 @@ class Head:
         """The textures of the skin."""
         return self.look.skin
 
-    def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS) -> None:
+    def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS, track: FaceTrack | None = None) -> None:
         """Write the files that `infer.py` writes for a face.
 
         Args:
             folder: Where to; made if missing. Files of other names stay in it.
             formats: Which kinds; `maps` is written for ray-traced heads, `pictures` for refined ones.
+            track: How the head moves, which becomes the animation of its GLB; None for a still one.
 
         Raises:
             ValueError: If a format is not known; nothing is written then.
@@ -165,7 +167,7 @@ class Head:
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
             hair = self.hair if self._files.shows(formats, self.appearance) else None
-            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair)
+            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair, track)
             if self.refined is not None:
                 write_refined(self.refined, self._files.morphable_model, folder, formats, self._relit_px)
 

@@ -216,7 +216,11 @@ class Likeness:
         requests = [FaceRequest.of_detection(decoded.image_srgb, found, camera) for found in detections]
         jobs = self._jobs(requests, path, detections, network, batch_size)
         refined = jobs if refiner is None else [job.refined_by(refiner) for job in jobs]
-        return [Head.of(job, self._files, relit_px, self.hair_maker) for job in refined]
+        return [self.head_of(job, relit_px) for job in refined]
+
+    def head_of(self, job: FaceJob, relit_px: int = RELIT_PX) -> Head:
+        """The head of a face that was reconstructed."""
+        return Head.of(job, self._files, relit_px, self.hair_maker)
 
     def reconstructing(self, *, network: bool) -> FaceReconstructing:
         """Who answers first: the network, or else the mean head, for a refinement to start from."""

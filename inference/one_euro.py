@@ -45,8 +45,8 @@ def one_euro(
         values: What is filtered.
         times_s: When; strictly growing.
         config: How much.
-        together: Whether the channels are one thing, such as a quaternion, whose speed is that of all; else each goes by
-            its own.
+        together: Whether the channels are one thing, such as a quaternion, whose speed is that of all; else each goes
+            by its own.
     """
     smooth = np.array(values, np.float64)
     speed = np.zeros(values.shape[1])

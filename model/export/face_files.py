@@ -25,6 +25,7 @@ from model.face.parts import head_parts
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas, build_atlas
 from model.look.face_result import FaceResult
+from model.look.face_track import FaceTrack
 from model.look.hair_mesh import FaceHair
 from model.look.head_look import HeadLook, head_look
 from model.look.lips import LipSeam
@@ -107,11 +108,12 @@ class FaceFiles:
         formats: Sequence[str],
         appearance: Appearance | None = None,
         hair: FaceHair | None = None,
+        track: FaceTrack | None = None,
     ) -> None:
         """Write the files of the chosen formats, `glb`, `obj`, `npz`, `overlay` and `maps`, into an existing folder.
 
         `glb` includes the head that `index.html` shows; `maps` are written only with an appearance. With `hair` the
-        skin takes only what its mask lets it, and hair is a part.
+        skin takes only what its mask lets it, and hair is a part. With a `track` the GLB moves.
         """
         if "npz" in formats:
             write_arrays(result, folder / "face.npz", appearance)
@@ -125,7 +127,7 @@ class FaceFiles:
             write_environment(appearance.environment_linear, folder / "environment.exr")
             write_lights(appearance, folder / "lights.json")
         if "glb" in formats:
-            write_glb(result, self._parts(look, maps if self._lit else None), folder / "mesh.glb")
+            write_glb(result, self._parts(look, maps if self._lit else None), folder / "mesh.glb", track)
             write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look))
         if "obj" in formats:
             self._write_obj(result, look, folder)

@@ -8,8 +8,10 @@ import pygltflib as gltf
 
 from common.atomic import atomic_path
 from model.export.glb_buffer import GlbBuffer
+from model.export.glb_motion import add_motion
 from model.export.mesh_part import MeshPart
 from model.look.face_result import FaceResult
+from model.look.face_track import FaceTrack
 from model.look.tangents import vertex_tangents
 
 _M_PER_MM = 0.001
@@ -17,7 +19,7 @@ _STILL_NORMAL = 0.003
 """A normal that an expression turns by less (0.2 degrees) does not count as turned."""
 
 
-def write_glb(result: FaceResult, parts: Sequence[MeshPart], path: Path) -> None:
+def write_glb(result: FaceResult, parts: Sequence[MeshPart], path: Path, track: FaceTrack | None = None) -> None:
     """Write the head: the identity is in the meshes, the expression in the weights of the morph targets.
 
     Each part is a node with a mesh and a material of its own, below one node `head`, whose `extras` hold the camera:
@@ -28,6 +30,7 @@ def write_glb(result: FaceResult, parts: Sequence[MeshPart], path: Path) -> None
         result: The face.
         parts: Its meshes.
         path: The file.
+        track: How it moves, written as an animation; None for a still head.
     """
     document = gltf.GLTF2(scene=0, scenes=[gltf.Scene(nodes=[0])], asset=gltf.Asset(generator="Likeness"))
     buffer = GlbBuffer(document)
@@ -47,6 +50,9 @@ def write_glb(result: FaceResult, parts: Sequence[MeshPart], path: Path) -> None
             )
         )
         document.nodes.append(gltf.Node(mesh=number, name=part.name))
+    if track is not None:
+        mesh_nodes = [number for number, node in enumerate(document.nodes) if node.mesh is not None]
+        add_motion(document, buffer, track, result.expression_names, head_node=0, mesh_nodes=mesh_nodes)
     document.buffers = [gltf.Buffer(byteLength=len(buffer.data))]
     document.set_binary_blob(bytes(buffer.data))
     with atomic_path(path) as temporary:
