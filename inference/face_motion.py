@@ -1,9 +1,9 @@
 """From what the network says of each frame to how one person moves: who it is fixed, pose and expression smoothed.
 
 The network answers each frame by itself, so a nose grows and shrinks a little while a head turns. Over a clip identity,
-albedo and bones are one person's: the mean of the surest careful looks, weighted by their confidence. With that person's
-points the pose and the expression of each frame are solved for anew, so that the points stay where the network saw
-them (regularised least squares, a few Gauss-Newton steps). Then both are smoothed, see `inference.one_euro`.
+albedo and bones are one person's: the mean of the surest careful looks, weighted by their confidence. Pose and
+expression of each frame are solved for anew with that person's points, so that these stay where the network saw them
+(regularised least squares, a few Gauss-Newton steps). Then both are smoothed, see `inference.one_euro`.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Following faces through the frames of a video: by their last landmarks, and found anew only where they are lost.
 
-Each frame costs one look of the network at each face, in the window that the frames before lead to expect. Every fifth
+Each frame costs one look of the network at each face, in the window that the frames before lead to expect. Every eighth
 frame it looks at the mirror image as well, which tells whether there still is a face. A detector is asked about the
 window twice a second, and at once where the looks disagree; it searches the whole picture where a face was lost, and
 every two seconds for those who have come. About once a second a face is looked at as carefully as that of a photograph:
@@ -33,9 +33,9 @@ where somebody is."""
 _FIRST_GAP_S = 1.0 / 30.0
 _REMEMBERED_S = 1.0
 """So long a lost face is taken for one that is found in its place, whatever it looks like."""
-_MIRROR_EVERY, _SURE = 5, 0.8
+_MIRROR_EVERY, _SURE = 8, 0.8
 """A face is looked at in the mirror every so many frames, and in each frame where its confidence is lower."""
-_CAREFUL_S, _CAREFUL_LOOKS = 1.0, 24.0
+_CAREFUL_S, _CAREFUL_LOOKS = 1.0, 12.0
 """Time between two careful looks, or, of people who have been seen for longer, a part of that time."""
 _REGION_OVER_WINDOW, _REGION_PX = 1.6, 192
 _KEPT_SPEED = 0.6

@@ -13,7 +13,7 @@ from model.render.renderer import Renderer
 
 _MOST_PX = 360
 """Side of the square that a head is drawn in; a larger face is drawn coarser and enlarged."""
-_OPACITY = 0.75
+_OPACITY = 0.6
 _COLORS = ((60, 200, 90), (240, 170, 40), (80, 160, 250), (230, 90, 160), (180, 140, 250))
 """Of the points of the first person, the second, and so on."""
 
