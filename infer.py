@@ -17,9 +17,11 @@ from pathlib import Path
 # `tools/benchmark.py`); the stages run in parallel instead. The variable must be set before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from dataclasses import fields
 from typing import get_args
 
 from common.command_line import ShortParser, spelled
+from common.mesh_options import MeshOptions, PoseKind, RigKind, Units
 from common.paths import shipped
 from common.texture_sizes import TEXTURE_SIDES
 from inference.camera_request import CameraRequest
@@ -128,19 +130,40 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
         default=defaults.hair,
         help="shell: a mesh of its own over a bald head; cap: painted on the skull; none: no hair",
     )
+    _add_mesh(parser)
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
     _add_camera(parser)
     _add_refinement(parser)
     values = vars(parser.parse_args(spelled(sys.argv[1:] if arguments is None else arguments, "-")))
     asked = {name: values.pop(option) for option, name in _REFINEMENT.items()}
     known = {name: values.pop(name) for name in _CAMERA}
+    mesh = {field.name: values.pop(field.name) for field in fields(MeshOptions)}
     asked["config"] = shipped(asked["config"])
     values["videos"] = tuple(values.pop("video"))
     try:
-        parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked)}
+        parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked), "mesh": MeshOptions(**mesh)}
         return InferenceOptions(**{**values, **parts, "formats": tuple(values["formats"])})
     except ValueError as error:
         parser.error(str(error))
+
+
+def _add_mesh(parser: ShortParser) -> None:
+    defaults = MeshOptions()
+    parser.add_argument(
+        "--units", choices=get_args(Units), default=defaults.units, help="of lengths in OBJ files; a GLB is in metres"
+    )
+    parser.add_argument(
+        "--rig",
+        choices=get_args(RigKind),
+        default=defaults.rig,
+        help="who opens the jaw and turns the eyes of the GLB: its blendshapes or its joints (docs/rig.md)",
+    )
+    parser.add_argument(
+        "--pose",
+        choices=get_args(PoseKind),
+        default=defaults.pose,
+        help="how the GLB's head stands: upright, or as the photograph's camera sees it",
+    )
 
 
 _CAMERA = ("fov", "focal_px", "intrinsics")

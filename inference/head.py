@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from common.mesh_options import MeshOptions, PoseKind, RigKind, Units
 from data.detection import Detection
 from inference.camera import CameraSource
 from inference.hair import HairMaker
@@ -149,17 +150,31 @@ class Head:
         """The textures of the skin."""
         return self.look.skin
 
-    def save(self, folder: str | Path, formats: Sequence[Format] = ALL_FORMATS, track: FaceTrack | None = None) -> None:
+    def save(
+        self,
+        folder: str | Path,
+        formats: Sequence[Format] = ALL_FORMATS,
+        *,
+        units: Units = "mm",
+        rig: RigKind = "shapes",
+        pose: PoseKind = "front",
+        track: FaceTrack | None = None,
+    ) -> None:
         """Write the files that `infer.py` writes for a face.
 
         Args:
             folder: Where to; made if missing. Files of other names stay in it.
             formats: Which kinds; `maps` is written for ray-traced heads, `pictures` for refined ones.
+            units: Of lengths in OBJ files.
+            rig: Who opens the jaw and turns the eyes of the GLB: its blendshapes (`shapes`) or its joints (`bones`).
+            pose: Where the GLB's head stands: upright at the origin (`front`), or as the photograph's camera, which is
+                at the origin then, sees it (`photograph`).
             track: How the head moves, which becomes the animation of its GLB; None for a still one.
 
         Raises:
-            ValueError: If a format is not known; nothing is written then.
+            ValueError: If a format or an option is not known; nothing is written then.
         """
+        mesh = MeshOptions(units, rig, pose)
         unknown = [name for name in formats if name not in ALL_FORMATS]
         if isinstance(formats, str) or unknown:
             raise ValueError(f"formats={formats!r}: expected a list of some of {', '.join(ALL_FORMATS)}")
@@ -167,7 +182,8 @@ class Head:
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
             hair = self.hair if self._files.shows(formats, self.appearance) else None
-            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair, track)
+            seen = self.photograph_srgb, folder, formats, self.appearance, hair
+            self._files.write(self.result, *seen, mesh, track)
             if self.refined is not None:
                 write_refined(self.refined, self._files.morphable_model, folder, formats, self._relit_px)
 

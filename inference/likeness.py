@@ -258,9 +258,9 @@ class Likeness:
             warnings.warn(f"{video}: {note}", stacklevel=2)
         return people
 
-    def head_of(self, job: FaceJob, relit_px: int = RELIT_PX) -> Head:
-        """The head of a face that was reconstructed."""
-        return Head.of(job, self._files, relit_px, self.hair_maker)
+    def head_of(self, job: FaceJob, relit_px: int = RELIT_PX, files: FaceFiles | None = None) -> Head:
+        """The head of a face that was reconstructed; `files` writes it, by default as this object was told."""
+        return Head.of(job, files or self._files, relit_px, self.hair_maker)
 
     def reconstructing(self, *, network: bool) -> FaceReconstructing:
         """Who answers first: the network, or else the mean head, for a refinement to start from."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from common.mesh_options import MESH_DEFAULTS, MeshOptions
 from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE, Range
 from common.texture_sizes import TEXTURE_SIDES
@@ -61,6 +62,7 @@ class InferenceOptions:
         texture_size: Side of the textures in px; None for as many as each photograph has detail for.
         material: What covers the head of the GLB.
         hair: What becomes of hair.
+        mesh: How meshes are written.
         resume: Keep what an earlier run with the same options finished, do the rest.
         camera: What is known of the photographs' camera.
         refinement: What is done to the network's answer.
@@ -79,6 +81,7 @@ class InferenceOptions:
     texture_size: int | None = None
     material: MaterialKind = "lit"
     hair: HairKind = "shell"
+    mesh: MeshOptions = MESH_DEFAULTS
     resume: bool = False
     camera: CameraRequest = field(default_factory=CameraRequest)
     refinement: RefineRequest = field(default_factory=RefineRequest)

@@ -7,8 +7,10 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
+from common.mesh_options import MESH_DEFAULTS, MeshOptions
 from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.jobs import FaceJob
@@ -35,8 +37,10 @@ class FaceWriter:
         formats: Sequence[Format],
         relit_px: int = RELIT_PX,
         hair_maker: HairMaker | None = None,
+        mesh: MeshOptions = MESH_DEFAULTS,
     ) -> None:
-        """Remember where and what to write, the side of relit pictures, and who finds hair, if anybody."""
+        """Remember where, what and how to write, the side of relit pictures, and who finds hair, if anybody."""
+        self._mesh = mesh
         self._hair_maker = hair_maker
         self._relit_px = relit_px
         self._output = output
@@ -59,12 +63,12 @@ class FaceWriter:
         self,
         folder: str,
         head: Head,
-        save: Callable[[Path, tuple[Format, ...]], None],
+        save: Callable[..., None],
         stages: tuple[StageEntry, ...] = (),
     ) -> FaceEntry:
         result = head.result
         with atomic_folder(self._output / folder) as temporary:
-            save(temporary, self._formats)
+            save(temporary, self._formats, **asdict(self._mesh))
             files = {path.name: (path.stat().st_size, zlib.crc32(path.read_bytes())) for path in temporary.iterdir()}
         left, top, right, bottom = (float(edge) for edge in result.box_px)
         yaw, pitch, roll = (float(angle) for angle in result.yaw_pitch_roll_degrees)

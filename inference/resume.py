@@ -29,7 +29,7 @@ class Fingerprint:
         largest_face: Whether only the largest face was wanted.
         min_face: Smallest face that was looked for.
         min_score: Least score of a face.
-        look: Side of the textures, and what covers the GLB.
+        look: Side of the textures, what covers the GLB, and how meshes are written.
         hair: What becomes of hair.
         refinement: Hash of what was asked for about refinement, files included; empty where nothing was.
         camera: Hash of what the user says of the camera, its file included; empty where nothing was said.
@@ -54,7 +54,7 @@ class Fingerprint:
             options.largest_face,
             options.min_face,
             options.min_score,
-            f"{options.texture_size or 'auto'} {options.material}",
+            " ".join((str(options.texture_size or "auto"), options.material, *asdict(options.mesh).values())),
             options.hair,
             refinement_sha256(options.refinement),
             camera_sha256(options.camera),

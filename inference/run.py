@@ -137,7 +137,9 @@ def _pipeline(
     return Pipeline(
         likeness.detector,
         likeness.reconstructing(network=options.refinement.network),
-        FaceWriter(options.output, files, options.formats, hair_maker=likeness.hair_maker, **relit_px).write,
+        FaceWriter(
+            options.output, files, options.formats, hair_maker=likeness.hair_maker, mesh=options.mesh, **relit_px
+        ).write,
         batch_size=options.batch_size,
         largest_face=options.largest_face,
         workers=worker_count(),

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from common.mesh_options import PoseKind, RigKind, Units
 from common.tensor_groups import merge_tensors
 from data.detection import Detection
 from data.image_io import DecodedPhotograph
@@ -22,8 +23,9 @@ from inference.head import Head
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
 from inference.likeness import Likeness
-from inference.options import Format
+from inference.options import ALL_FORMATS, Format
 from inference.video_record import FRAMES_IN_A_FILE, SeenFrames, VideoRecord
+from model.export.face_files import FaceFiles
 from model.export.track_arrays import write_track_arrays
 from model.export.track_csv import write_track_csv
 from model.geometry.rotation import euler_from_rotation
@@ -55,15 +57,26 @@ class FilmedHead:
     smoothing: SmoothingConfig
     best_frame: int
 
-    def save(self, folder: str | Path, formats: tuple[Format, ...]) -> None:
+    def save(
+        self,
+        folder: str | Path,
+        formats: Sequence[Format] = ALL_FORMATS,
+        *,
+        units: Units = "mm",
+        rig: RigKind = "shapes",
+        pose: PoseKind = "front",
+    ) -> None:
         """Write the head's files, its GLB with the animation, and the track as `track.csv` and `track.npz`.
 
         Args:
             folder: Where to; made if missing.
             formats: Kinds of the head's files, as of `Head.save`; the track is written in any case.
+            units: As of `Head.save`.
+            rig: As of `Head.save`.
+            pose: As of `Head.save`; with `front` the head is upright in its best frame.
         """
         folder = Path(folder)
-        self.head.save(folder, formats, track=self.track)
+        self.head.save(folder, formats, units=units, rig=rig, pose=pose, track=self.track)
         write_track_csv(self.track, folder / "track.csv")
         write_track_arrays(
             self.track, folder / "track.npz", self.landmarks68_px, self.head.camera.intrinsics_px.astype(np.float32)
@@ -87,6 +100,7 @@ def reconstruct_video(
     cameras: Cameras | None = None,
     largest_face: bool = False,
     record: VideoRecord | None = None,
+    files: FaceFiles | None = None,
     tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[list[FilmedHead], VideoFile, str]:
     """Follow the people of a video and make a head of each.
@@ -97,6 +111,7 @@ def reconstruct_video(
         cameras: What is known of its camera.
         largest_face: Only one person.
         record: Where the frames' answers are kept, and found again.
+        files: What writes the heads; by default the one of `likeness`.
         tell: Called with the number of the frames done and of all.
 
     Returns:
@@ -118,7 +133,7 @@ def reconstruct_video(
         notes.append(
             f"{left_out} {'face' if left_out == 1 else 'faces'} seen for less than {_LEAST_SEEN_S:g} s left out"
         )
-    return _heads(likeness, video, camera, people, seen), video, "; ".join(filter(None, notes))
+    return _heads(likeness, video, camera, people, seen, files), video, "; ".join(filter(None, notes))
 
 
 def follow(
@@ -221,7 +236,12 @@ def _sort_in(people: dict[int, _Person], number: int, faces: FrameFaces) -> None
 
 
 def _heads(
-    likeness: Likeness, video: VideoFile, camera: PhotographCamera, people: list[_Person], seen: SeenFrames
+    likeness: Likeness,
+    video: VideoFile,
+    camera: PhotographCamera,
+    people: list[_Person],
+    seen: SeenFrames,
+    files: FaceFiles | None,
 ) -> list[FilmedHead]:
     """A moving head of each person; the frames that show them best are decoded again."""
     reconstructor, smoothing = likeness.faces.reconstructor, SmoothingConfig()
@@ -248,7 +268,7 @@ def _heads(
         row = person.frames.index(look.frame)
         landmarks_px = _landmarks_px(moving, camera, reconstructor)
         job = _job(likeness, video, camera, pictures[look.frame], number, moving, row, landmarks_px[row], look)
-        head = likeness.head_of(job)
+        head = likeness.head_of(job, files=files)
         heads.append(FilmedHead(head, track, landmarks_px, smoothing, look.frame))
     return heads
 

@@ -64,10 +64,10 @@ def run_videos(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
     make_output_folder(options.output)
     files = FaceFiles(likeness.morphable_model, options.texture_size, lit=options.material == "lit")
     try:
-        writer = FaceWriter(options.output, files, options.formats, hair_maker=likeness.hair_maker)
+        writer = FaceWriter(options.output, files, options.formats, hair_maker=likeness.hair_maker, mesh=options.mesh)
     except OSError as error:
         raise CommandLineError(f"--output {options.output}: cannot be written to: {describe(error)}") from error
-    one = _OneVideo(options, likeness, cameras, writer, fingerprint)
+    one = _OneVideo(options, likeness, cameras, files, writer, fingerprint)
     entries: dict[str, ImageEntry] = {}
     try:
         for item in inputs:
@@ -93,12 +93,14 @@ class _OneVideo:
         options: InferenceOptions,
         likeness: Likeness,
         cameras: Cameras,
+        files: FaceFiles,
         writer: FaceWriter,
         fingerprint: Fingerprint,
     ) -> None:
         self._options = options
         self._likeness = likeness
         self._cameras = cameras
+        self._files = files
         self._writer = writer
         self._fingerprint = fingerprint
 
@@ -131,6 +133,7 @@ class _OneVideo:
             cameras=self._cameras,
             largest_face=options.largest_face,
             record=record,
+            files=self._files,
             tell=told.frames,
         )
         status: Status = "ok" if people else "no_face"

@@ -10,11 +10,15 @@ from jaxtyping import Float
 from model.export.face_files import FaceFiles
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
+from model.face.morphable_model import MorphableModel
+from model.face.skeleton import Skeleton
 from model.geometry.camera import default_intrinsics
 from model.look.atlas import Atlas
 from model.look.face_result import FaceResult, face_result
 from model.look.hair_mesh import FaceHair, HairMesh
 from model.look.hair_texture import HairTexture
+from model.look.head_shape import head_shape
+from model.look.rig import HeadRig
 from model.reconstructor import Reconstructor
 from tests.small_world import neutral_parameters
 
@@ -33,6 +37,12 @@ def toy_face(reconstructor: Reconstructor, translation_mm: tuple[float, float, f
     camera = default_intrinsics(240, 200)
     reconstruction = reconstructor.decode(parameters, camera[None])
     return face_result(reconstruction, head, camera, np.array([10.0, 10.0, 90.0, 120.0]), 0.9)
+
+
+def face_rig(face: FaceResult, model: MorphableModel) -> HeadRig:
+    """The joints of a face whose lips and teeth are the head model's."""
+    shape = head_shape(face, model, None, np.zeros(len(face.vertices_mm), np.float32))
+    return HeadRig.of(shape, Skeleton.of(model))
 
 
 def toy_hair(skin_mask: Float[np.ndarray, "height width"]) -> FaceHair:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from common.atomic import atomic_path
+from common.mesh_options import MESH_DEFAULTS, MeshOptions, Units
 from common.texture_sizes import TEXTURE_SIDES
 from model.export.arrays import write_arrays
 from model.export.glb import write_glb
@@ -22,6 +23,7 @@ from model.export.picture_files import write_jpeg, write_png
 from model.export.viewer_files import FACE_SCRIPT, PageTexture, write_face_script
 from model.face.morphable_model import MorphableModel
 from model.face.parts import head_parts
+from model.face.skeleton import Skeleton
 from model.look.appearance import Appearance
 from model.look.atlas import Atlas, build_atlas
 from model.look.face_result import FaceResult
@@ -30,6 +32,7 @@ from model.look.hair_mesh import FaceHair
 from model.look.head_look import HeadLook, head_look
 from model.look.lips import LipSeam
 from model.look.resolution import texture_side
+from model.look.rig import HeadRig, moved_by_bones
 from model.pictures.overlay import draw_overlay
 
 _SIDES_PX = {"eyes": 512, "mouth": 256, "teeth": 512, "tongue": 128}
@@ -77,6 +80,11 @@ class FaceFiles:
         return LipSeam.of(self.morphable_model)
 
     @cached_property
+    def skeleton(self) -> Skeleton:
+        """The joints of the head model."""
+        return Skeleton.of(self.morphable_model)
+
+    @cached_property
     def gloss(self) -> Gloss:
         """How faces reflect of which nothing else is known."""
         return gloss_by_region(self.morphable_model, self.atlas)
@@ -108,12 +116,14 @@ class FaceFiles:
         formats: Sequence[str],
         appearance: Appearance | None = None,
         hair: FaceHair | None = None,
+        mesh: MeshOptions = MESH_DEFAULTS,
         track: FaceTrack | None = None,
     ) -> None:
         """Write the files of the chosen formats, `glb`, `obj`, `npz`, `overlay` and `maps`, into an existing folder.
 
-        `glb` includes the head that `index.html` shows; `maps` are written only with an appearance. With `hair` the
-        skin takes only what its mask lets it, and hair is a part. With a `track` the GLB moves.
+        `mesh` says how meshes are written. `glb` includes the head that `index.html` shows; `maps` are written only
+        with an appearance. With `hair` the skin takes only what its mask lets it, and hair is a part.
+        With a `track` the GLB moves.
         """
         if "npz" in formats:
             write_arrays(result, folder / "face.npz", appearance)
@@ -121,16 +131,22 @@ class FaceFiles:
             return
         look = self.look(result, photograph_srgb, appearance, hair)
         shown = replace(result, vertices_mm=look.shape.posed_mm(result.expression))
+        rig = HeadRig.of(look.shape, self.skeleton)
         maps = skin_maps(look.skin, self.gloss if appearance is None else gloss_of(appearance))
         if appearance is not None and "maps" in formats:
             write_maps(maps, folder)
             write_environment(appearance.environment_linear, folder / "environment.exr")
             write_lights(appearance, folder / "lights.json")
         if "glb" in formats:
-            write_glb(result, self._parts(look, maps if self._lit else None), folder / "mesh.glb", track)
-            write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look))
+            shape, moved = look.shape, rig
+            if mesh.rig == "bones":
+                shape, moved = moved_by_bones(shape, rig, result.expression_names)
+            parts = self._parts(replace(look, shape=shape), moved, maps if self._lit else None)
+            height_px, width_px = photograph_srgb.shape[:2]
+            write_glb(result, parts, moved, folder / "mesh.glb", (width_px, height_px), mesh.pose, track)
+            write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look, rig))
         if "obj" in formats:
-            self._write_obj(result, look, folder)
+            self._write_obj(result, look, rig, folder, mesh.units)
         if "overlay" in formats:
             images = {name: texture.image_srgb for name, texture in look.textures.items()}
             write_jpeg(draw_overlay(shown, photograph_srgb, images, self.atlases, look.hair), folder / "overlay.jpg")
@@ -152,18 +168,18 @@ class FaceFiles:
                 self._skin_atlases[side_px] = build_atlas(self.morphable_model, side_px)
             return self._skin_atlases[side_px]
 
-    def _write_obj(self, result: FaceResult, look: HeadLook, folder: Path) -> None:
+    def _write_obj(self, result: FaceResult, look: HeadLook, rig: HeadRig, folder: Path, units: Units) -> None:
         pictures = {name: texture.image_srgb for name, texture in look.textures.items()}
         if look.hair is not None:
             pictures["hair"] = look.hair.texture.with_cover(lit=False)
         files = {name: "texture.png" if name == "skin" else f"{name}.png" for name in pictures}
-        write_obj(result, self._parts(look, None), files, folder)
+        write_obj(result, self._parts(look, rig, None), files, folder, units)
         named = {files[name]: image for name, image in pictures.items()}
         for name, image in {**named, "texture_source.png": look.skin.source}.items():
             with atomic_path(folder / name) as temporary:
                 write_png(image, temporary)
 
-    def _parts(self, look: HeadLook, maps: Maps | None) -> list[MeshPart]:
+    def _parts(self, look: HeadLook, rig: HeadRig, maps: Maps | None) -> list[MeshPart]:
         """The head's meshes: with the skin's maps to be lit, without them in the photograph's own light."""
         textures = look.textures
 
@@ -174,15 +190,15 @@ class FaceFiles:
                 return SkinMaterial(maps)
             return GlossMaterial(textures[part].albedo_srgb, _ROUGHNESS[part], _COAT.get(part, 0.0))
 
-        parts = [head_part(look.shape, atlas, material(atlas.part)) for atlas in self.atlases]
+        parts = [head_part(look.shape, rig, atlas, material(atlas.part)) for atlas in self.atlases]
         if look.hair is None:
             return parts
-        return [*parts, hair_part(look.hair, self.morphable_model.expression_count, lit=maps is not None)]
+        return [*parts, hair_part(look.hair, self.morphable_model.expression_count, rig, lit=maps is not None)]
 
-    def _own_parts(self, look: HeadLook) -> list[tuple[MeshPart, PageTexture]]:
+    def _own_parts(self, look: HeadLook, rig: HeadRig) -> list[tuple[MeshPart, PageTexture]]:
         """What the page cannot take from the head that all faces share."""
         if look.hair is None:
             return []
         texture = look.hair.texture
         covered = PageTexture(texture.with_cover(lit=False), texture.with_cover(lit=True))
-        return [(hair_part(look.hair, self.morphable_model.expression_count, lit=True), covered)]
+        return [(hair_part(look.hair, self.morphable_model.expression_count, rig, lit=True), covered)]

@@ -14,6 +14,7 @@ _OVERLAY = "overlay.jpg"
 _FILES = {
     "mesh.glb": "GLB",
     "mesh.obj": "OBJ",
+    "mesh_neutral.obj": "neutral OBJ",
     "face.npz": "NPZ",
     "texture.png": "texture",
     _OVERLAY: "overlay",

@@ -7,39 +7,49 @@ import numpy as np
 import pygltflib as gltf
 
 from common.atomic import atomic_path
+from common.mesh_options import PoseKind
 from model.export.glb_buffer import GlbBuffer
 from model.export.glb_motion import add_motion
+from model.export.glb_skeleton import M_PER_MM, add_camera, add_skeleton, strongest
 from model.export.mesh_part import MeshPart
 from model.look.face_result import FaceResult
 from model.look.face_track import FaceTrack
+from model.look.rig import HeadRig
 from model.look.tangents import vertex_tangents
 
-_M_PER_MM = 0.001
 _STILL_NORMAL = 0.003
 """A normal that an expression turns by less (0.2 degrees) does not count as turned."""
 
 
-def write_glb(result: FaceResult, parts: Sequence[MeshPart], path: Path, track: FaceTrack | None = None) -> None:
+def write_glb(
+    result: FaceResult,
+    parts: Sequence[MeshPart],
+    rig: HeadRig,
+    path: Path,
+    picture_px: tuple[int, int] | None = None,
+    pose: PoseKind = "front",
+    track: FaceTrack | None = None,
+) -> None:
     """Write the head: the identity is in the meshes, the expression in the weights of the morph targets.
 
-    Each part is a node with a mesh and a material of its own, below one node `head`, whose `extras` hold the camera:
-    rotation, translation in mm and the photograph's intrinsics in px. All meshes have all expressions as morph targets,
-    in one order, so that one set of weights moves them together.
+    Each part is a node with a mesh and a material of its own, and all of them follow one skeleton, which hangs from the
+    node `pose`; its `extras` hold rotation, translation in mm and the photograph's intrinsics in px. All meshes have
+    all expressions as morph targets, in one order, so that one set of weights moves them together.
 
     Args:
         result: The face.
         parts: Its meshes.
+        rig: Its joints.
         path: The file.
+        picture_px: Width and height of the photograph; by default its principal point is its middle.
+        pose: Where head and camera stand.
         track: How it moves, written as an animation; None for a still head.
     """
-    document = gltf.GLTF2(scene=0, scenes=[gltf.Scene(nodes=[0])], asset=gltf.Asset(generator="Likeness"))
+    document = gltf.GLTF2(scene=0, asset=gltf.Asset(generator="Likeness"))
     buffer = GlbBuffer(document)
-    camera = {
-        "rotation": result.rotation.tolist(),
-        "translation_mm": result.translation_mm.tolist(),
-        "intrinsics_px": result.intrinsics_px.tolist(),
-    }
-    document.nodes = [gltf.Node(name="head", extras=camera, children=list(range(1, 1 + len(parts))))]
+    width_px, height_px = picture_px or (max(1, round(2.0 * float(middle))) for middle in result.intrinsics_px[:2, 2])
+    roots = [add_skeleton(document, buffer, result, rig, pose)]
+    roots.append(add_camera(document, result, width_px, height_px, pose))
     for number, part in enumerate(parts):
         document.meshes.append(
             gltf.Mesh(
@@ -49,10 +59,12 @@ def write_glb(result: FaceResult, parts: Sequence[MeshPart], path: Path, track: 
                 extras={"targetNames": list(result.expression_names)},
             )
         )
-        document.nodes.append(gltf.Node(mesh=number, name=part.name))
+        # Among the scene's roots: by the format a skinned mesh goes where its joints are, whatever it hangs from.
+        roots.append(len(document.nodes))
+        document.nodes.append(gltf.Node(mesh=number, name=part.name, skin=0))
+    document.scenes = [gltf.Scene(nodes=roots)]
     if track is not None:
-        mesh_nodes = [number for number, node in enumerate(document.nodes) if node.mesh is not None]
-        add_motion(document, buffer, track, result.expression_names, head_node=0, mesh_nodes=mesh_nodes)
+        add_motion(document, buffer, track, result, rig, pose)
     document.buffers = [gltf.Buffer(byteLength=len(buffer.data))]
     document.set_binary_blob(bytes(buffer.data))
     with atomic_path(path) as temporary:
@@ -66,10 +78,13 @@ def _primitive(part: MeshPart, document: gltf.GLTF2, buffer: GlbBuffer) -> gltf.
         NORMAL=buffer.accessor(normals, gltf.VEC3, gltf.ARRAY_BUFFER),
         TEXCOORD_0=buffer.accessor(_top_down(part.uv), gltf.VEC2, gltf.ARRAY_BUFFER),
     )
+    joints, shares = strongest(part.joint_weights)
+    attributes.JOINTS_0 = buffer.accessor(joints, gltf.VEC4, gltf.ARRAY_BUFFER)
+    attributes.WEIGHTS_0 = buffer.accessor(shares, gltf.VEC4, gltf.ARRAY_BUFFER)
     if material.needs_tangents:
         tangents = vertex_tangents(part.vertices_mm, normals, part.uv, part.faces)
         attributes.TANGENT = buffer.accessor(tangents, gltf.VEC4, gltf.ARRAY_BUFFER)
-    targets = [gltf.Attributes(POSITION=buffer.sparse_accessor(_M_PER_MM * morph)) for morph in part.morphs_mm]
+    targets = [gltf.Attributes(POSITION=buffer.sparse_accessor(M_PER_MM * morph)) for morph in part.morphs_mm]
     if material.lit:
         for target, morph in zip(targets, part.morphs_mm, strict=True):
             turned = part.normals(part.vertices_mm + morph) - normals
@@ -80,7 +95,7 @@ def _primitive(part: MeshPart, document: gltf.GLTF2, buffer: GlbBuffer) -> gltf.
 
 
 def _points(buffer: GlbBuffer, points_mm: np.ndarray) -> int:
-    return buffer.accessor((_M_PER_MM * points_mm).astype(np.float32), gltf.VEC3, gltf.ARRAY_BUFFER)
+    return buffer.accessor((M_PER_MM * points_mm).astype(np.float32), gltf.VEC3, gltf.ARRAY_BUFFER)
 
 
 def _top_down(uv: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from jaxtyping import UInt8
 
 from model.export.picture_files import encoded_jpeg, encoded_png
 
+_COMPONENTS = {np.float32: gltf.FLOAT, np.uint32: gltf.UNSIGNED_INT, np.uint8: gltf.UNSIGNED_BYTE}
 _STILL_M = 1e-5
 """A vertex that an expression moves by less does not count as moved."""
 
@@ -27,9 +28,9 @@ class GlbBuffer:
         self._document.bufferViews.append(view)
         return len(self._document.bufferViews) - 1
 
-    def accessor(self, values: np.ndarray, kind: str, target: int) -> int:
-        """Append an array; returns the accessor."""
-        component = gltf.UNSIGNED_INT if values.dtype == np.uint32 else gltf.FLOAT
+    def accessor(self, values: np.ndarray, kind: str, target: int | None) -> int:
+        """Append an array of float32, uint32 or uint8; returns the accessor."""
+        component = _COMPONENTS[values.dtype.type]
         accessor = gltf.Accessor(
             bufferView=self.view(np.ascontiguousarray(values).tobytes(), target),
             componentType=component,

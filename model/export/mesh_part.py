@@ -11,6 +11,7 @@ from model.geometry.mesh import vertex_normals
 from model.look.atlas import Atlas
 from model.look.hair_mesh import HairMesh
 from model.look.head_shape import HeadShape
+from model.look.rig import HeadRig
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class MeshPart:
         morphs_mm: Displacement of each vertex at weight 1, one for each of the face's expressions, zeros where an
             expression leaves the part alone.
         material: What covers it.
+        joint_weights: How far each vertex follows each joint of the skeleton; rows sum to 1.
     """
 
     name: str
@@ -35,6 +37,7 @@ class MeshPart:
     uv: Float[np.ndarray, "vertex 2"]
     morphs_mm: Float[np.ndarray, "expression vertex 3"]
     material: GlbMaterial
+    joint_weights: Float[np.ndarray, "vertex joint"]
 
     def posed_mm(self, weights: Float[np.ndarray, " expression"]) -> Float[np.ndarray, "vertex 3"]:
         """The vertices with an expression."""
@@ -48,12 +51,13 @@ class MeshPart:
         return vertex_normals(points, triangles)[0].numpy()[whole]
 
 
-def hair_part(hair: HairMesh, expression_count: int, *, lit: bool) -> MeshPart:
+def hair_part(hair: HairMesh, expression_count: int, rig: HeadRig, *, lit: bool) -> MeshPart:
     """The part `hair`. It is one with the skull: no expression moves it, and none brings skin through it.
 
     Args:
         hair: The mesh.
         expression_count: Expressions of the head.
+        rig: The head's joints.
         lit: Whether it is to be lit; else it holds the photograph's light.
     """
     return MeshPart(
@@ -64,14 +68,16 @@ def hair_part(hair: HairMesh, expression_count: int, *, lit: bool) -> MeshPart:
         uv=hair.uv,
         morphs_mm=np.zeros((expression_count, len(hair.vertices_mm), 3), np.float32),
         material=HairMaterial(hair.texture.with_cover(lit=lit), lit=lit),
+        joint_weights=rig.weights_at(hair.vertices_mm),
     )
 
 
-def head_part(shape: HeadShape, atlas: Atlas, material: GlbMaterial) -> MeshPart:
+def head_part(shape: HeadShape, rig: HeadRig, atlas: Atlas, material: GlbMaterial) -> MeshPart:
     """A part of the head model.
 
     Args:
         shape: The head.
+        rig: Its joints.
         atlas: Texture space of the part.
         material: What covers it.
     """
@@ -83,4 +89,5 @@ def head_part(shape: HeadShape, atlas: Atlas, material: GlbMaterial) -> MeshPart
         uv=atlas.uv,
         morphs_mm=shape.morphs_mm[:, atlas.vertex],
         material=material,
+        joint_weights=rig.weights[atlas.vertex],
     )

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from model.face.skeleton import eyeball_centre
+
 _LARGEST_TURN_DEG = {"Up": 25.0, "Down": 30.0, "In": 30.0, "Out": 30.0}
 """Turn of an eyeball at weight 1; ARKit leaves it open, these are about the limits of the human eye in use."""
 
@@ -38,13 +40,6 @@ def gaze_shapes(
             turn = _rotation(pitch * angle, yaw * angle)
             shapes[names.index(f"eyeLook{direction}{side}"), eyeball] = local @ turn.T - local
     return shapes
-
-
-def eyeball_centre(points_mm: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, " 3"]:
-    """Centre of the sphere through the back half of an eyeball, away from the cornea (least squares)."""
-    back = points_mm[points_mm[:, 2] <= np.median(points_mm[:, 2])]
-    system = np.concatenate([2.0 * back, np.ones((len(back), 1))], axis=1)
-    return np.linalg.lstsq(system, (back**2).sum(1), rcond=None)[0][:3]
 
 
 def _rotation(pitch_rad: float, yaw_rad: float) -> Float[np.ndarray, "3 3"]:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from tools.head.expressions import eyeball_centre
+from model.face.skeleton import eyeball_centre
 from tools.head.piece import Piece
 from tools.statistics.surface import SurfacePoints, nearest_on_surface
 

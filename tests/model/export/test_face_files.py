@@ -9,6 +9,7 @@ import pytest
 import torch
 import trimesh
 
+from common.mesh_options import MeshOptions
 from model.export.face_files import FaceFiles
 from model.export.glb_buffer import GlbBuffer
 from model.face.morphable_model import MorphableModel
@@ -141,3 +142,17 @@ def test_a_black_and_white_photograph_gives_a_black_and_white_head(made: tuple[F
     grey = np.repeat(PHOTOGRAPH[..., :1], 3, axis=2)
     texture = unwrap(result, grey, head, atlas).image_srgb.astype(int)
     assert np.ptp(texture, axis=2).max() <= 1
+
+
+def test_units_scale_the_obj_and_say_so(made: tuple[FaceResult, MorphableModel], tmp_path: Path) -> None:
+    result, head = made
+    for units, length in (("mm", 1.0), ("m", 0.001)):
+        FaceFiles(head, 64).write(result, PHOTOGRAPH, tmp_path, ("obj",), mesh=MeshOptions(units=units))
+        for name in ("mesh.obj", "mesh_neutral.obj"):
+            lines = (tmp_path / name).read_text().splitlines()
+            assert f"in {units}," in lines[0]
+            places = np.array([line.split()[1:] for line in lines if line.startswith("v ")], float)
+            basis = head.expression_basis.unflatten(-1, (-1, 3)).numpy()
+            at_rest = result.vertices_mm - np.einsum("e,evx->vx", result.expression, basis)
+            expected = result.vertices_mm if name == "mesh.obj" else at_rest
+            np.testing.assert_allclose(places, length * expected, atol=2e-4 * length)

@@ -88,7 +88,7 @@ def test_files_are_named_from_the_folder_they_share(tmp_path: Path) -> None:
 def test_the_files_of_use_have_short_names(tmp_path: Path, reconstructor: Reconstructor) -> None:
     write_results(tmp_path, reconstructor, faces=1, formats=("glb", "obj", "npz", "overlay"))
     text = " ".join(Page(tmp_path / "index.html").text.split())
-    assert "GLB OBJ NPZ texture overlay" in text
+    assert "GLB OBJ neutral OBJ NPZ texture overlay" in text
     assert "mesh.mtl" not in text
 
 

@@ -16,7 +16,7 @@ from model.export.glb_material import GlossMaterial
 from model.export.mesh_part import MeshPart
 from model.face.parts import PART_NAMES
 from tests.released_face import MISSING, PHOTOGRAPH_PX, REASON, released_face, released_model
-from tests.small_gallery import toy_face, toy_hair
+from tests.small_gallery import face_rig, toy_face, toy_hair
 from tests.small_world import toy_reconstructor
 
 pytestmark = pytest.mark.skipif(MISSING, reason=REASON)
@@ -45,11 +45,10 @@ def values(document: dict, blob: bytes, accessor: dict) -> np.ndarray:
 
 def test_parts_are_named_nodes_with_meshes_and_materials(folder: Path) -> None:
     document, _ = read(folder / "mesh.glb")
-    head, *nodes = document["nodes"]
-    assert head["name"] == "head"
-    assert [document["nodes"][child]["name"] for child in head["children"]] == list(PART_NAMES)
-    assert "rotation" in head["extras"]
-    for node, name in zip(nodes, PART_NAMES, strict=True):
+    roots = [document["nodes"][root] for root in document["scenes"][0]["nodes"]]
+    assert [root["name"] for root in roots] == ["pose", "camera", *PART_NAMES]
+    assert "rotation" in roots[0]["extras"]
+    for node, name in zip(roots[2:], PART_NAMES, strict=True):
         mesh = document["meshes"][node["mesh"]]
         assert mesh["name"] == name
         assert document["materials"][mesh["primitives"][0]["material"]]["name"] == name
@@ -137,13 +136,15 @@ def square(material: GlossMaterial, moved: Sequence[float]) -> MeshPart:
     morphs = np.zeros((52, 4, 3), np.float32)
     morphs[3] = moved
     faces, uv = np.array([[0, 1, 2], [0, 2, 3]]), vertices[:, :2] / 10.0
-    return MeshPart("hair", vertices, np.arange(4), faces, uv, morphs, material)
+    weights = np.tile(np.eye(6, dtype=np.float32)[2], (4, 1))
+    return MeshPart("hair", vertices, np.arange(4), faces, uv, morphs, material, weights)
 
 
 def test_a_part_of_ones_own_is_written_as_it_is(tmp_path: Path) -> None:
     picture = np.full((8, 8, 3), (120, 90, 60), np.uint8)
     part = square(GlossMaterial(picture, 0.4, coat=0.5), (0.0, 2.0, 0.0))
-    write_glb(released_face(), [part], tmp_path / "mesh.glb")
+    face = released_face()
+    write_glb(face, [part], face_rig(face, released_model()), tmp_path / "mesh.glb")
     document, blob = read(tmp_path / "mesh.glb")
     (mesh,), (material,) = document["meshes"], document["materials"]
     assert (mesh["name"], material["name"]) == ("hair", "hair")

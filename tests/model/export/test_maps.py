@@ -17,9 +17,11 @@ from model.export.glb_material import SkinMaterial
 from model.export.light_files import write_environment
 from model.export.maps import LARGEST_F0, Maps, gloss_of, write_maps
 from model.export.mesh_part import head_part
+from model.face.skeleton import Skeleton
 from model.look.appearance import Appearance, Lamp
 from model.look.atlas import build_atlas
 from model.look.head_shape import head_shape
+from model.look.rig import HeadRig
 from tests.small_gallery import toy_face
 from tests.small_world import toy_reconstructor
 
@@ -136,7 +138,8 @@ def test_maps_of_one_value_are_factors(tmp_path: Path) -> None:
     head = reconstructor.morphable_model
     face = toy_face(reconstructor)
     shape = head_shape(face, head, None, np.zeros(len(face.vertices_mm), np.float32))
-    write_glb(face, [head_part(shape, build_atlas(head, SIDE), material)], tmp_path / "mesh.glb")
+    rig = HeadRig.of(shape, Skeleton.of(head))
+    write_glb(face, [head_part(shape, rig, build_atlas(head, SIDE), material)], rig, tmp_path / "mesh.glb")
     document, _ = read_glb(tmp_path / "mesh.glb")
     (written,) = document["materials"]
     assert len(document["images"]) == 1
@@ -164,7 +167,8 @@ def test_the_lit_heads_expressions_turn_its_normals(tmp_path: Path) -> None:
     reconstructor = toy_reconstructor()
     head, face = reconstructor.morphable_model, toy_face(reconstructor)
     shape = head_shape(face, head, None, np.zeros(len(face.vertices_mm), np.float32))
-    write_glb(face, [head_part(shape, build_atlas(head, SIDE), material)], tmp_path / "mesh.glb")
+    rig = HeadRig.of(shape, Skeleton.of(head))
+    write_glb(face, [head_part(shape, rig, build_atlas(head, SIDE), material)], rig, tmp_path / "mesh.glb")
     document, blob = read_glb(tmp_path / "mesh.glb")
 
     def read(view_index: int, kind: type) -> np.ndarray:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tools.head.expressions import eyeball_centre, gaze_shapes, tongue_out
+from model.face.skeleton import eyeball_centre
+from tools.head.expressions import gaze_shapes, tongue_out
 
 RADIUS_MM = 12.0
 CENTRES = {"Left": np.array([32.0, 1.0, -2.0]), "Right": np.array([-32.0, 1.0, -2.0])}
