@@ -64,7 +64,7 @@ def write_glb(
         document.nodes.append(gltf.Node(mesh=number, name=part.name, skin=0))
     document.scenes = [gltf.Scene(nodes=roots)]
     if track is not None:
-        add_motion(document, buffer, track, result, rig, pose)
+        add_motion(document, buffer, track)
     document.buffers = [gltf.Buffer(byteLength=len(buffer.data))]
     document.set_binary_blob(bytes(buffer.data))
     with atomic_path(path) as temporary:

@@ -1,52 +1,60 @@
-"""A film's motion as a glTF animation: the weights of all meshes, the head's pose, and the joints that weights drive."""
+"""A film's motion as a glTF animation: the weights of all meshes, the pose, and the joints that weights drive."""
+
+from typing import Any
 
 import numpy as np
 import pygltflib as gltf
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from common.mesh_options import PoseKind
 from model.export.glb_buffer import GlbBuffer
 from model.export.glb_skeleton import M_PER_MM, POSE_NODE
-from model.face.skeleton import JOINT_NAMES, PARENTS
 from model.geometry.quaternion import quaternions_from_rotations
-from model.look.face_result import FaceResult
 from model.look.face_track import FaceTrack
-from model.look.rig import HeadRig
+
+_DRIVEN = ("rotation_vector_degrees", "translation_mm")
 
 
-def add_motion(
-    document: gltf.GLTF2, buffer: GlbBuffer, track: FaceTrack, result: FaceResult, rig: HeadRig, pose: PoseKind
-) -> None:
-    """Add an animation `track` to a document: linear between the frames, from 0 s on.
+def add_motion(document: gltf.GLTF2, buffer: GlbBuffer, track: FaceTrack) -> None:
+    """Add an animation `track` to a head's document: linear between the frames, from 0 s on.
 
-    A frame without the face is bridged from the frame before to the one after.
+    A frame without the face is bridged from the frame before to the one after. All that is needed of the head is in
+    the document: the names of the blendshapes, which of them drive joints, and where the pose stands. Where that is an
+    identity, the motion is told in the head's own space, so that it is upright where the track's pose is that of the
+    photograph.
 
     Args:
-        document: The document, with its nodes.
+        document: The document, with its nodes and meshes.
         buffer: Its binary part.
         track: The motion.
-        result: The head, as its photograph shows it.
-        rig: Its joints.
-        pose: Where head and camera stand. With `photograph` the pose's node moves as the camera at the origin saw it;
-            with `front` all of that is told in the head's own space, so that the head is upright in the frame that was
-            its photograph.
     """
-    nodes = {node.name: number for number, node in enumerate(document.nodes)}
+    nodes = {node.name: (number, node) for number, node in enumerate(document.nodes)}
     motion = _Motion(document, buffer, track.time_s.astype(np.float32))
+    number, pose = nodes[POSE_NODE]
     rotation, place_mm = track.rotation.astype(np.float64), track.translation_mm.astype(np.float64)
-    if pose == "front":
-        back = result.rotation.T.astype(np.float64)
-        rotation, place_mm = back @ rotation, (place_mm - result.translation_mm) @ back.T
-    motion.turn(nodes[POSE_NODE], quaternions_from_rotations(rotation))
-    motion.shift(nodes[POSE_NODE], M_PER_MM * place_mm)
-    weights = track.weights_of(result.expression_names)
+    if pose.rotation is None:
+        back = np.array(pose.extras["rotation"], np.float64).T
+        rotation, place_mm = back @ rotation, (place_mm - pose.extras["translation_mm"]) @ back.T
+    motion.turn(number, quaternions_from_rotations(rotation))
+    motion.shift(number, M_PER_MM * place_mm)
+    names, at_photograph = document.meshes[0].extras["targetNames"], np.array(document.meshes[0].weights)
+    weights = track.weights_of(tuple(names))
     motion.weigh([number for number, node in enumerate(document.nodes) if node.mesh is not None], weights)
-    for joint in rig.drivers:
-        at_rest_mm = rig.joints_mm[joint] - (rig.joints_mm[PARENTS[joint]] if PARENTS[joint] >= 0 else 0.0)
-        moved = [rig.motion(joint, dict(zip(result.expression_names, row, strict=True))) for row in weights.tolist()]
-        turns = Rotation.from_rotvec(np.array([one.turn_rad for one in moved])).as_matrix()
-        motion.turn(nodes[JOINT_NAMES[joint]], quaternions_from_rotations(turns))
-        motion.shift(nodes[JOINT_NAMES[joint]], M_PER_MM * (at_rest_mm + np.array([one.shift_mm for one in moved])))
+    for number, node in nodes.values():
+        driven_by = (node.extras or {}).get("driven_by")
+        if driven_by:
+            turns, shifts_mm = (
+                _driven(driven_by, names, kind) for kind in ("rotation_vector_degrees", "translation_mm")
+            )
+            rest_m = np.array(node.translation) - M_PER_MM * (at_photograph @ shifts_mm)
+            turned = Rotation.from_rotvec(np.radians(weights @ turns)).as_matrix()
+            motion.turn(number, quaternions_from_rotations(turned))
+            motion.shift(number, rest_m + M_PER_MM * (weights @ shifts_mm))
+
+
+def _driven(driven_by: dict[str, Any], names: list[str], kind: str) -> Float[np.ndarray, "expression 3"]:
+    """What each blendshape of weight 1 does to a joint."""
+    return np.array([driven_by[name][kind] if name in driven_by else (0.0, 0.0, 0.0) for name in names])
 
 
 class _Motion:

@@ -1,0 +1,192 @@
+"""Pictures of a head whose parts wear textures, lit from a few directions that cast its own shadows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+
+from model.geometry.camera import project
+from model.geometry.mesh import vertex_normals
+from model.look.sampling import bytes_of, linear_of
+from model.look.self_shadow import lit_from
+from model.pictures.distant_light import DistantLight
+from model.pictures.lit import gloss, with_relief
+from model.render.backends import build_rasterizer
+
+_SAME_MM = 1e-3
+"""Vertices so near to one another were split from one at a seam of the texture."""
+_HIGHLIGHTS, _LOBE_ROUGHNESS = 12, 0.6
+"""Most directions that make highlights, and the least roughness under lobes, which stand for a wide part of the sky."""
+_BACK_SHARE = 0.35
+"""What the inside of hair, seen where its near side is cut out, has of its light."""
+
+
+@dataclass(frozen=True)
+class PicturePart:
+    """A mesh with its surface.
+
+    Attributes:
+        name: Of the part.
+        vertices_mm: Model space, at rest.
+        faces: Triangles, counter-clockwise seen from outside.
+        uv: Texture coordinates in [0, 1], v up.
+        morphs_mm: Displacement at weight 1 of each expression.
+        color_srgb: Its colour without light, or in the photograph's light where it is not lit; the last channel of
+            four says where there is a surface at all.
+        roughness: Perceptual roughness.
+        lit: Whether light makes a difference.
+        normal: Its normal map, None without one.
+        cutoff: Least of the fourth channel, [0, 1]; None where all of it is there.
+    """
+
+    name: str
+    vertices_mm: Float[np.ndarray, "vertex 3"]
+    faces: Int[np.ndarray, "face 3"]
+    uv: Float[np.ndarray, "vertex 2"]
+    morphs_mm: Float[np.ndarray, "expression vertex 3"]
+    color_srgb: UInt8[np.ndarray, "rows columns channel"]
+    roughness: float
+    lit: bool
+    normal: UInt8[np.ndarray, "rows2 columns2 3"] | None = None
+    cutoff: float | None = None
+
+
+@dataclass(frozen=True)
+class _Posed:
+    """A part in camera space."""
+
+    part: PicturePart
+    vertices_mm: Float[np.ndarray, "vertex 3"]
+    normals: Float[np.ndarray, "vertex 3"]
+    reached: Float[np.ndarray, "vertex light"]
+
+
+class PartView:
+    """Draws a head with any expression and pose; what does not change is worked out once."""
+
+    def __init__(self, parts: Sequence[PicturePart]) -> None:
+        """Take the parts."""
+        self._parts = list(parts)
+        self._welds = []
+        for part in self._parts:
+            places = np.round(part.vertices_mm / _SAME_MM).astype(np.int64)
+            _, first, whole = np.unique(places, axis=0, return_index=True, return_inverse=True)
+            self._welds.append((first, whole.reshape(-1)))
+
+    def draw(
+        self,
+        weights: Float[np.ndarray, " expression"],
+        rotation: Float[np.ndarray, "3 3"],
+        translation_mm: Float[np.ndarray, "3"],
+        intrinsics_px: Float[np.ndarray, "3 3"],
+        size_px: int,
+        light: DistantLight,
+        background: int = 40,
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """Draw a square picture.
+
+        Args:
+            weights: Blendshape weights.
+            rotation: Model space to camera space.
+            translation_mm: Model origin in camera space.
+            intrinsics_px: The camera.
+            size_px: Side of the picture.
+            light: What lights it.
+            background: Grey behind it.
+        """
+        posed = self._posed(weights, rotation, translation_mm, light)
+        picture = np.full((size_px, size_px, 3), background, np.uint8)
+        nearest_mm = np.full((size_px, size_px), -np.inf)
+        whole = [one for one in posed if one.part.cutoff is None]
+        for one in [*whole, *(one for one in posed if one.part.cutoff is not None)]:
+            corners = one.vertices_mm[one.part.faces]
+            across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+            near = (across * corners.mean(1)).sum(1) < 0.0
+            sides = (
+                [(np.ones(len(near), bool), 1.0)] if one.part.cutoff is None else [(~near, _BACK_SHARE), (near, 1.0)]
+            )
+            for faces, share in sides:
+                if faces.any():
+                    _draw_part(picture, nearest_mm, one, one.part.faces[faces], intrinsics_px, light, share)
+        return picture
+
+    def _posed(
+        self,
+        weights: Float[np.ndarray, " expression"],
+        rotation: Float[np.ndarray, "3 3"],
+        translation_mm: Float[np.ndarray, "3"],
+        light: DistantLight,
+    ) -> list[_Posed]:
+        places, normals, faces, start = [], [], [], 0
+        for part, (first, whole) in zip(self._parts, self._welds, strict=True):
+            moved = part.vertices_mm + np.tensordot(weights.astype(np.float32), part.morphs_mm, 1)
+            here = (moved @ rotation.T + translation_mm).astype(np.float32)
+            joined = torch.from_numpy(whole[part.faces].astype(np.int32))
+            normals.append(vertex_normals(torch.from_numpy(here[first])[None], joined)[0].numpy()[whole])
+            places.append(here)
+            faces.append(part.faces + start)
+            start += len(here)
+        if any(part.lit for part in self._parts):
+            # The whole head shadows itself, hair included.
+            reached = lit_from(np.concatenate(places), np.concatenate(faces).astype(np.int32), light.directions)
+        else:
+            reached = np.ones((start, len(light.directions)), np.float32)
+        ends = np.cumsum([len(place) for place in places])[:-1]
+        by_part = np.split(reached, ends)
+        return [_Posed(*one) for one in zip(self._parts, places, normals, by_part, strict=True)]
+
+
+def _draw_part(
+    picture: UInt8[np.ndarray, "size size 3"],
+    nearest_mm: Float[np.ndarray, "size size"],
+    posed: _Posed,
+    faces: Int[np.ndarray, "face 3"],
+    intrinsics_px: Float[np.ndarray, "3 3"],
+    light: DistantLight,
+    share: float,
+) -> None:
+    """Draw some triangles of a part where nothing is before them; picture and depth are changed."""
+    size, part = len(picture), posed.part
+    image = project(torch.from_numpy(posed.vertices_mm)[None], torch.from_numpy(intrinsics_px).float()[None])
+    values = np.concatenate((posed.vertices_mm, posed.normals, part.uv, posed.reached), axis=1).astype(np.float32)
+    rasterizer, triangles = build_rasterizer("cpu"), torch.from_numpy(faces.astype(np.int32))
+    fragments = rasterizer.rasterize(image, triangles, size, size)
+    drawn = rasterizer.interpolate(torch.from_numpy(values)[None], fragments, triangles)[0].numpy()
+    place, uv = drawn[..., :3], drawn[..., 6:8]
+    color = _looked_up(part.color_srgb, uv)
+    shown = (fragments.face_index[0].numpy() >= 0) & (place[..., 2] > nearest_mm)
+    if part.cutoff is not None:
+        shown &= color[..., 3] > 255.0 * part.cutoff
+    if not shown.any():
+        return
+    nearest_mm[shown] = place[..., 2][shown]
+    if not part.lit:
+        picture[shown] = color[..., :3][shown]
+        return
+    normal = drawn[..., 3:6] / np.maximum(np.linalg.norm(drawn[..., 3:6], axis=-1, keepdims=True), 1e-6)
+    if part.normal is not None:
+        normal = with_relief(normal, place, uv, _looked_up(part.normal, uv))
+    normal, place = normal[shown], place[shown]
+    eye = -place / np.maximum(np.linalg.norm(place, axis=-1, keepdims=True), 1e-6)
+    # Parts are two-sided, as their materials say.
+    normal = np.where((normal * eye).sum(-1, keepdims=True) < 0.0, -normal, normal) if share < 1.0 else normal
+    arriving = np.clip(normal @ light.directions.T, 0.0, None) * drawn[..., 8:][shown]
+    radiance = linear_of(color[..., :3][shown]) * (arriving @ light.strength)
+    roughness = max(part.roughness, _LOBE_ROUGHNESS) if light.lobes else part.roughness
+    for number in np.argsort(-light.strength.sum(1))[:_HIGHLIGHTS]:
+        towards = light.directions[number]
+        lit = np.clip(normal @ towards, 0.0, None)
+        shine = arriving[:, number] * gloss(normal, eye, towards, lit, roughness)
+        radiance += shine[:, None] * light.strength[number]
+    picture[shown] = bytes_of(share * radiance)
+
+
+def _looked_up(
+    texture: UInt8[np.ndarray, "rows columns channel"], uv: Float[np.ndarray, "size size 2"]
+) -> UInt8[np.ndarray, "size size channel"]:
+    height, width = texture.shape[:2]
+    texels = (uv * (width, -height) + (0.0, height) - 0.5).astype(np.float32)
+    return cv2.remap(texture, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
