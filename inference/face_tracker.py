@@ -35,6 +35,8 @@ _REMEMBERED_S = 1.0
 """So long a lost face is taken for one that is found in its place, whatever it looks like."""
 _MIRROR_EVERY, _SURE = 8, 0.8
 """A face is looked at in the mirror every so many frames, and in each frame where its confidence is lower."""
+_JUMP_PERCENT = 20.0
+"""Shift of a window from one frame to the next that no head makes without being looked for again."""
 _CAREFUL_S, _CAREFUL_LOOKS = 1.0, 12.0
 """Time between two careful looks, or, of people who have been seen for longer, a part of that time."""
 _REGION_OVER_WINDOW, _REGION_PX = 1.6, 192
@@ -204,7 +206,8 @@ class FaceTracker:
             if glance.spread_percent is not None:
                 signals = Signals(glance.spread_percent, face.points_percent, glance.shift_percent, face.score)
                 face.confidence, face.unmirrored = confidence(signals), 0
-            sure = face.confidence >= DOUBTFUL_BELOW
+            # An answer that lies elsewhere than where the face was expected may be about the face beside it.
+            sure = face.confidence >= DOUBTFUL_BELOW and glance.shift_percent < _JUMP_PERCENT
             if sure and frame.time_s - face.checked_s < _CHECK_S:
                 sightings.append(self._seen(face, glance, frame))
                 continue
@@ -279,12 +282,16 @@ class FaceTracker:
         return near[number] if distance < 0.25 * region.side_px else None
 
     def _without_doubles(self, sightings: Sequence[Sighting]) -> list[Sighting]:
-        """Two people who have come to be followed on one face: the surer one stays."""
+        """Two people who have come to be followed on one face: who has moved less was there before."""
         kept: list[Sighting] = []
         by_number = {face.track: face for face in self.state.faces}
-        for sighting in sorted(sightings, key=lambda one: (-one.confidence, one.track)):
+
+        def speed(sighting: Sighting) -> float:
+            return float(np.hypot(*by_number[sighting.track].shift_px))
+
+        for sighting in sorted(sightings, key=lambda one: (speed(one), one.track)):
             boxes = np.array([_box(other.landmarks68_px) for other in kept]).reshape(-1, 4)
-            if (intersections_over_unions(boxes, _box(sighting.landmarks68_px)) > 0.5).any():
+            if (intersections_over_unions(boxes, _box(sighting.landmarks68_px)) > SAME_FACE).any():
                 self._lose(by_number[sighting.track])
             else:
                 kept.append(sighting)
