@@ -95,7 +95,7 @@ def _refuse_missing(paths: Sequence[Path]) -> None:
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
         rest = "" if len(missing) == len(paths) else "; the other paths were not read either: correct or leave out this"
-        raise FileNotFoundError(f"{', '.join(missing)}: no such file or folder (--images){rest}")
+        raise FileNotFoundError(f"{', '.join(missing)}: no such file or folder{rest}")
 
 
 def _free_key(relative: str, taken: set[str]) -> str:
