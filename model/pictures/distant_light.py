@@ -61,7 +61,7 @@ def lamp_light(azimuth_degrees: float, elevation_degrees: float) -> DistantLight
     around = towards + radius * (np.cos(turns)[:, None] * aside + np.sin(turns)[:, None] * upwards)
     around /= np.linalg.norm(around, axis=1, keepdims=True)
     room = fibonacci_directions(_ROOM_LOBES).numpy()
-    dim = _ROOM * (1.0 + _ROOM_SLOPE * room[:, 1:]) * 4.0 / _ROOM_LOBES
+    dim = _ROOM * (1.0 + _ROOM_SLOPE * room[:, 1:2]) * 4.0 / _ROOM_LOBES
     strength = np.concatenate((np.full((_LAMP_POINTS, 3), _LAMP / _LAMP_POINTS), np.repeat(dim, 3, axis=1)))
     return DistantLight(np.concatenate((around, room)).astype(np.float32), strength.astype(np.float32), lobes=False)
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from scipy.sparse import csr_matrix, diags
 
 from model.geometry.camera import project
 from model.geometry.mesh import vertex_normals
@@ -20,6 +21,9 @@ _SAME_MM = 1e-3
 """Vertices so near to one another were split from one at a seam of the texture."""
 _HIGHLIGHTS, _LOBE_ROUGHNESS = 12, 0.6
 """Most directions that make highlights, and the least roughness under lobes, which stand for a wide part of the sky."""
+_SOFTER = 4
+"""How often a shadow is spread to the neighbouring vertices: a depth map's pixels would be seen."""
+_SUPERSAMPLE = 2
 _BACK_SHARE = 0.35
 """What the inside of hair, seen where its near side is cut out, has of its light."""
 
@@ -70,11 +74,12 @@ class PartView:
     def __init__(self, parts: Sequence[PicturePart]) -> None:
         """Take the parts."""
         self._parts = list(parts)
-        self._welds = []
+        self._welds, self._neighbours = [], []
         for part in self._parts:
             places = np.round(part.vertices_mm / _SAME_MM).astype(np.int64)
             _, first, whole = np.unique(places, axis=0, return_index=True, return_inverse=True)
             self._welds.append((first, whole.reshape(-1)))
+            self._neighbours.append(_mean_of_neighbours(whole.reshape(-1)[part.faces], len(first)))
 
     def draw(
         self,
@@ -98,8 +103,9 @@ class PartView:
             background: Grey behind it.
         """
         posed = self._posed(weights, rotation, translation_mm, light)
-        picture = np.full((size_px, size_px, 3), background, np.uint8)
-        nearest_mm = np.full((size_px, size_px), -np.inf)
+        fine_px, camera_px = _SUPERSAMPLE * size_px, np.diag([_SUPERSAMPLE, _SUPERSAMPLE, 1.0]) @ intrinsics_px
+        picture = np.full((fine_px, fine_px, 3), background, np.uint8)
+        nearest_mm = np.full((fine_px, fine_px), -np.inf)
         whole = [one for one in posed if one.part.cutoff is None]
         for one in [*whole, *(one for one in posed if one.part.cutoff is not None)]:
             corners = one.vertices_mm[one.part.faces]
@@ -110,8 +116,8 @@ class PartView:
             )
             for faces, share in sides:
                 if faces.any():
-                    _draw_part(picture, nearest_mm, one, one.part.faces[faces], intrinsics_px, light, share)
-        return picture
+                    _draw_part(picture, nearest_mm, one, one.part.faces[faces], camera_px, light, share)
+        return cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_AREA)
 
     def _posed(
         self,
@@ -134,9 +140,23 @@ class PartView:
             reached = lit_from(np.concatenate(places), np.concatenate(faces).astype(np.int32), light.directions)
         else:
             reached = np.ones((start, len(light.directions)), np.float32)
+        by_part = []
         ends = np.cumsum([len(place) for place in places])[:-1]
-        by_part = np.split(reached, ends)
+        for own, (first, whole), mean in zip(np.split(reached, ends), self._welds, self._neighbours, strict=True):
+            soft = own[first]
+            for _ in range(_SOFTER):
+                soft = mean @ soft
+            by_part.append(soft[whole])
         return [_Posed(*one) for one in zip(self._parts, places, normals, by_part, strict=True)]
+
+
+def _mean_of_neighbours(faces: Int[np.ndarray, "face 3"], count: int) -> csr_matrix:
+    """The matrix that gives each vertex the mean of itself and its neighbours."""
+    one, other = faces.ravel(), np.roll(faces, 1, axis=1).ravel()
+    rows, columns = np.concatenate((one, other, np.arange(count))), np.concatenate((other, one, np.arange(count)))
+    matrix = csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=(count, count))
+    matrix.data[:] = 1.0
+    return (diags(1.0 / np.asarray(matrix.sum(axis=1)).ravel()) @ matrix).tocsr().astype(np.float32)
 
 
 def _draw_part(
