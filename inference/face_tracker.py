@@ -324,7 +324,7 @@ class FaceTracker:
 
     def _answers(self, found: Sequence[Detection], frame: VideoFrame) -> list[FaceAnswer]:
         requests = [FaceRequest.of_detection(frame.image_srgb, one, self._camera) for one in found]
-        return self._checked.answers(requests)
+        return self._checked.answers(requests, fine=False)
 
     def _person(self, answer: FaceAnswer, frame: VideoFrame) -> FollowedFace:
         """Who a found face is: somebody who was lost, or somebody new."""

@@ -213,8 +213,13 @@ class FaceReconstructor:
         return [answer.reconstruction for answer in self.answers(requests)]
 
     @torch.inference_mode()
-    def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
-        """`reconstruct`, with what speaks for and against each answer."""
+    def answers(self, requests: Sequence[FaceRequest], *, fine: bool = True) -> list[FaceAnswer]:
+        """`reconstruct`, with what speaks for and against each answer.
+
+        Args:
+            requests: The faces.
+            fine: Whether the mesh decoder adds its detail.
+        """
         if not requests:
             return []
         windows = [request.window for request in requests]
@@ -231,7 +236,7 @@ class FaceReconstructor:
             parameters = mean_parameters([mean_parameters(pair) for pair in pairs])
             looks = [look for pair in pairs for look in pair]
         # Once, and last: what the vertices show depends on where the head is.
-        detail = self.reconstructor.detail(*crops, parameters)
+        detail = self.reconstructor.detail(*crops, parameters) if fine else None
         rolls = torch.tensor([request.roll_degrees for request in requests], device=self._device)
         found = split_batch(self.reconstructor.decode(rolled(parameters, torch.deg2rad(rolls)), whole, detail))
         signals = self._signals(requests, windows, torch.stack([self._points_px(look, whole) for look in looks], dim=1))

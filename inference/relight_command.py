@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None, program: str = "likeness relight") 
     parser.add_argument("--size", type=int, default=RelightOptions.size, help="side of the pictures in px")
     parser.add_argument("--exposure", type=float, default=0.0, help="stops brighter than a camera would take it")
     given = sys.argv[1:] if arguments is None else arguments
-    values = vars(parser.parse_args(spelled(given, "-")))
+    values = vars(parser.parse_args(_with_angles(spelled(given, "-"))))
     try:
         options = RelightOptions(**{**values, "lamp": _angles(values["lamp"])})
     except ValueError as error:
@@ -84,6 +84,14 @@ def main(arguments: list[str] | None = None, program: str = "likeness relight") 
         print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
+
+
+def _with_angles(arguments: list[str]) -> list[str]:
+    """The command line with `--lamp -60,30` as one word: argparse takes what begins with a minus for an option."""
+    if "--lamp" in arguments[:-1]:
+        place = arguments.index("--lamp")
+        return [*arguments[:place], f"--lamp={arguments[place + 1]}", *arguments[place + 2 :]]
+    return arguments
 
 
 def _angles(text: str | None) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def read_glb_head(path: Path) -> GlbHead:
     try:
         document = gltf.GLTF2().load_binary(str(place))
         return _head(document)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration, struct.error) as error:
         told = " ".join(str(error).split())
         raise HeadFileError(
             f"{place}: is no head of this version of Likeness ({told}); make it again with infer.py"

@@ -274,12 +274,12 @@ def with_relief(
 
 
 def gloss(
-    normal: Float[np.ndarray, "size size 3"],
-    eye: Float[np.ndarray, "size size 3"],
+    normal: Float[np.ndarray, "*pixel 3"],
+    eye: Float[np.ndarray, "*pixel 3"],
     towards: Float[np.ndarray, "3"],
-    lit: Float[np.ndarray, "size size"],
+    lit: Float[np.ndarray, "*pixel"],
     roughness: float,
-) -> Float[np.ndarray, "size size"]:
+) -> Float[np.ndarray, "*pixel"]:
     """GGX with Smith's shadowing and Schlick's Fresnel, as glTF has them, times pi: the lamp's radiance."""
     half = eye + towards
     half /= np.maximum(np.linalg.norm(half, axis=-1, keepdims=True), 1e-6)
