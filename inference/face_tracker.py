@@ -27,7 +27,7 @@ from model.parameters import FaceParameters
 SAME_PERSON_DISTANCE = 5.0
 """Distance of two people's identity coefficients, below which a face that is found again is who was lost."""
 
-_CHECK_S, _NEWCOMERS_S, _MISSING_S = 0.5, 2.0, 0.5
+_CHECK_S, _NEWCOMERS_S, _MISSING_S = 0.5, 2.0, 0.3
 """How often a followed face is looked for in its window; the whole picture where nobody is missing, and, at the latest,
 where somebody is."""
 _FIRST_GAP_S = 1.0 / 30.0
@@ -315,9 +315,10 @@ class FaceTracker:
         new = [one for one in found if not (_share_inside(boxes, one) > SAME_FACE).any()]
         sightings = []
         for answer in self._answers(new, frame):
-            if answer.confidence < DOUBTFUL_BELOW:
-                continue
-            sightings.append(self._found(self._person(answer, frame), answer, frame))
+            taken = np.array([face.box_px for face in self._followed]).reshape(-1, 4)
+            same = (intersections_over_unions(taken, _box(_landmarks_px(answer))) > SAME_FACE).any()
+            if answer.confidence >= DOUBTFUL_BELOW and not same:
+                sightings.append(self._found(self._person(answer, frame), answer, frame))
         if sightings:
             state.gap_s = 0.0
         return sightings
