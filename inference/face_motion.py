@@ -90,7 +90,7 @@ def of_one_person(
         answers: Of the frames, as one batch, on the CPU.
         identity: Of the person.
         albedo: Of the person.
-        model: The head model, on the CPU.
+        model: The head model, on any device.
     """
     fit = _PointFit(model)
     parts = []
@@ -110,9 +110,9 @@ class _PointFit:
         means, bases, identities = [], [], []
         for name, chosen in point_sets(model):
             points = list(chosen)
-            means.append(model.landmarks(model.mean_mm[None], name)[0, points])
-            bases.append(model.get_buffer(f"{name}_expression").unflatten(-1, (-1, 3))[:, points])
-            identities.append(model.get_buffer(f"{name}_identity").unflatten(-1, (-1, 3))[:, points])
+            means.append(model.landmarks(model.mean_mm[None], name)[0, points].cpu())
+            bases.append(model.get_buffer(f"{name}_expression").unflatten(-1, (-1, 3))[:, points].cpu())
+            identities.append(model.get_buffer(f"{name}_identity").unflatten(-1, (-1, 3))[:, points].cpu())
         self._mean_mm, self._expression, self._identity = (
             torch.cat(means),
             torch.cat(bases, 1),

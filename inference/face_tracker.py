@@ -20,7 +20,8 @@ from data.video_file import VideoFrame
 from inference.camera import PhotographCamera
 from inference.checked import CheckedFaces
 from inference.confidence import DOUBTFUL_BELOW, Signals, confidence
-from inference.faces import FaceAnswer, FaceReconstructor, FaceRequest, Glance
+from inference.faces import FaceAnswer, FaceRequest
+from inference.frame_look import FrameLook, FrameLooks
 from model.geometry.rotation import euler_from_rotation
 from model.parameters import FaceParameters
 
@@ -159,7 +160,8 @@ class FaceTracker:
 
     def __init__(
         self,
-        faces: FaceReconstructor,
+        looks: FrameLooks,
+        checked: CheckedFaces,
         detector: FaceDetector,
         camera: PhotographCamera,
         *,
@@ -169,14 +171,15 @@ class FaceTracker:
         """Take the parts.
 
         Args:
-            faces: The network.
+            looks: The network's quick looks.
+            checked: Its careful ones.
             detector: Finds faces.
             camera: Of all frames.
             largest_face: Follow one face only, the largest where the video begins.
             state: Where to go on.
         """
-        self._faces = faces
-        self._checked = CheckedFaces(faces, detector)
+        self._looks = looks
+        self._checked = checked
         self._detector = detector
         self._camera = camera
         self._largest_face = largest_face
@@ -200,16 +203,16 @@ class FaceTracker:
         """Look at each face where it is expected."""
         sightings = []
         for face in self._followed:
-            twice = face.unmirrored + 1 >= _MIRROR_EVERY or face.confidence < _SURE
-            glance = self._faces.glance(self._request(face, frame.image_srgb), twice=twice)
+            mirrored = face.unmirrored + 1 >= _MIRROR_EVERY or face.confidence < _SURE
+            look = self._looks.look(self._request(face, frame.image_srgb), mirrored=mirrored)
             face.unmirrored += 1
-            if glance.spread_percent is not None:
-                signals = Signals(glance.spread_percent, face.points_percent, glance.shift_percent, face.score)
+            if look.spread_percent is not None:
+                signals = Signals(look.spread_percent, face.points_percent, look.shift_percent, face.score)
                 face.confidence, face.unmirrored = confidence(signals), 0
             # An answer that lies elsewhere than where the face was expected may be about the face beside it.
-            sure = face.confidence >= DOUBTFUL_BELOW and glance.shift_percent < _JUMP_PERCENT
+            sure = face.confidence >= DOUBTFUL_BELOW and look.shift_percent < _JUMP_PERCENT
             if sure and frame.time_s - face.checked_s < _CHECK_S:
-                sightings.append(self._seen(face, glance, frame))
+                sightings.append(self._seen(face, look, frame))
                 continue
             found = self._look_near(face, frame)
             if found is None:
@@ -218,7 +221,7 @@ class FaceTracker:
                 sightings += self._again(face, found, frame)
             else:
                 face.checked_s, face.score = frame.time_s, found.score
-                sightings.append(self._seen(face, glance, frame))
+                sightings.append(self._seen(face, look, frame))
         return sightings
 
     def _careful_is_due(self, face: FollowedFace, now_s: float) -> bool:
@@ -240,11 +243,11 @@ class FaceTracker:
         """The window where a face is expected, turned as the face is."""
         return FaceRequest.about(image_srgb, face.landmarks_px + face.shift_px, self._camera, face.roll_degrees)
 
-    def _seen(self, face: FollowedFace, glance: Glance, frame: VideoFrame) -> Sighting:
+    def _seen(self, face: FollowedFace, look: FrameLook, frame: VideoFrame) -> Sighting:
         """Note where a face is now."""
-        moved = (glance.landmarks68_px - face.landmarks_px).mean(axis=0)
+        moved = (look.landmarks68_px - face.landmarks_px).mean(axis=0)
         face.shift_px = _KEPT_SPEED * face.shift_px + (1.0 - _KEPT_SPEED) * moved
-        return self._note(face, glance, frame)
+        return self._note(face, look, frame)
 
     def _found(self, face: FollowedFace, answer: FaceAnswer, frame: VideoFrame) -> Sighting:
         """Note where a detector has found a face, and who it is."""
@@ -260,15 +263,15 @@ class FaceTracker:
             face.points_percent, face.score = answer.signals.points_percent, answer.signals.score
         # The frame's own answer is made as those of the frames around it: another way of looking would be a jump.
         face.landmarks_px = _landmarks_px(answer) - face.shift_px
-        return self._note(face, self._faces.glance(self._request(face, frame.image_srgb), twice=False), frame)
+        return self._note(face, self._looks.look(self._request(face, frame.image_srgb), mirrored=False), frame)
 
-    def _note(self, face: FollowedFace, glance: Glance, frame: VideoFrame) -> Sighting:
-        face.landmarks_px, face.seen_s = glance.landmarks68_px, frame.time_s
-        roll = float(np.degrees(euler_from_rotation(glance.parameters.rotation[0])[2].item()))
+    def _note(self, face: FollowedFace, look: FrameLook, frame: VideoFrame) -> Sighting:
+        face.landmarks_px, face.seen_s = look.landmarks68_px, frame.time_s
+        roll = float(np.degrees(euler_from_rotation(look.parameters.rotation[0])[2].item()))
         # Not back at once: the answers on both sides of the limit differ a little.
         limit = _TURN_BACK_DEGREES if face.roll_degrees else LARGEST_ROLL_DEGREES
         face.roll_degrees = roll if abs(roll) > limit else 0.0
-        return Sighting(face.track, glance.parameters, glance.landmarks68_px, face.confidence)
+        return Sighting(face.track, look.parameters, look.landmarks68_px, face.confidence)
 
     def _look_near(self, face: FollowedFace, frame: VideoFrame) -> Detection | None:
         """What a detector sees of a face about the place where it is expected."""

@@ -155,24 +155,6 @@ class FaceAnswer:
         return float("nan") if self.signals is None else confidence(self.signals)
 
 
-@dataclass(frozen=True)
-class Glance:
-    """What one look at a face says.
-
-    Attributes:
-        parameters: Batch axis 1, on the CPU, in the photograph's camera.
-        landmarks68_px: iBUG's points of that head in the photograph.
-        spread_percent: How far its points and those of a look at the mirror image lie from their mean, in percent of
-            the face's size; None where nobody looked at the mirror image.
-        shift_percent: How far the window around those points is from the window that was looked at, see `Signals`.
-    """
-
-    parameters: FaceParameters
-    landmarks68_px: Float[np.ndarray, "68 2"]
-    spread_percent: float | None
-    shift_percent: float
-
-
 class FaceReconstructor:
     """Runs a reconstructor on windows of photographs; answers in the photographs' own cameras and pixels."""
 
@@ -229,7 +211,7 @@ class FaceReconstructor:
         looks = [parameters]
         for _ in range(self._looks - 1):
             landmarks = self._points_px(parameters, whole).cpu().numpy()
-            windows = [_next_window(old, points) for old, points in zip(windows, landmarks, strict=True)]
+            windows = [next_window(old, points) for old, points in zip(windows, landmarks, strict=True)]
             crops = self._crops(requests, windows)
             closer = self._crops(requests, [window.enlarged(_CLOSER) for window in windows])
             pairs = [self._both_sides(*crops), self._both_sides(*closer)]
@@ -242,36 +224,11 @@ class FaceReconstructor:
         signals = self._signals(requests, windows, torch.stack([self._points_px(look, whole) for look in looks], dim=1))
         return [FaceAnswer(*one) for one in zip(requests, found, signals, strict=True)]
 
-    @torch.inference_mode()
-    def glance(self, request: FaceRequest, *, twice: bool) -> Glance:
-        """Look at a face once, as is enough where the window is good already: in the frames of a video.
-
-        Args:
-            request: The face.
-            twice: Whether to look at its mirror image as well, which only says how far the look can be trusted.
-        """
-        whole = request.intrinsics_px[None].to(self._device)
-        crops = self._crops([request], [request.window])
-        sides = self._both_sides(*crops) if twice else (self._encode(*crops),)
-        looks_px = torch.stack([self._points_px(side, whole)[0] for side in sides]).cpu().double().numpy()
-        roll = torch.tensor([request.roll_degrees], device=self._device)
-        answer = map_tensors(rolled(sides[0], torch.deg2rad(roll)), lambda values: values.cpu())
-        landmarks_px = self._points_px(map_tensors(answer, lambda values: values.to(self._device)), whole)
-        return Glance(
-            answer,
-            landmarks_px[0].cpu().double().numpy(),
-            spread_percent(looks_px) if twice else None,
-            _shift_percent(request.window, _next_window(request.window, looks_px[0])),
-        )
-
-    @torch.inference_mode()
-    def with_detail(self, request: FaceRequest, parameters: FaceParameters) -> tuple[FaceRequest, Reconstruction]:
-        """The head of given parameters, batch axis 1, in their photograph, with the detail that it shows."""
-        whole = request.intrinsics_px[None].to(self._device)
-        upright = map_tensors(parameters, lambda values: values.to(self._device))
-        turned = rolled(upright, torch.deg2rad(torch.tensor([-request.roll_degrees], device=self._device)))
-        detail = self.reconstructor.detail(*self._crops([request], [request.window]), turned)
-        return request, split_batch(self.reconstructor.decode(upright, whole, detail))[0]
+    def parameters_of(
+        self, image_srgb: Float[torch.Tensor, "batch 3 size size"], intrinsics_px: Float[torch.Tensor, "batch 3 3"]
+    ) -> FaceParameters:
+        """What the network says of crops, by whatever runs it; no second look."""
+        return self._encode(image_srgb, intrinsics_px)
 
     def _points_px(
         self, parameters: FaceParameters, intrinsics_px: Float[torch.Tensor, "batch 3 3"]
@@ -296,7 +253,7 @@ class FaceReconstructor:
                 Signals(
                     spread_percent(looks),
                     points_percent(looks.mean(axis=0), seen),
-                    _shift_percent(request.window, window),
+                    shift_percent(request.window, window),
                     request.detection.score,
                 )
             )
@@ -328,7 +285,7 @@ class FaceReconstructor:
         return image_srgb, intrinsics_px.to(self._device)
 
 
-def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) -> CropWindow:
+def next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) -> CropWindow:
     """The window around the landmarks found, unless they cannot be a face in the window before."""
     try:
         found = window_from_landmarks(landmarks_px)
@@ -339,7 +296,7 @@ def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) ->
     return found if plausible else window
 
 
-def _shift_percent(before: CropWindow, after: CropWindow) -> float:
+def shift_percent(before: CropWindow, after: CropWindow) -> float:
     """How far a window was moved: its centre, in sides, and the logarithm of its side."""
     shift = np.subtract(after.center_px, before.center_px) / before.side_px
     change = abs(float(np.log(after.side_px / before.side_px)))

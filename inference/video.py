@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from common.mesh_options import PoseKind, RigKind, Units
-from common.tensor_groups import merge_tensors
+from common.tensor_groups import map_tensors, merge_tensors
 from data.detection import Detection
 from data.image_io import DecodedPhotograph
 from data.video_file import UnreadableVideoError, VideoFile, VideoFrame
@@ -19,6 +19,7 @@ from inference.camera import Cameras, PhotographCamera
 from inference.face_motion import SmoothingConfig, clip_identity, of_one_person, smooth_motion
 from inference.face_tracker import CarefulLook, FaceTracker, FrameFaces, Sighting
 from inference.faces import FaceRequest
+from inference.frame_look import FrameLooks
 from inference.head import Head
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
@@ -149,7 +150,10 @@ def follow(
     seen = SeenFrames() if record is None else record.read()
     if seen.whole:
         return seen
-    tracker = FaceTracker(likeness.faces, likeness.detector, camera, largest_face=largest_face, state=seen.state)
+    looks = FrameLooks(likeness.faces, likeness.device)
+    tracker = FaceTracker(
+        looks, likeness.checked, likeness.detector, camera, largest_face=largest_face, state=seen.state
+    )
     written = start = len(seen.time_s)
     worths: dict[int, float] = {}
     for frame in _read_ahead(video, start):
@@ -262,7 +266,7 @@ def _heads(
         )
         answers = merge_tensors([one.parameters for one in person.sightings], torch.cat)
         times_s = np.array([seen.time_s[frame] for frame in person.frames])
-        told = of_one_person(answers, identity, albedo, reconstructor.morphable_model.cpu())
+        told = of_one_person(answers, identity, albedo, reconstructor.morphable_model)
         moving = smooth_motion(told, times_s, smoothing)
         track = _track(moving, person, times_s, video, reconstructor)
         row = person.frames.index(look.frame)
@@ -310,8 +314,10 @@ def _track(
 def _landmarks_px(
     moving: FaceParameters, camera: PhotographCamera, reconstructor: Reconstructor
 ) -> Float[np.ndarray, "frame 68 2"]:
-    intrinsics_px = camera.intrinsics_px.expand(len(moving.identity), 3, 3)
-    return reconstructor.landmarks_image(moving, intrinsics_px)[..., :2].numpy()
+    device = reconstructor.morphable_model.mean_mm.device
+    here = map_tensors(moving, lambda values: values.to(device))
+    intrinsics_px = camera.intrinsics_px.to(device).expand(len(moving.identity), 3, 3)
+    return reconstructor.landmarks_image(here, intrinsics_px)[..., :2].cpu().numpy()
 
 
 @torch.inference_mode()
@@ -334,5 +340,6 @@ def _job(
     eyes = [landmarks_px[part].mean(axis=0) for part in (slice(36, 42), slice(42, 48))]
     points = np.array([*eyes, landmarks_px[30], landmarks_px[48], landmarks_px[54]], np.float32)
     detection = Detection(np.concatenate((low, high)).astype(np.float32), points, look.confidence)
-    request, reconstruction = likeness.faces.with_detail(FaceRequest.about(picture_srgb, landmarks_px, camera), own)
+    request = FaceRequest.about(picture_srgb, landmarks_px, camera)
+    reconstruction = FrameLooks(likeness.faces, likeness.device).with_detail(request, own)
     return FaceJob(item, number, picture_srgb, detection, request, reconstruction, look.confidence)
