@@ -14,8 +14,8 @@ LOBES = 48
 """Directions that an environment is gathered into."""
 
 _LAMP, _ROOM, _ROOM_SLOPE = 1.0, 0.2, 0.4
-_ROOM_LOBES = 24
-_LAMP_RADIUS_DEGREES, _LAMP_POINTS = 4.0, 6
+_ROOM_LOBES = 14
+_LAMP_RADIUS_DEGREES, _LAMP_POINTS = 4.0, 4
 
 
 @dataclass(frozen=True)

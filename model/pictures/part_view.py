@@ -19,7 +19,7 @@ from model.render.backends import build_rasterizer
 
 _SAME_MM = 1e-3
 """Vertices so near to one another were split from one at a seam of the texture."""
-_HIGHLIGHTS, _LOBE_ROUGHNESS = 12, 0.6
+_HIGHLIGHTS, _LOBE_ROUGHNESS = 8, 0.6
 """Most directions that make highlights, and the least roughness under lobes, which stand for a wide part of the sky."""
 _SOFTER = 4
 """How often a shadow is spread to the neighbouring vertices: a depth map's pixels would be seen."""
@@ -169,39 +169,90 @@ def _draw_part(
     share: float,
 ) -> None:
     """Draw some triangles of a part where nothing is before them; picture and depth are changed."""
-    size, part = len(picture), posed.part
-    image = project(torch.from_numpy(posed.vertices_mm)[None], torch.from_numpy(intrinsics_px).float()[None])
-    values = np.concatenate((posed.vertices_mm, posed.normals, part.uv, posed.reached), axis=1).astype(np.float32)
+    part, corner, size = posed.part, *_window(posed.vertices_mm, intrinsics_px, len(picture))
+    if size < 1:
+        return
+    rows, columns = slice(corner[1], corner[1] + size), slice(corner[0], corner[0] + size)
+    camera = intrinsics_px.copy()
+    camera[:2, 2] -= corner
+    image = project(torch.from_numpy(posed.vertices_mm)[None], torch.from_numpy(camera).float()[None])
+    values = torch.from_numpy(np.concatenate((posed.vertices_mm, posed.normals, part.uv), axis=1).astype(np.float32))
     rasterizer, triangles = build_rasterizer("cpu"), torch.from_numpy(faces.astype(np.int32))
     fragments = rasterizer.rasterize(image, triangles, size, size)
-    drawn = rasterizer.interpolate(torch.from_numpy(values)[None], fragments, triangles)[0].numpy()
-    place, uv = drawn[..., :3], drawn[..., 6:8]
+    drawn = rasterizer.interpolate(values[None], fragments, triangles)[0].numpy()
+    place, uv, seen = drawn[..., :3], drawn[..., 6:8], fragments.face_index[0].numpy()
     color = _looked_up(part.color_srgb, uv)
-    shown = (fragments.face_index[0].numpy() >= 0) & (place[..., 2] > nearest_mm)
+    nearest, under = nearest_mm[rows, columns], picture[rows, columns]
+    shown = (seen >= 0) & (place[..., 2] > np.pad(nearest, _missing(nearest, size), constant_values=np.inf))
     if part.cutoff is not None:
         shown &= color[..., 3] > 255.0 * part.cutoff
+    inside = shown[: nearest.shape[0], : nearest.shape[1]]
     if not shown.any():
         return
-    nearest_mm[shown] = place[..., 2][shown]
+    nearest[inside] = place[..., 2][shown]
     if not part.lit:
-        picture[shown] = color[..., :3][shown]
+        under[inside] = color[..., :3][shown]
         return
     normal = drawn[..., 3:6] / np.maximum(np.linalg.norm(drawn[..., 3:6], axis=-1, keepdims=True), 1e-6)
     if part.normal is not None:
         normal = with_relief(normal, place, uv, _looked_up(part.normal, uv))
-    normal, place = normal[shown], place[shown]
+    # Only what is seen asks the lights: most of the square is background.
+    weights = fragments.barycentric[0].numpy()[shown]
+    reached = np.einsum("pk,pkl->pl", weights, posed.reached[faces[seen[shown]]])
+    albedo = linear_of(color[..., :3][shown])
+    radiance = _radiance(albedo, normal[shown], place[shown], reached, light, part.roughness, turned=share < 1.0)
+    under[inside] = bytes_of(share * radiance)
+
+
+def _window(
+    vertices_mm: Float[np.ndarray, "vertex 3"], intrinsics_px: Float[np.ndarray, "3 3"], size_px: int
+) -> tuple[Int[np.ndarray, "2"], int]:
+    """The square of a picture that shows a part: its corner and its side, 0 where it shows none of it."""
+    image = project(torch.from_numpy(vertices_mm)[None], torch.from_numpy(intrinsics_px).float()[None])[
+        0, :, :2
+    ].numpy()
+    low = np.clip(np.floor(image.min(axis=0)).astype(int) - 1, 0, size_px)
+    high = np.clip(np.ceil(image.max(axis=0)).astype(int) + 1, 0, size_px)
+    return low, int(max(high - low)) if (high > low).all() else 0
+
+
+def _missing(there: Float[np.ndarray, "row column"], size: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What the part of a square within the picture lacks of the whole."""
+    return (0, size - there.shape[0]), (0, size - there.shape[1])
+
+
+def _radiance(
+    albedo: Float[np.ndarray, "pixel 3"],
+    normal: Float[np.ndarray, "pixel 3"],
+    place: Float[np.ndarray, "pixel 3"],
+    reached: Float[np.ndarray, "pixel light"],
+    light: DistantLight,
+    roughness: float,
+    *,
+    turned: bool,
+) -> Float[np.ndarray, "pixel 3"]:
+    """Linear light of what is seen.
+
+    Args:
+        albedo: Linear RGB.
+        normal: Unit normals.
+        place: Camera space, mm.
+        reached: How far each light is seen from there.
+        light: The lights.
+        roughness: Perceptual roughness.
+        turned: Whether it is the inside of a surface that is seen.
+    """
     eye = -place / np.maximum(np.linalg.norm(place, axis=-1, keepdims=True), 1e-6)
-    # Parts are two-sided, as their materials say.
-    normal = np.where((normal * eye).sum(-1, keepdims=True) < 0.0, -normal, normal) if share < 1.0 else normal
-    arriving = np.clip(normal @ light.directions.T, 0.0, None) * drawn[..., 8:][shown]
-    radiance = linear_of(color[..., :3][shown]) * (arriving @ light.strength)
-    roughness = max(part.roughness, _LOBE_ROUGHNESS) if light.lobes else part.roughness
+    normal = -normal if turned else normal
+    arriving = np.clip(normal @ light.directions.T, 0.0, None) * reached
+    radiance = albedo * (arriving @ light.strength)
+    roughness = max(roughness, _LOBE_ROUGHNESS) if light.lobes else roughness
     for number in np.argsort(-light.strength.sum(1))[:_HIGHLIGHTS]:
         towards = light.directions[number]
         lit = np.clip(normal @ towards, 0.0, None)
         shine = arriving[:, number] * gloss(normal, eye, towards, lit, roughness)
         radiance += shine[:, None] * light.strength[number]
-    picture[shown] = bytes_of(share * radiance)
+    return radiance
 
 
 def _looked_up(
