@@ -85,6 +85,8 @@ def _animate(options: AnimateOptions) -> None:
         print(f"{options.track}: the head has no blendshapes {', '.join(unknown)}", file=sys.stderr)
     if find_spec("av") is None:
         print("no film: it needs the package av, pip install 'likeness[video]'", file=sys.stderr)
+    elif head.by_bones:
+        print(f"no film: {options.head} was made with --rig bones, of which no pictures are drawn", file=sys.stderr)
     else:
         film = options.output / "animated.mp4"
         write_animated_film(head, track, film, options.size, lamp_light(35.0, 35.0), tell=True)

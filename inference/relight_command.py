@@ -110,6 +110,7 @@ def _relight(options: RelightOptions) -> None:
     from model.export.glb_reader import HeadFileError, read_glb_head
 
     light, head = _light(options), read_glb_head(options.head)
+    head.refuse_bones(options.head)
     if not any(part.lit for part in head.parts):
         raise HeadFileError(f"{options.head}: holds its photograph's light; make it again without --material unlit")
     options.output.mkdir(parents=True, exist_ok=True)

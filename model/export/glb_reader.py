@@ -34,6 +34,7 @@ class GlbHead:
         rotation: Model space to camera space, in the photograph.
         translation_mm: Model origin in camera space.
         intrinsics_px: The photograph's camera.
+        by_bones: Whether joints open the jaw and turn the eyes (`--rig bones`): the morph targets alone do not, then.
     """
 
     document: gltf.GLTF2
@@ -43,6 +44,19 @@ class GlbHead:
     rotation: Float[np.ndarray, "3 3"]
     translation_mm: Float[np.ndarray, "3"]
     intrinsics_px: Float[np.ndarray, "3 3"]
+    by_bones: bool
+
+    def refuse_bones(self, path: Path) -> None:
+        """Refuse a head whose pictures would lack what its joints do.
+
+        Args:
+            path: What the message calls it.
+
+        Raises:
+            HeadFileError: If joints open its jaw.
+        """
+        if self.by_bones:
+            raise HeadFileError(f"{path}: made with --rig bones, of which no pictures are drawn; make it without")
 
 
 def read_glb_head(path: Path) -> GlbHead:
@@ -78,6 +92,7 @@ def _head(document: gltf.GLTF2) -> GlbHead:
         rotation=np.array(pose.extras["rotation"], np.float32),
         translation_mm=np.array(pose.extras["translation_mm"], np.float32),
         intrinsics_px=np.array(pose.extras["intrinsics_px"], np.float32),
+        by_bones=any("driven_by" in (node.extras or {}) for node in document.nodes),
     )
 
 

@@ -9,6 +9,7 @@ import pygltflib
 import pytest
 from PIL import Image
 
+from common.mesh_options import MeshOptions
 from inference.animate_command import main as animate
 from inference.relight_command import main as relight
 from model.export.environment_files import EnvironmentFileError, read_environment
@@ -71,6 +72,18 @@ def test_a_lamp_and_an_environment_make_pictures(head: Path, tmp_path: Path) -> 
         means.append(picture[:, :44].mean() - picture[:, 52:].mean())
         assert sorted(path.name for path in out.iterdir()) == ["relit0.png", "relit1.png", "relit2.png"]
     assert means[0] > 5.0 > -5.0 > means[1]
+
+
+def test_a_head_whose_joints_open_the_jaw_moves_but_is_not_drawn(
+    take: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, face = tmp_path / "bones", released_face(5, jawOpen=0.3)
+    folder.mkdir()
+    FaceFiles(released_model(), 64).write(face, PHOTOGRAPH, folder, ("glb",), mesh=MeshOptions(rig="bones"))
+    assert animate([str(folder), "--track", str(take), "--output", str(tmp_path / "out")]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["animated.glb"]
+    assert relight([str(folder), "--lamp", "0,0", "--output", str(tmp_path / "relit")]) == 2
+    assert capsys.readouterr().err.count("--rig bones") == 2
 
 
 @pytest.mark.parametrize(
