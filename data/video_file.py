@@ -78,6 +78,7 @@ class VideoFile:
             raise UnreadableVideoError(f"{path}: no such file; name a video")
         first, rate, count = None, Fraction(0), 0
         import av
+        from av.error import FFmpegError
 
         try:
             with av.open(str(path)) as container:
@@ -87,7 +88,7 @@ class VideoFile:
                 rate, count = stream.average_rate or stream.guessed_rate or Fraction(0), stream.frames
                 _refuse_size(path, stream.codec_context.width, stream.codec_context.height)
                 first = next(iter(_decoded(container, stream)), None)
-        except (av.FFmpegError, OSError) as error:
+        except (FFmpegError, OSError) as error:
             raise UnreadableVideoError(
                 f"{path}: cannot be read as a video ({_words(error)}); give a file that a player shows"
             ) from error
@@ -108,6 +109,7 @@ class VideoFile:
                 the same each time, but not converted.
         """
         import av
+        from av.error import FFmpegError
 
         first_s, last_s, size = None, -1.0, (self.facts.height_px, self.facts.width_px)
         with av.open(str(self.path)) as container:
@@ -117,7 +119,7 @@ class VideoFile:
             while True:
                 try:
                     frame = next(frames, None)
-                except (av.FFmpegError, OSError) as error:
+                except (FFmpegError, OSError) as error:
                     self.note = f"breaks off after {index} frames ({_words(error)})"
                     return
                 if frame is None:

@@ -65,7 +65,7 @@ def write_animated_glb(head: GlbHead, track: FaceTrack, path: Path) -> None:
     )
     document = head.document
     document.animations.clear()
-    buffer = GlbBuffer(document, document.binary_blob())
+    buffer = GlbBuffer(document, document.binary_blob() or b"")
     add_motion(document, buffer, own)
     document.buffers[0].byteLength = len(buffer.data)
     document.set_binary_blob(bytes(buffer.data))

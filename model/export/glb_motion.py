@@ -31,13 +31,15 @@ def add_motion(document: gltf.GLTF2, buffer: GlbBuffer, track: FaceTrack) -> Non
     nodes = {node.name: (number, node) for number, node in enumerate(document.nodes)}
     motion = _Motion(document, buffer, track.time_s.astype(np.float32))
     number, pose = nodes[POSE_NODE]
+    photograph: dict[str, Any] = pose.extras or {}
+    mesh: Any = document.meshes[0]
     rotation, place_mm = track.rotation.astype(np.float64), track.translation_mm.astype(np.float64)
     if pose.rotation is None:
-        back = np.array(pose.extras["rotation"], np.float64).T
-        rotation, place_mm = back @ rotation, (place_mm - pose.extras["translation_mm"]) @ back.T
+        back = np.array(photograph["rotation"], np.float64).T
+        rotation, place_mm = back @ rotation, (place_mm - photograph["translation_mm"]) @ back.T
     motion.turn(number, quaternions_from_rotations(rotation))
     motion.shift(number, M_PER_MM * place_mm)
-    names, at_photograph = document.meshes[0].extras["targetNames"], np.array(document.meshes[0].weights)
+    names, at_photograph = mesh.extras["targetNames"], np.array(mesh.weights)
     weights = track.weights_of(tuple(names))
     motion.weigh([number for number, node in enumerate(document.nodes) if node.mesh is not None], weights)
     for number, node in nodes.values():

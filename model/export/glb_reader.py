@@ -5,6 +5,7 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pygltflib as gltf
@@ -16,6 +17,11 @@ from model.pictures.part_view import PicturePart
 
 _TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _COMPONENTS = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+
+
+_Parsed = Any
+"""pygltflib's classes, in which every field may be None: what a head of ours has and a file lacks raises, and the file is
+refused."""
 
 
 class HeadFileError(ValueError):
@@ -81,7 +87,7 @@ def read_glb_head(path: Path) -> GlbHead:
         ) from error
 
 
-def _head(document: gltf.GLTF2) -> GlbHead:
+def _head(document: _Parsed) -> GlbHead:
     pose = next(node for node in document.nodes if node.name == POSE_NODE)
     names = tuple(document.meshes[0].extras["targetNames"])
     return GlbHead(
@@ -96,7 +102,7 @@ def _head(document: gltf.GLTF2) -> GlbHead:
     )
 
 
-def _part(document: gltf.GLTF2, mesh: gltf.Mesh) -> PicturePart:
+def _part(document: _Parsed, mesh: _Parsed) -> PicturePart:
     primitive = mesh.primitives[0]
     material = document.materials[primitive.material]
     surface = material.pbrMetallicRoughness
@@ -121,7 +127,7 @@ def _part(document: gltf.GLTF2, mesh: gltf.Mesh) -> PicturePart:
     )
 
 
-def accessor_values(document: gltf.GLTF2, number: int) -> np.ndarray:
+def accessor_values(document: _Parsed, number: int) -> np.ndarray:
     """What an accessor holds, a row an element, with its sparse rows; of the file's own binary part."""
     accessor = document.accessors[number]
     width, kind = _TYPES[accessor.type], np.dtype(_COMPONENTS[accessor.componentType])
@@ -143,14 +149,14 @@ def accessor_values(document: gltf.GLTF2, number: int) -> np.ndarray:
     return values
 
 
-def _view(document: gltf.GLTF2, number: int, offset: int, kind: np.dtype | type) -> np.ndarray:
+def _view(document: _Parsed, number: int, offset: int, kind: np.dtype | type) -> np.ndarray:
     view = document.bufferViews[number]
     start = (view.byteOffset or 0) + offset
     size = view.byteLength - offset
     return np.frombuffer(document.binary_blob(), np.dtype(kind), size // np.dtype(kind).itemsize, start)
 
 
-def _picture(document: gltf.GLTF2, texture: int, mode: str) -> np.ndarray:
+def _picture(document: _Parsed, texture: int, mode: str) -> np.ndarray:
     image = document.images[document.textures[texture].source]
     view = document.bufferViews[image.bufferView]
     start = view.byteOffset or 0

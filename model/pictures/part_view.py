@@ -156,7 +156,7 @@ def _mean_of_neighbours(faces: Int[np.ndarray, "face 3"], count: int) -> csr_mat
     rows, columns = np.concatenate((one, other, np.arange(count))), np.concatenate((other, one, np.arange(count)))
     matrix = csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=(count, count))
     matrix.data[:] = 1.0
-    return (diags(1.0 / np.asarray(matrix.sum(axis=1)).ravel()) @ matrix).tocsr().astype(np.float32)
+    return csr_matrix(diags(1.0 / np.asarray(matrix.sum(axis=1)).ravel()) @ matrix, dtype=np.float32)
 
 
 def _draw_part(
