@@ -20,8 +20,8 @@ _COMPONENTS = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float3
 
 
 _Parsed = Any
-"""pygltflib's classes, in which every field may be None: what a head of ours has and a file lacks raises, and the file is
-refused."""
+"""pygltflib's classes, in which every field may be None: what a head of ours has and a file lacks raises, and the file
+is refused."""
 
 
 class HeadFileError(ValueError):
