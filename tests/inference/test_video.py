@@ -96,7 +96,7 @@ def test_a_still_face_in_noise_stands_still(likeness: Likeness, tmp_path: Path) 
 
 def test_two_people_are_told_apart_and_one_who_leaves_is_found_again(likeness: Likeness, tmp_path: Path) -> None:
     there = [number for number in range(50) if number not in range(18, 34)]
-    actors = [Actor(3, -70.0), Actor(4, 75.0)]
+    actors = [Actor(3, -110.0), Actor(4, 115.0)]
     model = likeness.morphable_model
     both, alone = film_frames(actors, model, 50), film_frames(actors[:1], model, 50)
     pictures = [both[number] if number in there else alone[number] for number in range(50)]
