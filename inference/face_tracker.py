@@ -25,8 +25,10 @@ from inference.frame_look import FrameLook, FrameLooks
 from model.geometry.rotation import euler_from_rotation
 from model.parameters import FaceParameters
 
-SAME_PERSON_DISTANCE = 5.0
-"""Distance of two people's identity coefficients, below which a face that is found again is who was lost."""
+SAME_PERSON_DISTANCE = 0.62
+"""Distance of identity coefficients below which a face that is found again is who was lost. Of 113 photographs of LFW,
+half of the pairs of one person are nearer to one another, and 4 % of the pairs of two; means of several looks are surer.
+"""
 
 _CHECK_S, _NEWCOMERS_S, _MISSING_S = 0.5, 2.0, 0.3
 """How often a followed face is looked for in its window; the whole picture where nobody is missing, and, at the latest,
