@@ -27,7 +27,7 @@ from model.parameters import FaceParameters
 
 SAME_PERSON_DISTANCE = 0.62
 """Distance of identity coefficients below which a face that is found again is who was lost. Of 113 photographs of LFW,
-half of the pairs of one person are nearer to one another, and 4 % of the pairs of two; means of several looks are surer.
+half of the pairs of one person are nearer to one another, and 4 % of the pairs of two; means of several are surer.
 """
 
 _CHECK_S, _NEWCOMERS_S, _MISSING_S = 0.5, 2.0, 0.3
