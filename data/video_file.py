@@ -95,7 +95,7 @@ class VideoFile:
         if first is None:
             raise UnreadableVideoError(f"{path}: a video without frames; it may be cut off, copy it again")
         height, width = first[1].shape[:2]
-        if rate <= 0 and "." in path.name and first[0] is None:
+        if rate <= 0 and first[0] is None:
             self.note = f"says no frame rate; {_USUAL_RATE:g} frames a second are assumed"
         self.facts = VideoFacts(width, height, float(rate) if rate > 0 else _USUAL_RATE, int(count or 0))
 
