@@ -19,7 +19,7 @@ from model.render.backends import build_rasterizer
 
 _SAME_MM = 1e-3
 """Vertices so near to one another were split from one at a seam of the texture."""
-_HIGHLIGHTS, _LOBE_ROUGHNESS = 8, 0.6
+_HIGHLIGHTS, _LOBE_ROUGHNESS = 4, 0.6
 """Most directions that make highlights, and the least roughness under lobes, which stand for a wide part of the sky."""
 _SOFTER = 4
 """How often a shadow is spread to the neighbouring vertices: a depth map's pixels would be seen."""
