@@ -49,7 +49,7 @@ def test_a_light_that_turns_goes_towards_the_right() -> None:
 def test_one_ball_casts_its_shadow_on_another() -> None:
     light, far = lamp_light(89.0, 0.0), ball(8.0, -18.0)
     alone, shadowed = drawn(light, far), drawn(light, far, ball(8.0, 18.0))
-    assert shadowed[28:36, 15:21].mean() < 0.7 * alone[28:36, 15:21].mean()
+    assert shadowed[28:36, 19:21].mean() < 0.7 * alone[28:36, 19:21].mean()
 
 
 def test_expressions_move_what_is_drawn() -> None:
