@@ -2,6 +2,7 @@
 
     python infer.py --images photo.jpg folder/ --output results/
     python infer.py --images photo.jpg --refine raytrace        (docs/refinement.md)
+    python infer.py --video film.mp4                            (docs/video.md)
 
 Each face gets a folder `results/<image>/face<k>/`; `results/index.html` shows them all, `results/report.json` says
 what became of each file. Exit code: 0 if at least one image gave a face, 1 if none did, 2 for a wrong command line.
@@ -9,6 +10,7 @@ what became of each file. Exit code: 0 if at least one image gave a face, 1 if n
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # One answer for each of many small matrices: threads inside an operation cost more than they bring (see
@@ -47,13 +49,17 @@ def main(arguments: list[str] | None = None, program: str = "infer.py") -> int:
 
 def _run(options: InferenceOptions) -> int:
     # Late, since it loads what reads pictures, and later torch: --help and a mistyped option or path answer at once.
-    from inference.inputs import list_inputs
+    from inference.inputs import list_inputs, list_videos
 
     try:
-        inputs = list_inputs(options.images, options.output)
+        inputs = list_videos(options.videos) if options.videos else list_inputs(options.images, options.output)
         _refuse_early(options)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
+    if options.videos:
+        from inference.video_run import run_videos
+
+        return run_videos(options, inputs)
     from inference.run import run
 
     return run(options, inputs)
@@ -64,13 +70,15 @@ def _refuse_early(options: InferenceOptions) -> None:
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If the output cannot be a folder, or the camera's file holds none.
+        ValueError: If the output cannot be a folder, the camera's file holds none, or a package is missing.
     """
     if not (options.checkpoint / "config.json").is_file():
         raise FileNotFoundError(f"--checkpoint {options.checkpoint}: no checkpoint; it is a folder with a config.json")
     for place in (options.output, *options.output.parents):
         if place.is_file():
             raise ValueError(f"--output {options.output}: the file {place} is in the way; name a folder")
+    if options.videos and find_spec("av") is None:
+        raise ValueError("--video needs the package av: pip install 'likeness[video]'")
     if options.camera.intrinsics is not None:
         from inference.intrinsics import read_intrinsics
 
@@ -85,9 +93,10 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
         "--images",
         type=Path,
         nargs="+",
-        required=True,
+        default=[],
         help="photographs and folders of them; links out of a folder are not followed",
     )
+    parser.add_argument("--video", type=Path, nargs="+", default=[], help="videos instead: docs/video.md")
     parser.add_argument("--output", type=Path, default=defaults.output, help="folder for the results")
     parser.add_argument("--checkpoint", type=Path, default=defaults.checkpoint, help="checkpoint folder")
     parser.add_argument("--device", choices=get_args(Device), default=defaults.device, help="where to compute")
@@ -130,6 +139,7 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     known = {name: values.pop(name) for name in _CAMERA}
     mesh = {field.name: values.pop(field.name) for field in fields(MeshOptions)}
     asked["config"] = shipped(asked["config"])
+    values["videos"] = tuple(values.pop("video"))
     try:
         parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked), "mesh": MeshOptions(**mesh)}
         return InferenceOptions(**{**values, **parts, "formats": tuple(values["formats"])})

@@ -13,7 +13,7 @@ from common.atomic import atomic_path
 from common.mesh_options import UNITS_PER_MM, Units
 from model.export.arrays import read_arrays
 from model.export.glb import write_glb
-from model.export.glb_reader import StoredHead, StoredPart, read_glb
+from model.export.glb_stored import StoredHead, StoredPart, read_glb
 from model.export.mesh_part import MeshPart
 from model.export.obj import write_obj
 from model.face.morphable_model import MorphableModel

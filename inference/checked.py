@@ -22,20 +22,24 @@ class CheckedFaces:
         """The heads alone."""
         return [answer.reconstruction for answer in self.answers(requests)]
 
-    def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
+    def answers(self, requests: Sequence[FaceRequest], *, fine: bool = True) -> list[FaceAnswer]:
         """Reconstruct a batch; of each face the answer with the highest confidence.
+
+        Args:
+            requests: The faces.
+            fine: Whether the mesh decoder adds its detail.
 
         Returns:
             One answer for each request. Its own request differs where the face was seen better in a turned photograph.
         """
-        answers = self._faces.answers(requests)
+        answers = self._faces.answers(requests, fine=fine)
         again = [
             (index, other)
             for index, answer in enumerate(answers)
             if answer.signals is not None and answer.confidence < DOUBTFUL_BELOW
             for other in self._other_requests(answer.request)
         ]
-        others = self._faces.answers([other for _, other in again])
+        others = self._faces.answers([other for _, other in again], fine=fine)
         for (index, _), other in zip(again, others, strict=True):
             if other.confidence > answers[index].confidence:
                 answers[index] = other

@@ -13,6 +13,7 @@ from data.alignment import (
     compose,
     crop_image,
     seen_upright,
+    transform_points,
     turned_clockwise,
     warp_image,
     window_from_detection,
@@ -91,6 +92,28 @@ class FaceRequest:
         if roll != 0.0:
             upright = seen_upright(detection, turned_clockwise(roll, _principal_point(intrinsics_px)))
         return cls(image_srgb, window_from_detection(upright), intrinsics_px, source, roll, detection)
+
+    @classmethod
+    def about(
+        cls,
+        image_srgb: UInt8[np.ndarray, "height width 3"],
+        landmarks_px: Float[np.ndarray, "68 2"],
+        camera: PhotographCamera,
+        roll_degrees: float = 0.0,
+    ) -> "FaceRequest":
+        """A request for a face whose landmarks are known or expected.
+
+        Args:
+            image_srgb: The photograph.
+            landmarks_px: In it.
+            camera: Its camera.
+            roll_degrees: How far it is to be turned.
+        """
+        intrinsics_px = camera.intrinsics_px
+        if roll_degrees:
+            turn = turned_clockwise(roll_degrees, _principal_point(intrinsics_px))
+            landmarks_px = transform_points(turn, landmarks_px)
+        return cls(image_srgb, window_from_landmarks(landmarks_px), intrinsics_px, camera.source, roll_degrees)
 
 
 def _principal_point(intrinsics_px: Float[torch.Tensor, "3 3"]) -> tuple[float, float]:
@@ -172,8 +195,13 @@ class FaceReconstructor:
         return [answer.reconstruction for answer in self.answers(requests)]
 
     @torch.inference_mode()
-    def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
-        """`reconstruct`, with what speaks for and against each answer."""
+    def answers(self, requests: Sequence[FaceRequest], *, fine: bool = True) -> list[FaceAnswer]:
+        """`reconstruct`, with what speaks for and against each answer.
+
+        Args:
+            requests: The faces.
+            fine: Whether the mesh decoder adds its detail.
+        """
         if not requests:
             return []
         windows = [request.window for request in requests]
@@ -183,18 +211,24 @@ class FaceReconstructor:
         looks = [parameters]
         for _ in range(self._looks - 1):
             landmarks = self._points_px(parameters, whole).cpu().numpy()
-            windows = [_next_window(old, points) for old, points in zip(windows, landmarks, strict=True)]
+            windows = [next_window(old, points) for old, points in zip(windows, landmarks, strict=True)]
             crops = self._crops(requests, windows)
             closer = self._crops(requests, [window.enlarged(_CLOSER) for window in windows])
             pairs = [self._both_sides(*crops), self._both_sides(*closer)]
             parameters = mean_parameters([mean_parameters(pair) for pair in pairs])
             looks = [look for pair in pairs for look in pair]
         # Once, and last: what the vertices show depends on where the head is.
-        detail = self.reconstructor.detail(*crops, parameters)
+        detail = self.reconstructor.detail(*crops, parameters) if fine else None
         rolls = torch.tensor([request.roll_degrees for request in requests], device=self._device)
         found = split_batch(self.reconstructor.decode(rolled(parameters, torch.deg2rad(rolls)), whole, detail))
         signals = self._signals(requests, windows, torch.stack([self._points_px(look, whole) for look in looks], dim=1))
         return [FaceAnswer(*one) for one in zip(requests, found, signals, strict=True)]
+
+    def parameters_of(
+        self, image_srgb: Float[torch.Tensor, "batch 3 size size"], intrinsics_px: Float[torch.Tensor, "batch 3 3"]
+    ) -> FaceParameters:
+        """What the network says of crops, by whatever runs it; no second look."""
+        return self._encode(image_srgb, intrinsics_px)
 
     def _points_px(
         self, parameters: FaceParameters, intrinsics_px: Float[torch.Tensor, "batch 3 3"]
@@ -215,13 +249,11 @@ class FaceReconstructor:
                 signals.append(None)
                 continue
             seen = seen_upright(request.detection, request.turn) if request.roll_degrees else request.detection
-            shift = np.subtract(window.center_px, request.window.center_px) / request.window.side_px
-            change = abs(float(np.log(window.side_px / request.window.side_px)))
             signals.append(
                 Signals(
                     spread_percent(looks),
                     points_percent(looks.mean(axis=0), seen),
-                    100.0 * (float(np.hypot(*shift)) + change),
+                    shift_percent(request.window, window),
                     request.detection.score,
                 )
             )
@@ -253,7 +285,7 @@ class FaceReconstructor:
         return image_srgb, intrinsics_px.to(self._device)
 
 
-def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) -> CropWindow:
+def next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) -> CropWindow:
     """The window around the landmarks found, unless they cannot be a face in the window before."""
     try:
         found = window_from_landmarks(landmarks_px)
@@ -262,6 +294,13 @@ def _next_window(window: CropWindow, landmarks_px: Float[np.ndarray, "68 2"]) ->
     shift_px = np.subtract(found.center_px, window.center_px)
     plausible = 0.25 < found.side_px / window.side_px < 2.5 and float(np.hypot(*shift_px)) < window.side_px
     return found if plausible else window
+
+
+def shift_percent(before: CropWindow, after: CropWindow) -> float:
+    """How far a window was moved: its centre, in sides, and the logarithm of its side."""
+    shift = np.subtract(after.center_px, before.center_px) / before.side_px
+    change = abs(float(np.log(after.side_px / before.side_px)))
+    return 100.0 * (float(np.hypot(*shift)) + change)
 
 
 def split_batch(reconstruction: Reconstruction) -> list[Reconstruction]:

@@ -20,6 +20,7 @@ from model.export.face_files import FaceFiles
 from model.geometry.mesh import Mesh
 from model.look.appearance import Appearance
 from model.look.face_result import FaceResult, face_result
+from model.look.face_track import FaceTrack
 from model.look.hair_mesh import FaceHair
 from model.look.head_look import HeadLook
 from model.look.texture import Texture
@@ -157,6 +158,7 @@ class Head:
         units: Units = "mm",
         rig: RigKind = "shapes",
         pose: PoseKind = "front",
+        track: FaceTrack | None = None,
     ) -> None:
         """Write the files that `infer.py` writes for a face.
 
@@ -167,6 +169,7 @@ class Head:
             rig: Who opens the jaw and turns the eyes of the GLB: its blendshapes (`shapes`) or its joints (`bones`).
             pose: Where the GLB's head stands: upright at the origin (`front`), or as the photograph's camera, which is
                 at the origin then, sees it (`photograph`).
+            track: How the head moves, which becomes the animation of its GLB; None for a still one.
 
         Raises:
             ValueError: If a format or an option is not known, or the package of a format is missing; nothing is
@@ -181,7 +184,8 @@ class Head:
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
             hair = self.hair if self._files.shows(formats, self.appearance) else None
-            self._files.write(self.result, self.photograph_srgb, folder, formats, self.appearance, hair, mesh)
+            seen = self.photograph_srgb, folder, formats, self.appearance, hair
+            self._files.write(self.result, *seen, mesh, track)
             if self.refined is not None:
                 write_refined(self.refined, self._files.morphable_model, folder, formats, self._relit_px)
 

@@ -30,6 +30,22 @@ class InputImage:
     key: str
 
 
+def list_videos(paths: Sequence[Path]) -> list[InputImage]:
+    """The videos of a command line, each once; no folder is searched for them.
+
+    Raises:
+        FileNotFoundError: If a path does not exist; the message names all that do not.
+        ValueError: If one is a folder.
+    """
+    _refuse_missing(paths)
+    taken, inputs = set(_RESERVED), {}
+    for path in paths:
+        if path.is_dir():
+            raise ValueError(f"{path}: a folder; --video takes the files themselves, for example {path}/*.mp4")
+        inputs.setdefault(path.resolve(), InputImage(path, _free_key(path.name, taken)))
+    return list(inputs.values())
+
+
 def list_inputs(paths: Sequence[Path], output: Path) -> list[InputImage]:
     """Find the images of files and folders (recursively), each once.
 
@@ -79,7 +95,7 @@ def _refuse_missing(paths: Sequence[Path]) -> None:
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
         rest = "" if len(missing) == len(paths) else "; the other paths were not read either: correct or leave out this"
-        raise FileNotFoundError(f"{', '.join(missing)}: no such file or folder (--images){rest}")
+        raise FileNotFoundError(f"{', '.join(missing)}: no such file or folder{rest}")
 
 
 def _free_key(relative: str, taken: set[str]) -> str:

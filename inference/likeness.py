@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -37,6 +38,9 @@ from model.export.face_files import FaceFiles
 from model.face.morphable_model import MorphableModel
 from model.look.atlas import Atlas
 from model.reconstructor import Reconstructor
+
+if TYPE_CHECKING:
+    from inference.video import FilmedHead
 
 Photograph = str | Path | Image.Image | UInt8[np.ndarray, "height width 3"]
 """A file of any common kind, a picture of Pillow's, or sRGB pixels."""
@@ -216,7 +220,47 @@ class Likeness:
         requests = [FaceRequest.of_detection(decoded.image_srgb, found, camera) for found in detections]
         jobs = self._jobs(requests, path, detections, network, batch_size)
         refined = jobs if refiner is None else [job.refined_by(refiner) for job in jobs]
-        return [Head.of(job, self._files, relit_px, self.hair_maker) for job in refined]
+        return [self.head_of(job, relit_px) for job in refined]
+
+    def reconstruct_video(
+        self,
+        video: str | Path,
+        *,
+        largest_face: bool = False,
+        fov: float | None = None,
+        focal_px: float | None = None,
+        intrinsics: str | Path | Float[np.ndarray, "3 3"] | None = None,
+    ) -> list["FilmedHead"]:
+        """Follow the people of a video, as `infer.py --video` does (docs/video.md).
+
+        Args:
+            video: A file of any kind that FFmpeg reads.
+            largest_face: Only one person.
+            fov: As of `reconstruct`, and so are the next two.
+            focal_px: Focal length in px.
+            intrinsics: The camera's matrix.
+
+        Returns:
+            One moving head for each person, who is seen longest first; empty where no face was found.
+
+        Raises:
+            UnreadableVideoError: If the file gives no frame; a `ValueError` that says why.
+            CameraError: If the camera cannot be this video's; a `ValueError` too.
+            ModuleNotFoundError: If PyAV is missing: `pip install 'likeness[video]'`.
+        """
+        # Late: it is built on this class.
+        from inference.video import reconstruct_video
+
+        people, _, note = reconstruct_video(
+            self, Path(video), cameras=_cameras(fov, focal_px, intrinsics), largest_face=largest_face
+        )
+        if note:
+            warnings.warn(f"{video}: {note}", stacklevel=2)
+        return people
+
+    def head_of(self, job: FaceJob, relit_px: int = RELIT_PX, files: FaceFiles | None = None) -> Head:
+        """The head of a face that was reconstructed; `files` writes it, by default as this object was told."""
+        return Head.of(job, files or self._files, relit_px, self.hair_maker)
 
     def reconstructing(self, *, network: bool) -> FaceReconstructing:
         """Who answers first: the network, or else the mean head, for a refinement to start from."""

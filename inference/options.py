@@ -69,6 +69,7 @@ class InferenceOptions:
 
     Attributes:
         images: Photographs and folders of them; folders are searched recursively.
+        videos: Videos; either these or photographs.
         output: Folder for the results; made if missing.
         checkpoint: Checkpoint folder.
         device: Where detector and network run; `auto` is CUDA where there is one.
@@ -105,6 +106,7 @@ class InferenceOptions:
     resume: bool = False
     camera: CameraRequest = field(default_factory=CameraRequest)
     refinement: RefineRequest = field(default_factory=RefineRequest)
+    videos: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -112,8 +114,12 @@ class InferenceOptions:
         Raises:
             ValueError: Naming the option.
         """
-        if not self.images:
+        if not self.images and not self.videos:
             raise ValueError("--images names no file or folder")
+        if self.images and self.videos:
+            raise ValueError("--images and --video: a run takes the one or the other")
+        if self.videos and self.refinement.level != "none":
+            raise ValueError(f"--refine {self.refinement.level}: for photographs; a video's heads are not refined")
         if self.backend == "onnx" and self.device == "cuda":
             raise ValueError("--backend onnx is for the CPU: leave out --device cuda")
         if self.batch_size not in AT_LEAST_ONE:

@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +17,7 @@ from inference.jobs import FaceJob
 from inference.options import Format
 from inference.report import FaceEntry, ImageEntry, StageEntry
 from inference.resume import RECORD_NAME
+from inference.video import FilmedHead
 from model.export.face_files import FaceFiles
 from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
@@ -50,15 +51,27 @@ class FaceWriter:
 
     def write(self, job: FaceJob) -> FaceEntry:
         """Write one face; its folder appears whole, and holds nothing else afterwards."""
-        head = Head.of(job, self._files, self._relit_px, self._hair_maker)
-        result, refined = head.result, job.refined
-        folder = f"{job.item.key}/face{job.index}"
+        head, refined = Head.of(job, self._files, self._relit_px, self._hair_maker), job.refined
+        stages = () if refined is None else tuple(map(_stage_entry, refined.records))
+        return self._written(f"{job.item.key}/face{job.index}", head, head.save, stages)
+
+    def write_filmed(self, key: str, index: int, filmed: FilmedHead) -> FaceEntry:
+        """Write a person of a video, as `write` does."""
+        return self._written(f"{key}/face{index}", filmed.head, filmed.save)
+
+    def _written(
+        self,
+        folder: str,
+        head: Head,
+        save: Callable[..., None],
+        stages: tuple[StageEntry, ...] = (),
+    ) -> FaceEntry:
+        result = head.result
         with atomic_folder(self._output / folder) as temporary:
-            head.save(temporary, self._formats, **asdict(self._mesh))
+            save(temporary, self._formats, **asdict(self._mesh))
             files = {path.name: (path.stat().st_size, zlib.crc32(path.read_bytes())) for path in temporary.iterdir()}
         left, top, right, bottom = (float(edge) for edge in result.box_px)
         yaw, pitch, roll = (float(angle) for angle in result.yaw_pitch_roll_degrees)
-        stages = () if refined is None else tuple(map(_stage_entry, refined.records))
         sure = None if math.isnan(result.confidence) else round(result.confidence, 4)
         return FaceEntry(folder, (left, top, right, bottom), result.score, (yaw, pitch, roll), files, stages, sure)
 

@@ -95,7 +95,7 @@ def write_record(output: Path, entry: ImageEntry, source: Path, fingerprint: Fin
     record = {
         "format": RECORD_FORMAT,
         "fingerprint": asdict(fingerprint),
-        "source": _source_stamp(source),
+        "source": source_stamp(source),
         "entry": asdict(entry),
     }
     write_json(folder / RECORD_NAME, record)
@@ -114,7 +114,7 @@ def finished_entry(output: Path, item: InputImage, fingerprint: Fingerprint) -> 
     """
     try:
         record: dict[str, Any] = json.loads((output / item.key / RECORD_NAME).read_text(encoding="utf-8"))
-        expected = {"format": RECORD_FORMAT, "fingerprint": asdict(fingerprint), "source": _source_stamp(item.path)}
+        expected = {"format": RECORD_FORMAT, "fingerprint": asdict(fingerprint), "source": source_stamp(item.path)}
         # Through JSON, since there a tuple is a list.
         if {name: record[name] for name in expected} != json.loads(json.dumps(expected)):
             return None
@@ -135,6 +135,7 @@ def file_stamps(folder: Path) -> dict[str, tuple[int, int]]:
     return stamps
 
 
-def _source_stamp(source: Path) -> list[int]:
+def source_stamp(source: Path) -> list[int]:
+    """Size in bytes and time of the last change of a file."""
     status = source.stat()
     return [status.st_size, status.st_mtime_ns]

@@ -60,7 +60,7 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
-    _make_output_folder(options.output)
+    make_output_folder(options.output)
     entries: dict[str, ImageEntry] = {}
     if options.resume:
         entries = _finished(inputs, options.output, fingerprint)
@@ -76,15 +76,19 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
     finally:
         # Also when interrupted: what was finished is finished.
         ordered = [entries.get(item.key) or not_done(item) for item in inputs]
-        _write_overview(options, ordered, fingerprint, time.perf_counter() - started)
+        write_overview(options, ordered, fingerprint, time.perf_counter() - started)
     _print_summary(ordered, kept=len(inputs) - len(remaining), options=options)
     return _FOUND if any(entry.faces for entry in ordered) else _NOTHING_FOUND
 
 
-def _write_overview(
+def write_overview(
     options: InferenceOptions, entries: Sequence[ImageEntry], fingerprint: Fingerprint, seconds: float
 ) -> None:
-    """Write the report and the page over a run's images."""
+    """Write the report and the page over a run's images or videos.
+
+    Raises:
+        CommandLineError: If they cannot be written.
+    """
     asked, sha256 = _json_options(options), fingerprint.checkpoint_sha256
     try:
         write_report(options.output, entries, options=asked, checkpoint_sha256=sha256, seconds=seconds)
@@ -94,7 +98,12 @@ def _write_overview(
         raise CommandLineError(f"--output {options.output}: {told}") from error
 
 
-def _make_output_folder(folder: Path) -> None:
+def make_output_folder(folder: Path) -> None:
+    """Make the output folder.
+
+    Raises:
+        CommandLineError: If it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -18,14 +18,16 @@ from common.version import VERSION
 if TYPE_CHECKING:
     from inference.head import Camera, Head
     from inference.likeness import Likeness
+    from inference.video import FilmedHead
     from model.checkpoint import load_reconstructor
 
 __version__ = VERSION
 
-__all__ = ["Camera", "Head", "Likeness", "__version__", "load_reconstructor"]
+__all__ = ["Camera", "FilmedHead", "Head", "Likeness", "__version__", "load_reconstructor"]
 
 _HOMES = {
     "Camera": "inference.head",
+    "FilmedHead": "inference.video",
     "Head": "inference.head",
     "Likeness": "inference.likeness",
     "load_reconstructor": "model.checkpoint",

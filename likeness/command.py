@@ -6,13 +6,15 @@ from collections.abc import Callable
 from common.paths import IN_A_CLONE
 from common.version import VERSION
 
-USAGE = """usage: likeness infer|train|evaluate|export|exaggerate OPTIONS
+USAGE = """usage: likeness infer|train|evaluate|export|animate|relight|exaggerate OPTIONS
 
-  infer      turn photographs into textured 3D heads
+  infer      turn photographs and videos into textured 3D heads
   train      train a reconstructor
   evaluate   measure a checkpoint
   export     write the network as one file for other programs
   exaggerate make a caricature of a head
+  animate    move a head as a track of blendshapes says
+  relight    show a head under another light
 
 `likeness infer --help` and so on tell the options; `likeness --version` tells the version.
 """
@@ -58,6 +60,10 @@ def _program(name: str) -> Callable[[list[str], str], int] | None:
         from inference.export_command import main as program
     elif name == "exaggerate":
         from inference.exaggerate_command import main as program
+    elif name == "animate":
+        from inference.animate_command import main as program
+    elif name == "relight":
+        from inference.relight_command import main as program
     else:
         return None
     return program

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,9 @@ import torch
 
 from common.paths import DEFAULT_CHECKPOINT, REPOSITORY
 from data.alignment import crop_image, window_from_detection
-from data.image_io import find_images, read_photograph
+from data.image_io import DecodedPhotograph, find_images, read_photograph
+from data.video_file import VideoFile
+from inference.camera import Cameras
 from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
@@ -29,7 +32,9 @@ from inference.likeness import Likeness
 from inference.options import DEFAULT_FORMATS, Format
 from inference.outputs import FaceWriter
 from inference.setup import load_likeness
+from inference.video import follow
 from model.export.face_files import FaceFiles
+from model.export.film import open_film
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
@@ -106,6 +111,34 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             _row(f"export of {' + '.join(formats)}", median_ms(lambda w=writer: w.write(job), 5), "ms")
 
 
+def benchmark_video(paths: list[Path], checkpoint: Path, count: int = 150) -> None:
+    """Print frames per second of following one face through a film of 1280 x 720 px, without an overlay.
+
+    The film moves and turns the first photograph with a face. Decoding has a thread of its own.
+    """
+    likeness = load_likeness(checkpoint, "cpu")
+    image_srgb = next(image for image in map(read_photograph, paths) if likeness.detector.detect(image))
+    height, width = image_srgb.shape[:2]
+    with tempfile.TemporaryDirectory() as folder:
+        film_path = Path(folder) / "film.mp4"
+        with open_film(film_path, (1280, 720), 30.0) as film:
+            for number in range(count):
+                angle, scale = 8.0 * np.sin(number / 9.0), 720.0 / height * (1.0 + 0.1 * np.sin(number / 23.0))
+                matrix = cv2.getRotationMatrix2D((0.5 * width, 0.5 * height), angle, scale)
+                matrix[:, 2] += (640.0 - 0.5 * width + 60.0 * np.sin(number / 13.0), 360.0 - 0.5 * height)
+                film.write(
+                    cv2.warpAffine(image_srgb, matrix, (1280, 720), borderMode=cv2.BORDER_REFLECT), number / 30.0
+                )
+        video = VideoFile(film_path)
+        camera = Cameras().of(DecodedPhotograph(next(video.frames()).image_srgb), film_path)
+        # The first frames load and compile what all others use.
+        started: list[float] = []
+        follow(likeness, video, camera, tell=lambda done, _: started.append(time.perf_counter()))
+        _row(
+            f"one face of a film of 1280 x 720 px, {count} frames", (count - 1) / (started[-1] - started[0]), "frames/s"
+        )
+
+
 def _find(likeness: Likeness, path: Path) -> object:
     return likeness.detector.detect(read_photograph(path))
 
@@ -144,6 +177,10 @@ def main() -> None:
                 (folder / f"{number:04d}{path.suffix}").symlink_to(path.resolve())
         paths = sorted(folder.iterdir())
         benchmark_steps(paths, arguments.checkpoint)
+        if find_spec("av") is None:
+            print("no film is measured: the package av is missing")
+        else:
+            benchmark_video(paths, arguments.checkpoint)
         benchmark_program(folder, len(paths), arguments.checkpoint)
 
 

@@ -30,6 +30,7 @@ from model.look.appearance import Appearance
 from model.look.atlas import Atlas, build_atlas
 from model.look.caricature import mean_placement
 from model.look.face_result import FaceResult
+from model.look.face_track import FaceTrack
 from model.look.hair_mesh import FaceHair
 from model.look.head_look import HeadLook, head_look
 from model.look.head_shape import HeadShape
@@ -120,11 +121,13 @@ class FaceFiles:
         appearance: Appearance | None = None,
         hair: FaceHair | None = None,
         mesh: MeshOptions = MESH_DEFAULTS,
+        track: FaceTrack | None = None,
     ) -> None:
         """Write the files of the chosen formats, all but `pictures`, into an existing folder.
 
         `mesh` says how meshes are written. `glb` includes the head that `index.html` shows; `maps` are written only
         with an appearance. With `hair` the skin takes only what its mask lets it, and hair is a part.
+        With a `track` the GLB moves.
         """
         if "npz" in formats:
             write_arrays(result, folder / "face.npz", appearance)
@@ -142,7 +145,7 @@ class FaceFiles:
             shape, moved = self._moved(look, rig, result, mesh)
             parts = self._parts(replace(look, shape=shape), moved, maps if self._lit else None)
             height_px, width_px = photograph_srgb.shape[:2]
-            write_glb(result, parts, moved, folder / "mesh.glb", (width_px, height_px), mesh.pose)
+            write_glb(result, parts, moved, folder / "mesh.glb", (width_px, height_px), mesh.pose, track)
             placement = mean_placement(look.shape.rest_mm, self.morphable_model)
             write_face_script(result, look, folder / FACE_SCRIPT, self._own_parts(look, rig), placement)
         if "obj" in formats:

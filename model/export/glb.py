@@ -9,9 +9,11 @@ import pygltflib as gltf
 from common.atomic import atomic_path
 from common.mesh_options import PoseKind
 from model.export.glb_buffer import GlbBuffer
+from model.export.glb_motion import add_motion
 from model.export.glb_skeleton import M_PER_MM, add_camera, add_skeleton, strongest
 from model.export.mesh_part import MeshPart
 from model.look.face_result import FaceResult
+from model.look.face_track import FaceTrack
 from model.look.rig import HeadRig
 from model.look.tangents import vertex_tangents
 
@@ -26,6 +28,7 @@ def write_glb(
     path: Path,
     picture_px: tuple[int, int] | None = None,
     pose: PoseKind = "front",
+    track: FaceTrack | None = None,
 ) -> None:
     """Write the head: the identity is in the meshes, the expression in the weights of the morph targets.
 
@@ -40,6 +43,7 @@ def write_glb(
         path: The file.
         picture_px: Width and height of the photograph; by default its principal point is its middle.
         pose: Where head and camera stand.
+        track: How it moves, written as an animation; None for a still head.
     """
     document = gltf.GLTF2(scene=0, asset=gltf.Asset(generator="Likeness"))
     buffer = GlbBuffer(document)
@@ -59,6 +63,8 @@ def write_glb(
         roots.append(len(document.nodes))
         document.nodes.append(gltf.Node(mesh=number, name=part.name, skin=0))
     document.scenes = [gltf.Scene(nodes=roots)]
+    if track is not None:
+        add_motion(document, buffer, track)
     document.buffers = [gltf.Buffer(byteLength=len(buffer.data))]
     document.set_binary_blob(bytes(buffer.data))
     with atomic_path(path) as temporary:

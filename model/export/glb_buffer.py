@@ -26,11 +26,11 @@ def moved_rows(displacements: np.ndarray, still: float = _STILL_M) -> np.ndarray
 class GlbBuffer:
     """The binary part of a GLB and the accessors into it."""
 
-    def __init__(self, document: gltf.GLTF2) -> None:
-        """Begin the binary part of a document."""
+    def __init__(self, document: gltf.GLTF2, data: bytes = b"") -> None:
+        """Begin the binary part of a document, or go on with what it has."""
         self._document = document
         self._zeros: dict[int, int] = {}
-        self.data = bytearray()
+        self.data = bytearray(data)
 
     def view(self, content: bytes, target: int | None = None) -> int:
         """Append bytes, aligned to four; returns the buffer view."""

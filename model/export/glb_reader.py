@@ -1,6 +1,6 @@
-"""Reading a `mesh.glb` that `model.export.glb` wrote, to write it again with another shape."""
+"""Reading a head back from the `mesh.glb` that Likeness wrote, so that it can be animated and lit anew."""
 
-import copy
+import io
 import json
 import struct
 from dataclasses import dataclass
@@ -9,168 +9,156 @@ from typing import Any
 
 import numpy as np
 import pygltflib as gltf
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from PIL import Image
 
-from common.mesh_options import PoseKind
-from model.export.glb_buffer import GlbBuffer
 from model.export.glb_skeleton import M_PER_MM, POSE_NODE
-from model.face.skeleton import JOINT_NAMES
+from model.pictures.part_view import PicturePart
 
-_KINDS = {gltf.FLOAT: "<f4", gltf.UNSIGNED_INT: "<u4", gltf.UNSIGNED_BYTE: "<u1"}
-_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-_MAGIC, _HEADER = b"glTF", 20
+_TYPES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+_COMPONENTS = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+
+
+_Parsed = Any
+"""pygltflib's classes, in which every field may be None: what a head of ours has and a file lacks raises, and the file
+is refused."""
+
+
+class HeadFileError(ValueError):
+    """A file that is no head of ours; the message names it, says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
-class StoredMaterial:
-    """A material of a file, with its textures as they are.
+class GlbHead:
+    """A head as its GLB has it.
 
     Attributes:
-        material: As the file states it.
-        images: The encoded pictures and their kinds, by the number of the texture.
-    """
-
-    material: dict[str, Any]
-    images: dict[int, tuple[bytes, str]]
-
-    @property
-    def lit(self) -> bool:
-        """Whether the viewer lights it."""
-        return "KHR_materials_unlit" not in self.material.get("extensions", {})
-
-    @property
-    def needs_tangents(self) -> bool:
-        """Whether it has a normal map."""
-        return "normalTexture" in self.material
-
-    @property
-    def cut_out(self) -> bool:
-        """Whether its texture says where there is something."""
-        return self.material.get("alphaMode") == gltf.MASK
-
-    def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
-        """Put the material and its textures into a document; returns its number there."""
-        stated = copy.deepcopy(self.material)
-        numbers: dict[int, int] = {}
-        for place in _texture_places(stated):
-            before = place["index"]
-            if before not in numbers:
-                numbers[before] = buffer.texture(*self.images[before])
-            place["index"] = numbers[before]
-        document.materials.append(gltf.Material.from_dict({**stated, "name": name}))  # pyright: ignore[reportAttributeAccessIssue]
-        document.extensionsUsed = sorted({*document.extensionsUsed, *stated.get("extensions", {})})
-        return len(document.materials) - 1
-
-
-@dataclass(frozen=True)
-class StoredPart:
-    """A mesh of a file; lengths in mm, texture coordinates with v up, as in `MeshPart`."""
-
-    name: str
-    vertices_mm: Float[np.ndarray, "vertex 3"]
-    faces: Int[np.ndarray, "face 3"]
-    uv: Float[np.ndarray, "vertex 2"]
-    morphs_mm: Float[np.ndarray, "expression vertex 3"]
-    joint_weights: Float[np.ndarray, "vertex joint"]
-    material: StoredMaterial
-
-
-@dataclass(frozen=True)
-class StoredHead:
-    """What a file holds.
-
-    Attributes:
+        document: The file, to which an animation may be added.
         parts: Its meshes.
-        pose: How its head stands.
-        picture_px: Width and height of the photograph.
+        expression_names: Of their morph targets.
+        expression: The photograph's weights.
+        rotation: Model space to camera space, in the photograph.
+        translation_mm: Model origin in camera space.
+        intrinsics_px: The photograph's camera.
+        by_bones: Whether joints open the jaw and turn the eyes (`--rig bones`): the morph targets alone do not, then.
     """
 
-    parts: list[StoredPart]
-    pose: PoseKind
-    picture_px: tuple[int, int]
+    document: gltf.GLTF2
+    parts: tuple[PicturePart, ...]
+    expression_names: tuple[str, ...]
+    expression: Float[np.ndarray, " expression"]
+    rotation: Float[np.ndarray, "3 3"]
+    translation_mm: Float[np.ndarray, "3"]
+    intrinsics_px: Float[np.ndarray, "3 3"]
+    by_bones: bool
+
+    def refuse_bones(self, path: Path) -> None:
+        """Refuse a head whose pictures would lack what its joints do.
+
+        Args:
+            path: What the message calls it.
+
+        Raises:
+            HeadFileError: If joints open its jaw.
+        """
+        if self.by_bones:
+            raise HeadFileError(f"{path}: made with --rig bones, of which no pictures are drawn; make it without")
 
 
-def read_glb(path: Path) -> StoredHead:
+def read_glb_head(path: Path) -> GlbHead:
     """Read a head.
 
+    Args:
+        path: A `mesh.glb`, or the folder of a face that holds one.
+
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is none of ours, or its joints do what its blendshapes lack; the message names it.
+        HeadFileError: If there is none.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; run infer.py with --formats glb npz")
-    content = path.read_bytes()
+    place = path / "mesh.glb" if path.is_dir() else path
+    if not place.is_file():
+        raise HeadFileError(f"{path}: holds no mesh.glb; name the folder of a face that infer.py wrote, with its GLB")
     try:
-        if content[:4] != _MAGIC:
-            raise ValueError("no binary glTF")
-        (length,) = struct.unpack_from("<I", content, 12)
-        reader = _Reader(json.loads(content[_HEADER : _HEADER + length]), content[_HEADER + length + 8 :])
-        document = reader.document
-        if any("driven_by" in node.get("extras", {}) for node in document["nodes"]):
-            raise ValueError("its joints open the jaw (--rig bones); make it with --rig shapes")
-        (pose,) = (node for node in document["nodes"] if node.get("name") == POSE_NODE)
-        lens = document["cameras"][0]["extras"]
-        return StoredHead(
-            [reader.part(number) for number in range(len(document["meshes"]))],
-            "photograph" if "rotation" in pose else "front",
-            (lens["width_px"], lens["height_px"]),
+        document = gltf.GLTF2().load_binary(str(place))
+        return _head(document)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration, struct.error) as error:
+        told = " ".join(str(error).split())
+        raise HeadFileError(
+            f"{place}: is no head of this version of Likeness ({told}); make it again with infer.py"
+        ) from error
+
+
+def _head(document: _Parsed) -> GlbHead:
+    pose = next(node for node in document.nodes if node.name == POSE_NODE)
+    names = tuple(document.meshes[0].extras["targetNames"])
+    return GlbHead(
+        document=document,
+        parts=tuple(_part(document, mesh) for mesh in document.meshes),
+        expression_names=names,
+        expression=np.array(document.meshes[0].weights, np.float32),
+        rotation=np.array(pose.extras["rotation"], np.float32),
+        translation_mm=np.array(pose.extras["translation_mm"], np.float32),
+        intrinsics_px=np.array(pose.extras["intrinsics_px"], np.float32),
+        by_bones=any("driven_by" in (node.extras or {}) for node in document.nodes),
+    )
+
+
+def _part(document: _Parsed, mesh: _Parsed) -> PicturePart:
+    primitive = mesh.primitives[0]
+    material = document.materials[primitive.material]
+    surface = material.pbrMetallicRoughness
+    uv = accessor_values(document, primitive.attributes.TEXCOORD_0)
+    normal = None if material.normalTexture is None else _picture(document, material.normalTexture.index, "RGB")
+    masked = material.alphaMode == "MASK"
+    # Where roughness is a texture, the skin's: its mean is near enough for a picture.
+    roughness = 0.45 if surface.metallicRoughnessTexture is not None else surface.roughnessFactor
+    targets = [target if isinstance(target, dict) else json.loads(target.to_json()) for target in primitive.targets]
+    morphs = [accessor_values(document, target["POSITION"]) for target in targets]
+    return PicturePart(
+        name=mesh.name or "",
+        vertices_mm=accessor_values(document, primitive.attributes.POSITION) / M_PER_MM,
+        faces=accessor_values(document, primitive.indices).reshape(-1, 3).astype(np.int32),
+        uv=np.stack((uv[:, 0], 1.0 - uv[:, 1]), axis=1),
+        morphs_mm=np.stack(morphs) / np.float32(M_PER_MM),
+        color_srgb=_picture(document, surface.baseColorTexture.index, "RGBA" if masked else "RGB"),
+        roughness=float(roughness),
+        lit="KHR_materials_unlit" not in (material.extensions or {}),
+        normal=normal,
+        cutoff=float(material.alphaCutoff) if masked else None,
+    )
+
+
+def accessor_values(document: _Parsed, number: int) -> np.ndarray:
+    """What an accessor holds, a row an element, with its sparse rows; of the file's own binary part."""
+    accessor = document.accessors[number]
+    width, kind = _TYPES[accessor.type], np.dtype(_COMPONENTS[accessor.componentType])
+    values = np.zeros((accessor.count, width), kind)
+    if accessor.bufferView is not None:
+        view = document.bufferViews[accessor.bufferView]
+        stride = view.byteStride or width * kind.itemsize
+        start = (view.byteOffset or 0) + (accessor.byteOffset or 0)
+        content = np.frombuffer(document.binary_blob(), np.uint8)
+        rows = np.lib.stride_tricks.as_strided(
+            content[start:], (accessor.count, width * kind.itemsize), (stride, 1), writeable=False
         )
-    except (ValueError, KeyError, IndexError, struct.error) as error:
-        raise ValueError(f"{path}: not a head as infer.py writes it now ({error})") from error
+        values[:] = np.ascontiguousarray(rows).view(kind)
+    if accessor.sparse is not None:
+        indices, moved = accessor.sparse.indices, accessor.sparse.values
+        places = _view(document, indices.bufferView, indices.byteOffset or 0, _COMPONENTS[indices.componentType])
+        rows = _view(document, moved.bufferView, moved.byteOffset or 0, kind)[: accessor.sparse.count * width]
+        values[places[: accessor.sparse.count]] = rows.reshape(-1, width)
+    return values
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """The two parts of a file."""
-
-    document: dict[str, Any]
-    blob: bytes
-
-    def part(self, number: int) -> StoredPart:
-        mesh = self.document["meshes"][number]
-        (primitive,) = mesh["primitives"]
-        attributes = {name: self.values(accessor) for name, accessor in primitive["attributes"].items()}
-        weights = np.zeros((len(attributes["POSITION"]), len(JOINT_NAMES)), np.float32)
-        np.add.at(weights, (np.arange(len(weights))[:, None], attributes["JOINTS_0"]), attributes["WEIGHTS_0"])
-        morphs = np.stack([self.values(target["POSITION"]) for target in primitive["targets"]])
-        return StoredPart(
-            mesh["name"],
-            (attributes["POSITION"] / M_PER_MM).astype(np.float32),
-            self.values(primitive["indices"]).reshape(-1, 3).astype(np.int64),
-            np.stack((attributes["TEXCOORD_0"][:, 0], 1.0 - attributes["TEXCOORD_0"][:, 1]), -1),
-            (morphs / M_PER_MM).astype(np.float32),
-            weights,
-            self._material(primitive["material"]),
-        )
-
-    def values(self, number: int) -> np.ndarray:
-        """The rows of an accessor, sparse ones put in."""
-        accessor = self.document["accessors"][number]
-        kind, width = _KINDS[accessor["componentType"]], _WIDTHS[accessor["type"]]
-        rows = self._rows(accessor["bufferView"], accessor.get("byteOffset", 0), kind, accessor["count"], width).copy()
-        if sparse := accessor.get("sparse"):
-            index = self._rows(sparse["indices"]["bufferView"], 0, "<u4", sparse["count"], 1)[:, 0]
-            rows[index] = self._rows(sparse["values"]["bufferView"], 0, kind, sparse["count"], width)
-        return rows
-
-    def _rows(self, view: int, offset: int, kind: str, count: int, width: int) -> np.ndarray:
-        start = self.document["bufferViews"][view].get("byteOffset", 0) + offset
-        return np.frombuffer(self.blob, kind, count * width, start).reshape(count, width)
-
-    def _material(self, number: int) -> StoredMaterial:
-        material = self.document["materials"][number]
-        images = {}
-        for place in _texture_places(material):
-            image = self.document["images"][self.document["textures"][place["index"]]["source"]]
-            view = self.document["bufferViews"][image["bufferView"]]
-            start = view.get("byteOffset", 0)
-            images[place["index"]] = (self.blob[start : start + view["byteLength"]], image["mimeType"])
-        return StoredMaterial(material, images)
+def _view(document: _Parsed, number: int, offset: int, kind: np.dtype | type) -> np.ndarray:
+    view = document.bufferViews[number]
+    start = (view.byteOffset or 0) + offset
+    size = view.byteLength - offset
+    return np.frombuffer(document.binary_blob(), np.dtype(kind), size // np.dtype(kind).itemsize, start)
 
 
-def _texture_places(stated: Any) -> list[dict[str, Any]]:
-    """Wherever a material refers to a texture, in extensions as well."""
-    if not isinstance(stated, dict):
-        return []
-    own = [value for name, value in stated.items() if name.endswith("Texture")]
-    return own + [place for value in stated.values() for place in _texture_places(value)]
+def _picture(document: _Parsed, texture: int, mode: str) -> np.ndarray:
+    image = document.images[document.textures[texture].source]
+    view = document.bufferViews[image.bufferView]
+    start = view.byteOffset or 0
+    encoded = document.binary_blob()[start : start + view.byteLength]
+    return np.array(Image.open(io.BytesIO(encoded)).convert(mode))

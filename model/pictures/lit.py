@@ -96,7 +96,7 @@ def draw_lit(
     relief = np.full((*covered.shape, 3), _FLAT, np.uint8)
     on_skin = seen.part == 0
     relief[on_skin] = _looked_up(look.skin.normal, seen.uv)[on_skin]
-    normal = _with_relief(seen.normal, place, seen.uv, relief)
+    normal = with_relief(seen.normal, place, seen.uv, relief)
     radiance = _radiance(albedo, normal, place, occlusion, lamp, _ROUGHNESS)
     picture = bytes_of(radiance * covered[..., None])
     for hair in _hair_layers(look.hair, view, np.where(covered, place[..., 2], -np.inf)):
@@ -230,8 +230,8 @@ def _radiance(
     eye = -place / np.maximum(np.linalg.norm(place, axis=-1, keepdims=True), 1e-6)
     lit = np.clip(normal @ towards, 0.0, None)
     room = (_ROOM + _ROOM_SLOPE * normal[..., 1]) * occlusion
-    gloss = lit * _gloss(normal, eye, towards, lit, roughness)
-    return albedo * (room + _LAMP * lit)[..., None] + gloss[..., None]
+    shine = lit * gloss(normal, eye, towards, lit, roughness)
+    return albedo * (room + _LAMP * lit)[..., None] + shine[..., None]
 
 
 def _worn(
@@ -252,7 +252,7 @@ def _looked_up(
     return cv2.remap(texture, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _with_relief(
+def with_relief(
     normal: Float[np.ndarray, "size size 3"],
     place: Float[np.ndarray, "size size 3"],
     uv: Float[np.ndarray, "size size 2"],
@@ -273,13 +273,13 @@ def _with_relief(
     return turned / np.maximum(np.linalg.norm(turned, axis=-1, keepdims=True), 1e-6)
 
 
-def _gloss(
-    normal: Float[np.ndarray, "size size 3"],
-    eye: Float[np.ndarray, "size size 3"],
+def gloss(
+    normal: Float[np.ndarray, "*pixel 3"],
+    eye: Float[np.ndarray, "*pixel 3"],
     towards: Float[np.ndarray, "3"],
-    lit: Float[np.ndarray, "size size"],
+    lit: Float[np.ndarray, "*pixel"],
     roughness: float,
-) -> Float[np.ndarray, "size size"]:
+) -> Float[np.ndarray, "*pixel"]:
     """GGX with Smith's shadowing and Schlick's Fresnel, as glTF has them, times pi: the lamp's radiance."""
     half = eye + towards
     half /= np.maximum(np.linalg.norm(half, axis=-1, keepdims=True), 1e-6)

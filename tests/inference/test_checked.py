@@ -32,7 +32,7 @@ class Told(FaceReconstructor, FaceDetector):
             looks.append(replace(face, points_px=points, roll_degrees=90.0 * quarters))
         return looks
 
-    def answers(self, requests: Sequence[FaceRequest]) -> list[FaceAnswer]:
+    def answers(self, requests: Sequence[FaceRequest], *, fine: bool = True) -> list[FaceAnswer]:
         self.asked.append([request.roll_degrees for request in requests])
         right = [abs((request.roll_degrees - self.true_roll + 180) % 360 - 180) < 20 for request in requests]
         return [

@@ -9,7 +9,7 @@ from common.mesh_options import MeshOptions
 from inference.exaggerate_command import main
 from model.export.arrays import read_arrays
 from model.export.face_files import FaceFiles
-from model.export.glb_reader import read_glb
+from model.export.glb_stored import read_glb
 from model.face.parts import PART_NAMES
 from tests.released_face import MISSING, PHOTOGRAPH_PX, REASON, released_face, released_model
 from tests.small_gallery import toy_hair

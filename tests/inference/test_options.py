@@ -16,6 +16,6 @@ def test_usd_is_written_when_it_is_named_and_its_package_is_there(monkeypatch: p
 
 
 def test_a_volume_names_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(options, "find_spec", lambda name: None if name == "igl" else object())
+    monkeypatch.setattr("inference.options.find_spec", lambda name: None if name == "igl" else object())
     with pytest.raises(ValueError, match="pip install libigl "):
         InferenceOptions(images=[Path("photo.jpg")], formats=("volume",))
