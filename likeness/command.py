@@ -6,12 +6,13 @@ from collections.abc import Callable
 from common.paths import IN_A_CLONE
 from common.version import VERSION
 
-USAGE = """usage: likeness infer|train|evaluate|export OPTIONS
+USAGE = """usage: likeness infer|train|evaluate|export|head OPTIONS
 
   infer      turn photographs into textured 3D heads
   train      train a reconstructor
   evaluate   measure a checkpoint
   export     write the network as one file for other programs
+  head       read published head models, fit heads to scans, carry results from one head to another
 
 `likeness infer --help` and so on tell the options; `likeness --version` tells the version.
 """
@@ -55,6 +56,8 @@ def _program(name: str) -> Callable[[list[str], str], int] | None:
         from evaluate import main as program
     elif name == "export":
         from inference.export_command import main as program
+    elif name == "head":
+        from inference.head_command import main as program
     else:
         return None
     return program

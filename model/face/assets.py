@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from common.tensors import read_tensors, save_tensors
+from model.face.skeleton import Skeleton, YawContour
 
 HEAD_FORMAT = "likeness-head-1"
 
@@ -56,6 +57,8 @@ class HeadAssets:
             with the cosine, from which it is seen on the mean head at rest; with the jaw open for what is in the mouth.
         succeeds: SHA-256 of earlier head files that this one stands in for: skin and bases are the same, so that
             checkpoints trained with them fit.
+        skeleton: Joints, for a model that was published with some; our own head has none.
+        contour: The outline of the face by yaw, where it was published.
     """
 
     vertices_mm: Float[np.ndarray, "vertex 3"]
@@ -73,6 +76,8 @@ class HeadAssets:
     identity_center: Float[np.ndarray, " identity"] | None = None
     exposure: Float[np.ndarray, " vertex"] | None = None
     succeeds: tuple[str, ...] = ()
+    skeleton: Skeleton | None = None
+    contour: YawContour | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays agree with one another.
@@ -103,6 +108,9 @@ class HeadAssets:
         for name in ("vertices_mm", "uv", "identity_basis", "expression_basis", "albedo_mean", "albedo_basis"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"{name} holds values that are not finite")
+        self._check_parts(vertex_count)
+
+    def _check_parts(self, vertex_count: int) -> None:
         for name, landmarks in self.landmarks.items():
             _check_indices(f"landmarks.{name}.face", landmarks.face, len(self.faces))
             if landmarks.barycentric.shape != (len(landmarks.face), 3):
@@ -113,6 +121,10 @@ class HeadAssets:
                 raise ValueError(f"landmarks.{name}.barycentric: the weights of a point must sum to 1")
         if self.exposure is not None and self.exposure.shape != (vertex_count,):
             raise ValueError(f"exposure has shape {self.exposure.shape}, expected ({vertex_count},)")
+        if self.skeleton is not None and len(self.skeleton.weights) != vertex_count:
+            raise ValueError(f"skeleton.weights has {len(self.skeleton.weights)} rows for {vertex_count} vertices")
+        if self.contour is not None:
+            _check_indices("contour.face", self.contour.face, len(self.faces))
         for name, mask in self.regions.items():
             if mask.shape != (vertex_count,):
                 raise ValueError(f"region.{name} has shape {mask.shape}, expected ({vertex_count},)")
@@ -151,7 +163,24 @@ def save_head(assets: HeadAssets, path: Path, *, half: bool = True) -> None:
     metadata = {"format": HEAD_FORMAT, "expression_names": json.dumps(list(assets.expression_names))}
     if assets.succeeds:
         metadata["succeeds"] = json.dumps(list(assets.succeeds))
+    if assets.skeleton is not None:
+        metadata["joint_names"] = json.dumps(list(assets.skeleton.names))
+    tensors |= _joint_tensors(assets, float_type)
     save_tensors(tensors, path, metadata)
+
+
+def _joint_tensors(assets: HeadAssets, float_type: type[np.floating]) -> dict[str, np.ndarray]:
+    tensors: dict[str, np.ndarray] = {}
+    if assets.skeleton is not None:
+        for name in ("joints_mm", "identity_basis", "weights"):
+            tensors[f"skeleton.{name}"] = np.ascontiguousarray(getattr(assets.skeleton, name), np.float32)
+        tensors["skeleton.correctives"] = np.ascontiguousarray(assets.skeleton.correctives, float_type)
+        tensors["skeleton.parents"] = assets.skeleton.parents.astype(np.int32)
+    if assets.contour is not None:
+        tensors["contour.yaw_deg"] = assets.contour.yaw_deg.astype(np.float32)
+        tensors["contour.face"] = assets.contour.face.astype(np.int32)
+        tensors["contour.barycentric"] = assets.contour.barycentric.astype(np.float32)
+    return tensors
 
 
 def load_head(path: Path) -> HeadAssets:
@@ -172,7 +201,7 @@ def load_head(path: Path) -> HeadAssets:
         HEAD_FORMAT,
         framework="numpy",
         missing="no such head file; the default one ships in checkpoints/likeness-head/",
-        remedy="convert it with model.face.readers",
+        remedy="`likeness head convert` makes one of a published model (docs/morphable-models.md)",
     )
     try:
         return _assets_from_tensors(tensors, metadata)
@@ -206,4 +235,22 @@ def _assets_from_tensors(tensors: dict[str, np.ndarray], metadata: dict[str, str
         identity_center=floats.get("identity_center"),
         exposure=floats.get("exposure"),
         succeeds=tuple(json.loads(metadata.get("succeeds", "[]"))),
+        skeleton=_skeleton(tensors, floats, metadata),
+        contour=_contour(tensors, floats),
     )
+
+
+def _skeleton(
+    tensors: dict[str, np.ndarray], floats: dict[str, np.ndarray], metadata: dict[str, str]
+) -> Skeleton | None:
+    if "joint_names" not in metadata:
+        return None
+    names = ("joints_mm", "identity_basis", "weights", "correctives")
+    arrays = {name: floats[f"skeleton.{name}"] for name in names}
+    return Skeleton(tuple(json.loads(metadata["joint_names"])), tensors["skeleton.parents"], **arrays)
+
+
+def _contour(tensors: dict[str, np.ndarray], floats: dict[str, np.ndarray]) -> YawContour | None:
+    if "contour.face" not in tensors:
+        return None
+    return YawContour(floats["contour.yaw_deg"], tensors["contour.face"], floats["contour.barycentric"])
