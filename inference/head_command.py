@@ -118,7 +118,6 @@ def _refuse_output(path: Path, suffix: str) -> None:
         raise ValueError(f"--output {path}: expected a file name that ends in {suffix}")
     if path.is_dir():
         raise ValueError(f"--output {path}: a folder of this name is in the way")
-    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 if __name__ == "__main__":

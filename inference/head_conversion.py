@@ -10,7 +10,7 @@ from model.face.assets import HeadAssets, load_head, save_head
 from model.face.completion import completed
 from model.face.readers.kinds import SourceFiles, read_kind
 
-_SIGNS = ("Plus", "Minus")
+_TOGETHER = ("Plus", "Minus", "Left", "Right")
 
 
 def convert(
@@ -52,6 +52,7 @@ def convert(
         kept = _strongest(head.expression_basis, _groups(head.expression_names), expression_count)
         names = tuple(head.expression_names[row] for row in kept)
         head = replace(head, expression_basis=head.expression_basis[kept], expression_names=names)
+    output.parent.mkdir(parents=True, exist_ok=True)
     save_head(head, output)
     yield f"{output}: {_told(head)}, {output.stat().st_size / 2**20:.1f} MiB"
 
@@ -64,8 +65,8 @@ def _told(head: HeadAssets) -> str:
 
 
 def _groups(names: tuple[str, ...]) -> np.ndarray:
-    """A number for each blendshape; the two directions of a component have the same, and stay together."""
-    stems = [next((name.removesuffix(sign) for sign in _SIGNS if name.endswith(sign)), name) for name in names]
+    """A number for each blendshape; two directions of a component and two sides have the same, and stay together."""
+    stems = [next((name.removesuffix(end) for end in _TOGETHER if name.endswith(end)), name) for name in names]
     order = {stem: number for number, stem in enumerate(dict.fromkeys(stems))}
     return np.array([order[stem] for stem in stems])
 
@@ -73,7 +74,7 @@ def _groups(names: tuple[str, ...]) -> np.ndarray:
 def _strongest(basis: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
     power = np.zeros(group.max(initial=-1) + 1)
     np.maximum.at(power, group, np.square(basis, dtype=np.float32).sum((1, 2)))
-    # A component of two directions counts once.
+    # A pair counts once.
     return np.flatnonzero(np.isin(group, np.argsort(-power, kind="stable")[:count]))
 
 

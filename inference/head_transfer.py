@@ -45,15 +45,18 @@ def transfer(result: Path, from_head: Path, to_head: Path, output: Path, map_pat
         found = load_map(place, *hashes)
     else:
         found = head_map(source, target)
+        place.parent.mkdir(parents=True, exist_ok=True)
         save_map(found, place, *hashes)
         yield f"{place}: the correspondence of the two heads, for this and every further result"
     # What the mesh decoder added belongs to the person and stays when the face is at rest.
     neutral = arrays["vertices_neutral"] + arrays.get("offsets_mm", np.zeros((1, 3)))
     answer = transferred(target, source, found, neutral, arrays["vertices"], arrays.get("albedo_vertex"))
+    output.parent.mkdir(parents=True, exist_ok=True)
     _write(answer, target, arrays, output)
     yield (
         f"{output}: mean distance of the skin {answer.identity_error_mm:.3f} mm at rest, "
-        f"{answer.expression_error_mm:.3f} mm with the expression, whose movement differs by {answer.movement_error_mm:.3f} mm"
+        f"{answer.expression_error_mm:.3f} mm with the expression, whose movement differs by "
+        f"{answer.movement_error_mm:.3f} mm"
     )
 
 

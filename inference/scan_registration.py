@@ -23,6 +23,10 @@ _EYES_MM = 90.0
 _FACE_MM = 80.0
 """Reach of the face around the middle of its landmarks, which the error is told for."""
 
+_STIFFNESS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
+"""Of the displacements. Softer ones follow the noise of a scan and fold the wings of a nose."""
+_OPEN = 0.35
+
 
 @dataclass(frozen=True)
 class ScanRequest:
@@ -63,8 +67,8 @@ def register_scan(request: ScanRequest, output: Path) -> Iterator[str]:
     yield f"{request.scan}: {len(scan.vertices)} vertices in {unit}, {len(found.numbers)} of 51 inner landmarks found"
     vertices_mm = _UNITS_MM[unit] * scan.vertices
     anchors = anchors_of(head, found.numbers, _UNITS_MM[unit] * found.points)
-    config = RegistrationConfig(expressions=request.expression)
-    laid = register(head, Target(vertices_mm, scan.faces), anchors, outer_skin(head), config)
+    config = RegistrationConfig(stiffness=_STIFFNESS, expressions=request.expression)
+    laid = register(head, Target(vertices_mm, scan.faces), anchors, _scanned(head), config)
     points = _face_points(vertices_mm, anchors.target_mm)
     skin = head.faces[outer_skin(head)[head.faces].all(1)]
     for what, moved in (("the model alone", laid.fitted_mm), ("with displacements", laid.vertices_mm)):
@@ -73,8 +77,15 @@ def register_scan(request: ScanRequest, output: Path) -> Iterator[str]:
             f"{what}: median {np.median(away):.3f} mm, mean {away.mean():.3f} mm, 90 % within "
             f"{np.quantile(away, 0.9):.3f} mm ({len(points)} vertices of the scan within {_FACE_MM:.0f} mm)"
         )
+    output.parent.mkdir(parents=True, exist_ok=True)
     save_head(personal_head(head, laid), output)
     yield f"{output}: the person's head, {len(head.expression_names)} expressions as blendshapes"
+
+
+def _scanned(head: HeadAssets) -> Bool[np.ndarray, " vertex"]:
+    """The skin that a scanner sees; what lies in a nostril is drawn out of it by the wing of the nose."""
+    skin = outer_skin(head)
+    return skin if head.exposure is None else skin & (head.exposure > _OPEN)
 
 
 def read_scan(path: Path) -> Scan:

@@ -65,6 +65,13 @@ def _empty_array(kind: type, shape: Any = (0,), dtype: Any = b"b") -> np.ndarray
     return np.ndarray((0,))
 
 
+def _from_buffer(data: Any, dtype: np.dtype, shape: Any, order: str = "C") -> np.ndarray:
+    """What NumPy's `_frombuffer` does; protocol 5 stores arrays so."""
+    if dtype.hasobject:
+        raise pickle.UnpicklingError("objects in a buffer")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if order == "F" else "C")
+
+
 def _scalar(dtype: np.dtype, data: bytes = b"") -> Any:
     if dtype.hasobject or not isinstance(data, bytes):
         raise pickle.UnpicklingError("a scalar that is no number")
@@ -85,6 +92,7 @@ _BY_NAME: dict[tuple[str, str], Any] = {
 }
 _BY_NAME |= {(f"{core}.multiarray", "_reconstruct"): _empty_array for core in ("numpy.core", "numpy._core")}
 _BY_NAME |= {(f"{core}.multiarray", "scalar"): _scalar for core in ("numpy.core", "numpy._core")}
+_BY_NAME |= {(f"{core}.numeric", "_frombuffer"): _from_buffer for core in ("numpy.core", "numpy._core")}
 _BY_NAME |= {(home, "_reconstructor"): _made for home in ("copy_reg", "copyreg")}
 _BY_NAME |= {(home, "__newobj__"): _new for home in ("copy_reg", "copyreg")}
 _BY_NAME |= {(home, "object"): object for home in ("__builtin__", "builtins")}
@@ -176,7 +184,8 @@ def _dense(value: _Remembered, name: str) -> np.ndarray:
     makers = {"csc": csc_matrix, "csr": csr_matrix, "coo": coo_matrix}
     try:
         if value.kind == "coo":
-            matrix = coo_matrix((state["data"], (state["row"], state["col"])), shape=shape)
+            coordinates = state["coords"] if "coords" in state else (state["row"], state["col"])
+            matrix = coo_matrix((state["data"], coordinates), shape=shape)
         else:
             matrix = makers[value.kind]((state["data"], state["indices"], state["indptr"]), shape=shape)
         return matrix.toarray()
