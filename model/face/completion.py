@@ -5,6 +5,7 @@ of skin. No published model has all of them.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -40,7 +41,7 @@ def completed(foreign: ForeignHead, reference: HeadAssets) -> tuple[HeadAssets, 
     regions, carried = _regions(assets, reference, found)
     if carried:
         notes.append(f"Carried over from our own head: the regions {', '.join(carried)}.")
-    changes: dict[str, object] = {"regions": regions, "landmarks": _landmarks(foreign, reference, laid)}
+    changes: dict[str, Any] = {"regions": regions, "landmarks": _landmarks(foreign, reference, laid)}
     if missing := sorted(set(reference.landmarks) - set(assets.landmarks)):
         known_ones = f" ({len(known)} of the 68 are the model's own)" if "ibug68" in missing and known else ""
         notes.append(f"Carried over from our own head: the landmarks {', '.join(missing)}{known_ones}.")

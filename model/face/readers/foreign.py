@@ -16,6 +16,8 @@ other. Weights are in [0, 1] everywhere behind a head file; models of components
 """
 
 _GREY = 0.4
+_STRIP = 0.25
+"""Height of what is left of a tile for eyes, teeth and mouth."""
 _LANDMARKS = 68
 
 
@@ -173,6 +175,22 @@ def cylinder_uv(
     uv_faces = faces.astype(np.int32).copy()
     uv_faces[across] = len(uv) + np.arange(3 * len(across)).reshape(-1, 3)
     return np.concatenate((uv, own.reshape(-1, 2))).clip(0.0, 1.0).astype(np.float32), uv_faces
+
+
+def in_one_tile(
+    uv: Float[np.ndarray, "place 2"], part: Int[np.ndarray, " place"], count: int
+) -> Float[np.ndarray, "place 2"]:
+    """Texture coordinates of several parts, each in [0, 1], as one tile: part 0, the skin, above, the others below it.
+
+    Tiles of their own are for eyes and teeth whose texture space is that of our own head, which irises and enamel are
+    drawn into. Others wear the colours of their vertices, as skin does.
+    """
+    if count < 2:
+        return uv
+    width = 1.0 / (count - 1)
+    below = (part[:, None] - 1 + 0.02 + 0.96 * uv[:, :1]) * width
+    others = np.concatenate((below, (_STRIP - 0.01) * uv[:, 1:]), axis=1)
+    return np.where(part[:, None] == 0, uv * (1.0, 1.0 - _STRIP) + (0.0, _STRIP), others)
 
 
 def _turned_inwards(vertices: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]) -> bool:

@@ -13,8 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from model.face.assets import LandmarkSet
-from model.face.parts import PART_NAMES
-from model.face.readers.foreign import ForeignArrays, ForeignHead, foreign_head, signed_pairs
+from model.face.readers.foreign import ForeignArrays, ForeignHead, foreign_head, in_one_tile, signed_pairs
 from model.face.skeleton import Skeleton
 
 MM_PER_M = 1000.0
@@ -39,9 +38,6 @@ _GROUPS = {
     "ears": ("ears",),
 }
 """Our regions and the vertex groups of the file that they are; a group that is not there is left out."""
-
-_TILES = {"eye": "eyes", "teeth": "teeth", "gum": "teeth", "tongue": "tongue"}
-"""What the name of a part of the mesh says about the tile of our texture space that it gets; else it is skin."""
 
 _ON_A_GROUP = 0.5
 
@@ -157,17 +153,19 @@ def _regions(content: dict[str, np.ndarray]) -> dict[str, Bool[np.ndarray, " ver
 def _texture_space(
     content: dict[str, np.ndarray], faces: Int[np.ndarray, "face 3"]
 ) -> tuple[Float[np.ndarray, "texture 2"], Int[np.ndarray, "face 3"]]:
-    """The file's coordinates by corner, each part of the mesh in its tile; parts lie over one another there."""
+    """The file's coordinates by corner; its parts lie over one another there, and beside one another here."""
     corners = content["triangle_uvs"].astype(float).clip(0.0, 1.0)
     if corners.shape != (*faces.shape, 2):
         raise ValueError(f"triangle_uvs has shape {corners.shape} for {len(faces)} triangles")
     names = [str(name) for name in content["vertex_group_names"]]
-    for part in (str(name) for name in content["mesh_component_names"]):
-        ours = next((tile for word, tile in _TILES.items() if word in part), None)
-        if ours is not None and part in names:
-            inside = content["vertex_groups"][names.index(part)] > _ON_A_GROUP
-            corners[inside[faces].all(1), :, 0] += PART_NAMES.index(ours)
-    uv, place = np.unique(corners.reshape(-1, 2), axis=0, return_inverse=True)
+    components = [str(name) for name in content["mesh_component_names"]]
+    others = [name for name in components if name in names and name != "skin"]
+    part = np.zeros(len(faces), np.int64)
+    for number, name in enumerate(others, start=1):
+        inside = content["vertex_groups"][names.index(name)] > _ON_A_GROUP
+        part[inside[faces].all(1)] = number
+    placed = in_one_tile(corners.reshape(-1, 2), np.repeat(part, 3), 1 + len(others))
+    uv, place = np.unique(placed, axis=0, return_inverse=True)
     return uv.astype(np.float32), place.reshape(faces.shape).astype(np.int32)
 
 
