@@ -152,8 +152,8 @@ def save_head(assets: HeadAssets, path: Path, *, half: bool = True) -> None:
     for name in ("faces", "uv_faces", "mirror"):
         tensors[name] = np.ascontiguousarray(getattr(assets, name), dtype=np.int32)
     for name, landmarks in assets.landmarks.items():
-        tensors[f"landmarks.{name}.face"] = landmarks.face.astype(np.int32)
-        tensors[f"landmarks.{name}.barycentric"] = landmarks.barycentric.astype(np.float32)
+        tensors[f"landmarks.{name}.face"] = np.ascontiguousarray(landmarks.face, np.int32)
+        tensors[f"landmarks.{name}.barycentric"] = np.ascontiguousarray(landmarks.barycentric, np.float32)
     for name, mask in assets.regions.items():
         tensors[f"region.{name}"] = np.ascontiguousarray(mask, dtype=np.uint8)
     if assets.identity_center is not None:
@@ -178,8 +178,8 @@ def _joint_tensors(assets: HeadAssets, float_type: type[np.floating]) -> dict[st
         tensors["skeleton.parents"] = assets.skeleton.parents.astype(np.int32)
     if assets.contour is not None:
         tensors["contour.yaw_deg"] = assets.contour.yaw_deg.astype(np.float32)
-        tensors["contour.face"] = assets.contour.face.astype(np.int32)
-        tensors["contour.barycentric"] = assets.contour.barycentric.astype(np.float32)
+        tensors["contour.face"] = np.ascontiguousarray(assets.contour.face, np.int32)
+        tensors["contour.barycentric"] = np.ascontiguousarray(assets.contour.barycentric, np.float32)
     return tensors
 
 

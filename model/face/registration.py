@@ -239,7 +239,8 @@ class _CoefficientFit:
         moved = Similarity(scale, rotation, self._middle + motion[3:6] - scale * rotation @ self._middle)
         self.place = moved.after(self.place)
         self.identity = self.identity + motion[7 : 7 + count]
-        self.expression = np.clip(self.expression + motion[7 + count :], 0.0, 1.0)
+        if config.expressions:
+            self.expression = np.clip(self.expression + motion[7 + count :], 0.0, 1.0)
 
 
 class _Bend:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.optimize import lsq_linear
+from scipy.spatial.transform import Rotation
 
 from model.face.assets import HeadAssets
 from model.face.correspondence import SurfaceMap, outer_skin
@@ -15,7 +16,7 @@ _NOISE_MM = 1.0
 """Of a vertex beside the prior of the identity: what the other model says counts, as far as ours can say it."""
 _EXPRESSION_NOISE_MM = 0.3
 _ALBEDO_NOISE = 0.05
-_ROUNDS = 4
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,23 @@ def transferred(
 def _identity(
     head: HeadAssets, rest_mm: Float[np.ndarray, "used 3"], used: Bool[np.ndarray, " vertex"]
 ) -> tuple[Similarity, Float[np.ndarray, " identity"]]:
-    """The rigid motion and the coefficients in turn. No scale: how large a person is, is the identity's to say."""
-    basis, mean = head.identity_basis[:, used], head.vertices_mm[used].astype(float)
+    """The rigid motion and the coefficients together. No scale: how large a person is, is the identity's to say."""
+    basis, mean = head.identity_basis[:, used].astype(float), head.vertices_mm[used].astype(float)
     identity = np.zeros(len(basis))
     place = align_landmarks(mean, rest_mm, scaled=False)
+    prior = np.concatenate((np.full(6, 1e-9), np.ones(len(basis))))
     for _ in range(_ROUNDS):
-        identity = _ridge(basis, place.undo(rest_mm) - mean, _NOISE_MM)
-        place = align_landmarks(mean + np.tensordot(identity, basis, 1), rest_mm, scaled=False)
+        shape = mean + np.tensordot(identity, basis, 1)
+        middle = shape.mean(0)
+        turns = np.stack([np.cross(axis, shape - middle) for axis in np.eye(3)])
+        shifts = np.broadcast_to(np.eye(3)[:, None], turns.shape)
+        rows = np.concatenate((turns, shifts, basis)).reshape(6 + len(basis), -1)
+        gap = (place.undo(rest_mm) - shape).ravel()
+        wanted = rows @ gap / _NOISE_MM**2 - prior * np.concatenate((np.zeros(6), identity))
+        step = np.linalg.solve(rows @ rows.T / _NOISE_MM**2 + np.diag(prior), wanted)
+        rotation = Rotation.from_rotvec(step[:3]).as_matrix()
+        place = place.after(Similarity(1.0, rotation, middle + step[3:6] - rotation @ middle))
+        identity = identity + step[6:]
     return place, identity
 
 

@@ -174,7 +174,9 @@ def cylinder_uv(
     own[..., 0] = np.where(at_right == mostly_right, own[..., 0], mostly_right)
     uv_faces = faces.astype(np.int32).copy()
     uv_faces[across] = len(uv) + np.arange(3 * len(across)).reshape(-1, 3)
-    return np.concatenate((uv, own.reshape(-1, 2))).clip(0.0, 1.0).astype(np.float32), uv_faces
+    # A little away from the borders: a triangle on one would be taken for the next tile's.
+    whole = 0.001 + 0.998 * np.concatenate((uv, own.reshape(-1, 2))).clip(0.0, 1.0)
+    return whole.astype(np.float32), uv_faces
 
 
 def in_one_tile(
@@ -200,7 +202,7 @@ def _turned_inwards(vertices: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarr
 
 
 def _turned(points: LandmarkSet, order: list[int]) -> LandmarkSet:
-    return LandmarkSet(points.face.astype(np.int32), points.barycentric[:, order].astype(np.float32))
+    return LandmarkSet(points.face.astype(np.int32), np.ascontiguousarray(points.barycentric[:, order], np.float32))
 
 
 def _none(basis: np.ndarray | None, vertices: np.ndarray) -> np.ndarray:
