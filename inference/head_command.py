@@ -6,7 +6,6 @@ python -m likeness head transfer results/photo/face.npz --from-head ict.safetens
 """
 
 import sys
-from argparse import SUPPRESS
 from pathlib import Path
 
 from common.command_line import ShortParser, spelled
@@ -86,13 +85,13 @@ def _register(words: list[str], program: str) -> None:
     parser.add_argument("--checkpoint", type=Path, default=DEFAULT_CHECKPOINT, help="the network that finds landmarks")
     parser.add_argument("--unit", choices=UNITS, default="auto", help="of the scan; auto takes the likely one")
     parser.add_argument("--expression", action="store_true", help="the person shows one; it is taken out of the head")
-    parser.add_argument("--view", type=Path, default=SUPPRESS, help="picture of the scan with the landmarks")
+    parser.add_argument("--view", type=Path, help="picture of the scan with the landmarks")
     options = parser.parse_args(spelled(words, "_"))
     _refuse_output(options.output, ".safetensors")
     from inference.scan_registration import ScanRequest, register_scan
 
     request = ScanRequest(
-        options.scan, options.head, options.checkpoint, options.unit, options.expression, getattr(options, "view", None)
+        options.scan, options.head, options.checkpoint, options.unit, options.expression, options.view
     )
     for line in register_scan(request, options.output):
         print(line)

@@ -45,7 +45,7 @@ class HeadAssets:
         uv_faces: The triangles' texture vertices.
         identity_basis: Displacement in mm per standard deviation.
         expression_basis: Displacement in mm at weight 1.
-        expression_names: ARKit's names.
+        expression_names: ARKit's names, or those of a published model (docs/morphable-models.md).
         albedo_mean: Linear RGB in [0, 1].
         albedo_basis: Linear RGB per standard deviation.
         mirror: `mirror[v]` is the vertex on the other side (v itself on the mid-line).

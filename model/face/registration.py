@@ -10,7 +10,7 @@ where we have a fitted model; it solves for twelve numbers a vertex, a minute a 
 factorisation with three right sides takes a second; and its nearest points need an R-tree, which is not installed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -328,8 +328,3 @@ def anchors_of(
     """
     points = head.landmarks["ibug68"]
     return Anchors(head.faces[points.face[numbers]], points.barycentric[numbers].astype(float), target_mm)
-
-
-def without_displacements(config: RegistrationConfig) -> RegistrationConfig:
-    """The same, with what the model itself reaches as the result."""
-    return replace(config, stiffness=())

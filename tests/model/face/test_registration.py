@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from model.face.registration import Anchors, RegistrationConfig, Target, anchors_of, register, without_displacements
+from model.face.registration import Anchors, RegistrationConfig, Target, anchors_of, register
 from model.geometry.similarity import Similarity
 from model.geometry.surface_distance import Surface
 from tests.small_world import toy_head
@@ -44,7 +44,7 @@ def anchors(target_mm: Float[np.ndarray, "vertex 3"]) -> Anchors:
 
 def test_a_known_person_pose_and_size_is_found() -> None:
     head, scan = toy_head(), PLACE.apply(person())
-    config = without_displacements(RegistrationConfig(noise_mm=0.5, expressions=False))
+    config = RegistrationConfig(noise_mm=0.5, stiffness=(), expressions=False)
     found = register(head, Target(*finer(scan, head.faces)), anchors(scan), np.ones(len(scan), bool), config)
     away = np.linalg.norm(found.vertices_mm - scan, axis=1)
     assert away.mean() < 0.4
