@@ -83,9 +83,10 @@ def read_flame(files: FlameFiles) -> ForeignHead:
         ValueError: If one is not what it should be, or the 68 landmarks are nowhere; the message names the file.
     """
     content = read_pickle(files.model)
-    if not isinstance(content, dict) or (missing := sorted(set(_NEEDED) - set(content))):
-        lacking = f": {', '.join(missing)} missing" if isinstance(content, dict) else ""
-        raise ValueError(f"{files.model}: not a FLAME model{lacking}")
+    if not isinstance(content, dict):
+        raise ValueError(f"{files.model}: not a FLAME model")
+    if missing := sorted(set(_NEEDED) - set(content)):
+        raise ValueError(f"{files.model}: not a FLAME model: {', '.join(missing)} missing")
     try:
         arrays = {name: as_array(content[name], name) for name in _NEEDED}
         vertices, faces = MM_PER_M * arrays["v_template"].astype(float), arrays["f"].astype(np.int32)

@@ -213,7 +213,7 @@ def _mirror(vertices: Float[np.ndarray, "vertex 3"]) -> Int[np.ndarray, " vertex
     """The nearest vertex on the other side, for models whose files have no table."""
     middle = np.array([0.5 * (vertices[:, 0].min() + vertices[:, 0].max()), 0.0, 0.0])
     centred = vertices - middle
-    return KDTree(centred).query(centred * (-1.0, 1.0, 1.0))[1].astype(np.int32)
+    return np.asarray(KDTree(centred).query(centred * (-1.0, 1.0, 1.0))[1], np.int32)
 
 
 def _check_axes(points: dict[int, np.ndarray]) -> None:
