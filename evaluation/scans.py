@@ -18,11 +18,12 @@ from evaluation.profile_curve import (
     feature_depths,
     polyline,
 )
-from evaluation.scan_alignment import ScanDistances, Similarity, align_landmarks, align_to_scan, scan_to_mesh
+from evaluation.scan_alignment import ScanDistances, align_to_scan, scan_to_mesh
 from evaluation.scans_data import AnsweredHead, ScannedHead, ScanPicture
-from evaluation.surface_distance import Surface
 from inference.likeness import Likeness
 from model.face.morphable_model import MorphableModel
+from model.geometry.similarity import Similarity, align_landmarks
+from model.geometry.surface_distance import Surface
 
 _SAME_HEAD_MM = 0.5
 """A registered head whose vertices lie further from where its coefficients put them is of another head model."""

@@ -23,8 +23,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from evaluation.scan_alignment import NOW_LANDMARKS
-from evaluation.surface_distance import Surface
 from model.face.morphable_model import MorphableModel
+from model.geometry.surface_distance import Surface
 
 _HEAD_KEYS = {"points": 3, "landmarks7": 3, "profile": 3, "fit_vertices": 3, "fit_identity": 0, "fit_expression": 0}
 """What is read of a head file, with the width of each array; 0 for one number a row."""

@@ -31,6 +31,7 @@ class ParameterMirror:
         albedo = model.albedo_basis.unflatten(-1, (-1, 3))
         self._albedo = _best_map(model.albedo_basis, albedo[:, mirror].flatten(1))
         self._expression = mirrored_names(model.expression_names).to(mirror.device)
+        self._signed = _SignedExpressions.of(model)
 
     def __call__(self, parameters: FaceParameters) -> FaceParameters:
         """Mirror a batch; twice gives back the batch, as far as the model's components mirror onto one another.
@@ -42,12 +43,49 @@ class ParameterMirror:
         sign[list(_ODD_IN_X)] = -1.0
         return FaceParameters(
             identity=parameters.identity @ self._identity,
-            expression=parameters.expression[:, self._expression],
+            expression=self._mirrored(parameters.expression),
             albedo=parameters.albedo @ self._albedo,
             rotation=parameters.rotation * flip[:, None] * flip,
             translation_mm=parameters.translation_mm * flip,
             lighting=parameters.lighting * sign[:, None],
         )
+
+    def _mirrored(self, expression: Float[Tensor, "batch expression"]) -> Float[Tensor, "batch expression"]:
+        named = expression[:, self._expression]
+        return named if self._signed is None else self._signed(expression, named)
+
+
+class _SignedExpressions:
+    """Components that a published model has in both directions, each two blendshapes here (docs/morphable-models.md).
+
+    Such a component is not its own mirror image, nor is any other: the nearest face is a sum of all of them.
+    """
+
+    def __init__(self, plus: Int[Tensor, " pair"], minus: Int[Tensor, " pair"], model: MorphableModel) -> None:
+        flip_x = model.mean_mm.new_tensor([-1.0, 1.0, 1.0])
+        basis = model.expression_basis[plus]
+        mirrored = (basis.unflatten(-1, (-1, 3))[:, model.mirror.long()] * flip_x).flatten(1)
+        self._plus, self._minus, self._map = plus, minus, _best_map(basis, mirrored)
+
+    @classmethod
+    def of(cls, model: MorphableModel) -> "_SignedExpressions | None":
+        """Those of a head; None where it has none, as ours."""
+        places = {name: index for index, name in enumerate(model.expression_names)}
+        stems = [name.removesuffix("Plus") for name in places if name.endswith("Plus")]
+        pairs = [(places[f"{stem}Plus"], places[f"{stem}Minus"]) for stem in stems if f"{stem}Minus" in places]
+        if not pairs:
+            return None
+        plus, minus = torch.tensor(pairs, device=model.mean_mm.device).unbind(1)
+        return cls(plus, minus, model)
+
+    def __call__(
+        self, expression: Float[Tensor, "batch expression"], named: Float[Tensor, "batch expression"]
+    ) -> Float[Tensor, "batch expression"]:
+        """The mirrored weights: `named` with those of the pairs."""
+        weight = (expression[:, self._plus] - expression[:, self._minus]) @ self._map
+        mirrored = named.clone()
+        mirrored[:, self._plus], mirrored[:, self._minus] = weight.clamp(0.0, 1.0), (-weight).clamp(0.0, 1.0)
+        return mirrored
 
 
 def mean_parameters(answers: Sequence[FaceParameters]) -> FaceParameters:

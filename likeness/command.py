@@ -6,7 +6,7 @@ from collections.abc import Callable
 from common.paths import IN_A_CLONE
 from common.version import VERSION
 
-USAGE = """usage: likeness infer|train|evaluate|export|animate|relight|exaggerate OPTIONS
+USAGE = """usage: likeness infer|train|evaluate|export|animate|relight|exaggerate|head OPTIONS
 
   infer      turn photographs and videos into textured 3D heads
   train      train a reconstructor
@@ -15,6 +15,7 @@ USAGE = """usage: likeness infer|train|evaluate|export|animate|relight|exaggerat
   exaggerate make a caricature of a head
   animate    move a head as a track of blendshapes says
   relight    show a head under another light
+  head       read published head models, fit heads to scans, carry results from one head to another
 
 `likeness infer --help` and so on tell the options; `likeness --version` tells the version.
 """
@@ -64,6 +65,8 @@ def _program(name: str) -> Callable[[list[str], str], int] | None:
         from inference.animate_command import main as program
     elif name == "relight":
         from inference.relight_command import main as program
+    elif name == "head":
+        from inference.head_command import main as program
     else:
         return None
     return program

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from common.tensors import read_tensors, save_tensors
+from model.face.skinning import Skinning, YawContour
 
 HEAD_FORMAT = "likeness-head-1"
 
@@ -44,7 +45,7 @@ class HeadAssets:
         uv_faces: The triangles' texture vertices.
         identity_basis: Displacement in mm per standard deviation.
         expression_basis: Displacement in mm at weight 1.
-        expression_names: ARKit's names.
+        expression_names: ARKit's names, or those of a published model (docs/morphable-models.md).
         albedo_mean: Linear RGB in [0, 1].
         albedo_basis: Linear RGB per standard deviation.
         mirror: `mirror[v]` is the vertex on the other side (v itself on the mid-line).
@@ -56,6 +57,8 @@ class HeadAssets:
             with the cosine, from which it is seen on the mean head at rest; with the jaw open for what is in the mouth.
         succeeds: SHA-256 of earlier head files that this one stands in for: skin and bases are the same, so that
             checkpoints trained with them fit.
+        skinning: Joints, for a model that was published with some; our own head has none.
+        contour: The outline of the face by yaw, where it was published.
     """
 
     vertices_mm: Float[np.ndarray, "vertex 3"]
@@ -73,6 +76,8 @@ class HeadAssets:
     identity_center: Float[np.ndarray, " identity"] | None = None
     exposure: Float[np.ndarray, " vertex"] | None = None
     succeeds: tuple[str, ...] = ()
+    skinning: Skinning | None = None
+    contour: YawContour | None = None
 
     def __post_init__(self) -> None:
         """Check that the arrays agree with one another.
@@ -103,6 +108,9 @@ class HeadAssets:
         for name in ("vertices_mm", "uv", "identity_basis", "expression_basis", "albedo_mean", "albedo_basis"):
             if not np.isfinite(getattr(self, name)).all():
                 raise ValueError(f"{name} holds values that are not finite")
+        self._check_parts(vertex_count)
+
+    def _check_parts(self, vertex_count: int) -> None:
         for name, landmarks in self.landmarks.items():
             _check_indices(f"landmarks.{name}.face", landmarks.face, len(self.faces))
             if landmarks.barycentric.shape != (len(landmarks.face), 3):
@@ -113,6 +121,10 @@ class HeadAssets:
                 raise ValueError(f"landmarks.{name}.barycentric: the weights of a point must sum to 1")
         if self.exposure is not None and self.exposure.shape != (vertex_count,):
             raise ValueError(f"exposure has shape {self.exposure.shape}, expected ({vertex_count},)")
+        if self.skinning is not None and len(self.skinning.weights) != vertex_count:
+            raise ValueError(f"skinning.weights has {len(self.skinning.weights)} rows for {vertex_count} vertices")
+        if self.contour is not None:
+            _check_indices("contour.face", self.contour.face, len(self.faces))
         for name, mask in self.regions.items():
             if mask.shape != (vertex_count,):
                 raise ValueError(f"region.{name} has shape {mask.shape}, expected ({vertex_count},)")
@@ -140,8 +152,8 @@ def save_head(assets: HeadAssets, path: Path, *, half: bool = True) -> None:
     for name in ("faces", "uv_faces", "mirror"):
         tensors[name] = np.ascontiguousarray(getattr(assets, name), dtype=np.int32)
     for name, landmarks in assets.landmarks.items():
-        tensors[f"landmarks.{name}.face"] = landmarks.face.astype(np.int32)
-        tensors[f"landmarks.{name}.barycentric"] = landmarks.barycentric.astype(np.float32)
+        tensors[f"landmarks.{name}.face"] = np.ascontiguousarray(landmarks.face, np.int32)
+        tensors[f"landmarks.{name}.barycentric"] = np.ascontiguousarray(landmarks.barycentric, np.float32)
     for name, mask in assets.regions.items():
         tensors[f"region.{name}"] = np.ascontiguousarray(mask, dtype=np.uint8)
     if assets.identity_center is not None:
@@ -151,7 +163,24 @@ def save_head(assets: HeadAssets, path: Path, *, half: bool = True) -> None:
     metadata = {"format": HEAD_FORMAT, "expression_names": json.dumps(list(assets.expression_names))}
     if assets.succeeds:
         metadata["succeeds"] = json.dumps(list(assets.succeeds))
+    if assets.skinning is not None:
+        metadata["joint_names"] = json.dumps(list(assets.skinning.names))
+    tensors |= _joint_tensors(assets, float_type)
     save_tensors(tensors, path, metadata)
+
+
+def _joint_tensors(assets: HeadAssets, float_type: type[np.floating]) -> dict[str, np.ndarray]:
+    tensors: dict[str, np.ndarray] = {}
+    if assets.skinning is not None:
+        for name in ("joints_mm", "identity_basis", "weights"):
+            tensors[f"skinning.{name}"] = np.ascontiguousarray(getattr(assets.skinning, name), np.float32)
+        tensors["skinning.correctives"] = np.ascontiguousarray(assets.skinning.correctives, float_type)
+        tensors["skinning.parents"] = assets.skinning.parents.astype(np.int32)
+    if assets.contour is not None:
+        tensors["contour.yaw_deg"] = assets.contour.yaw_deg.astype(np.float32)
+        tensors["contour.face"] = np.ascontiguousarray(assets.contour.face, np.int32)
+        tensors["contour.barycentric"] = np.ascontiguousarray(assets.contour.barycentric, np.float32)
+    return tensors
 
 
 def load_head(path: Path) -> HeadAssets:
@@ -172,7 +201,7 @@ def load_head(path: Path) -> HeadAssets:
         HEAD_FORMAT,
         framework="numpy",
         missing="no such head file; the default one ships in checkpoints/likeness-head/",
-        remedy="convert it with model.face.readers",
+        remedy="`likeness head convert` makes one of a published model (docs/morphable-models.md)",
     )
     try:
         return _assets_from_tensors(tensors, metadata)
@@ -206,4 +235,22 @@ def _assets_from_tensors(tensors: dict[str, np.ndarray], metadata: dict[str, str
         identity_center=floats.get("identity_center"),
         exposure=floats.get("exposure"),
         succeeds=tuple(json.loads(metadata.get("succeeds", "[]"))),
+        skinning=_skinning(tensors, floats, metadata),
+        contour=_contour(tensors, floats),
     )
+
+
+def _skinning(
+    tensors: dict[str, np.ndarray], floats: dict[str, np.ndarray], metadata: dict[str, str]
+) -> Skinning | None:
+    if "joint_names" not in metadata:
+        return None
+    names = ("joints_mm", "identity_basis", "weights", "correctives")
+    arrays = {name: floats[f"skinning.{name}"] for name in names}
+    return Skinning(tuple(json.loads(metadata["joint_names"])), tensors["skinning.parents"], **arrays)
+
+
+def _contour(tensors: dict[str, np.ndarray], floats: dict[str, np.ndarray]) -> YawContour | None:
+    if "contour.face" not in tensors:
+        return None
+    return YawContour(floats["contour.yaw_deg"], tensors["contour.face"], floats["contour.barycentric"])

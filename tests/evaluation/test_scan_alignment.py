@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from evaluation.scan_alignment import ScanDistances, Similarity, align_landmarks, align_to_scan, scan_to_mesh
-from evaluation.surface_distance import Surface
+from evaluation.scan_alignment import ScanDistances, align_to_scan, scan_to_mesh
+from model.geometry.similarity import Similarity, align_landmarks
+from model.geometry.surface_distance import Surface
 from tests.evaluation.small_scans import relief_answer, relief_scan
 
 MOTION = Similarity(

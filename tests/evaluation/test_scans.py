@@ -11,15 +11,16 @@ from scipy.spatial.transform import Rotation
 from common.paths import DEFAULT_HEAD
 from data.detection import Detection
 from data.detector import FaceDetector
-from evaluation.scan_alignment import Similarity, scan_to_mesh
+from evaluation.scan_alignment import scan_to_mesh
 from evaluation.scans import Reconstructing, evaluate_pictures, evaluate_yardsticks, measure, place_on_scan
 from evaluation.scans_data import AnsweredHead, read_scans
 from evaluation.scans_table import format_scans
-from evaluation.surface_distance import Surface
 from inference.faces import FaceReconstructor
 from inference.likeness import Likeness
 from model.face.assets import load_head
 from model.face.morphable_model import MorphableModel
+from model.geometry.similarity import Similarity
+from model.geometry.surface_distance import Surface
 from tests.evaluation.small_scans import NOSE, relief_answer, relief_scan, write_scans
 from tests.small_world import toy_reconstructor
 

@@ -1,12 +1,17 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from inference.faces import FaceReconstructor
 from inference.mirror import ParameterMirror, mean_parameters, mirrored_names
+from model.face.morphable_model import MorphableModel
+from model.face.readers.foreign import signed_pairs
 from model.geometry.rotation import rotation_from_euler
 from model.parameters import FaceParameters
 from model.render.lighting import shade
-from tests.small_world import crop_camera, toy_reconstructor
+from tests.small_world import crop_camera, toy_head, toy_reconstructor
 
 MODEL = toy_reconstructor().morphable_model
 FLIP = torch.tensor([-1.0, 1.0, 1.0])
@@ -37,6 +42,24 @@ def test_a_mirrored_face_is_the_mirror_image() -> None:
     torch.testing.assert_close(plain_mirrored, plain[:, MODEL.mirror] * FLIP, rtol=1e-4, atol=0.05)
     albedo, albedo_mirrored = MODEL.albedo_linear(face.albedo), MODEL.albedo_linear(mirrored.albedo)
     torch.testing.assert_close(albedo_mirrored, albedo[:, MODEL.mirror], rtol=1e-3, atol=1e-3)
+
+
+def test_components_that_go_both_ways_are_mirrored_as_shapes() -> None:
+    head = toy_head()
+    rows = (head.expression_names.index("jawLeft"), head.expression_names.index("jawOpen"))
+    names, pairs = signed_pairs("e", head.expression_basis[list(rows)] / 3.0)
+    flipped = head.expression_basis[rows[0]][head.mirror] * FLIP.numpy()
+    # Two components that are each other's mirror image in part.
+    names2, pairs2 = signed_pairs("f", flipped[None] / 3.0)
+    basis = np.concatenate((pairs, pairs2))
+    model = MorphableModel(replace(head, expression_basis=basis, expression_names=(*names, *names2)))
+    face = FaceParameters.neutral(1, model.identity_count, len(basis), model.albedo_count)
+    face = replace(face, expression=torch.tensor([[0.6, 0.0, 0.0, 0.3, 0.0, 0.0]]))
+    mirrored = ParameterMirror(model)(face)
+    shape = model.vertices_mm(face.identity, face.expression)
+    found = model.vertices_mm(mirrored.identity, mirrored.expression)
+    torch.testing.assert_close(found, shape[:, model.mirror] * FLIP, rtol=0.0, atol=0.7)
+    assert mirrored.expression.min() >= 0.0
 
 
 def test_mirrored_light_falls_on_the_other_side() -> None:

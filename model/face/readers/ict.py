@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
 from model.face.assets import HeadAssets, LandmarkSet
+from model.face.readers.ict_folder import pack
 
 PARTS: dict[str, tuple[int, int]] = {
     "face": (0, 9409),
@@ -48,7 +49,8 @@ def read_ict_facekit(path: Path) -> HeadAssets:
     """Read the model with its own topology.
 
     Args:
-        path: `.npz` with `neutral` (V,3) cm, `faces` and `uv_faces` (F,4) quads (-1 pads a triangle), `uv` (T,2),
+        path: The folder `FaceXModel` of the download, or `.npz` with `neutral` (V,3) cm, `faces` and `uv_faces` (F,4)
+            quads (-1 pads a triangle), `uv` (T,2),
             `identity` (100,V,3) cm per standard deviation, `expression` (E,V,3) cm at weight 1, `expression_names`
             (ARKit's with _L and _R), `landmarks68` (68,) vertex indices.
 
@@ -61,19 +63,23 @@ def read_ict_facekit(path: Path) -> HeadAssets:
         FileNotFoundError: If the file is missing.
         ValueError: If it is not such a file; the message names what is missing.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected ICT-FaceKit's light model as .npz")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in _KEYS if name in archive.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, TypeError) as error:
-        raise ValueError(f"{path}: not an .npz archive of plain arrays ({error})") from error
+    arrays = pack(path) if path.is_dir() else _packed(path)
     if missing := sorted(set(_KEYS) - set(arrays)):
         raise ValueError(f"{path}: not ICT-FaceKit's light model: {', '.join(missing)} missing")
     count = max(end for _, end in PARTS.values())
     if len(arrays["neutral"]) < count:
         raise ValueError(f"{path}: {len(arrays['neutral'])} vertices, ICT-FaceKit's light model has at least {count}")
     return _assets(arrays, count)
+
+
+def _packed(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected ICT-FaceKit's light model as .npz")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in _KEYS if name in archive.files}
+    except (ValueError, zipfile.BadZipFile, EOFError, TypeError) as error:
+        raise ValueError(f"{path}: not an .npz archive of plain arrays ({error})") from error
 
 
 def _assets(arrays: dict[str, np.ndarray], count: int) -> HeadAssets:

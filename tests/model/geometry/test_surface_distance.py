@@ -3,8 +3,8 @@ import pytest
 import torch
 from trimesh.triangles import closest_point
 
-from evaluation.surface_distance import Surface
 from model.geometry.mesh import vertex_normals
+from model.geometry.surface_distance import Surface
 from tests.evaluation.small_scans import relief_answer
 from tests.small_world import toy_head
 
