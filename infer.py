@@ -2,6 +2,7 @@
 
     python infer.py --images photo.jpg folder/ --output results/
     python infer.py --images photo.jpg --refine raytrace        (docs/refinement.md)
+    python infer.py --images folder/ --ray                      (docs/scale.md)
 
 Each face gets a folder `results/<image>/face<k>/`; `results/index.html` shows them all, `results/report.json` says
 what became of each file. Exit code: 0 if at least one image gave a face, 1 if none did, 2 for a wrong command line.
@@ -19,6 +20,7 @@ from typing import get_args
 
 from common.command_line import ShortParser, spelled
 from common.paths import shipped
+from common.ray_jobs import add_ray_options, ray_request, refuse_without_ray
 from common.texture_sizes import TEXTURE_SIDES
 from inference.camera_request import CameraRequest
 from inference.options import ALL_FORMATS, Backend, CommandLineError, Device, HairKind, InferenceOptions, MaterialKind
@@ -62,8 +64,10 @@ def _refuse_early(options: InferenceOptions) -> None:
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If the output cannot be a folder, or the camera's file holds none.
+        ValueError: If the output cannot be a folder, the camera's file holds none, or Ray is wanted and missing.
     """
+    if options.ray is not None:
+        refuse_without_ray()
     if not (options.checkpoint / "config.json").is_file():
         raise FileNotFoundError(f"--checkpoint {options.checkpoint}: no checkpoint; it is a folder with a config.json")
     for place in (options.output, *options.output.parents):
@@ -122,12 +126,14 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
     _add_camera(parser)
     _add_refinement(parser)
+    add_ray_options(parser, "-")
     values = vars(parser.parse_args(spelled(sys.argv[1:] if arguments is None else arguments, "-")))
     asked = {name: values.pop(option) for option, name in _REFINEMENT.items()}
     known = {name: values.pop(name) for name in _CAMERA}
     asked["config"] = shipped(asked["config"])
     try:
-        parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked)}
+        ray = ray_request(values.pop("ray"), values.pop("ray_workers"))
+        parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked), "ray": ray}
         return InferenceOptions(**{**values, **parts, "formats": tuple(values["formats"])})
     except ValueError as error:
         parser.error(str(error))

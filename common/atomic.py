@@ -26,3 +26,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_of(name: str) -> str:
+    """The pattern of the temporaries of a file, which are left where a process is killed while it writes."""
+    path = Path(name)
+    return f".{path.stem}-*{path.suffix}"

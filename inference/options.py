@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from common.paths import DEFAULT_CHECKPOINT
 from common.ranges import AT_LEAST_ONE, Range
+from common.ray_jobs import RayRequest
 from common.texture_sizes import TEXTURE_SIDES
 from data.detection_limits import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE
 from inference.camera_request import CameraRequest
@@ -63,6 +64,7 @@ class InferenceOptions:
         resume: Keep what an earlier run with the same options finished, do the rest.
         camera: What is known of the photographs' camera.
         refinement: What is done to the network's answer.
+        ray: Where the run is done by Ray; None for this process.
     """
 
     images: list[Path]
@@ -81,6 +83,7 @@ class InferenceOptions:
     resume: bool = False
     camera: CameraRequest = field(default_factory=CameraRequest)
     refinement: RefineRequest = field(default_factory=RefineRequest)
+    ray: RayRequest | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.

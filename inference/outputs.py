@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from common.atomic import temporary_of
 from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.jobs import FaceJob
@@ -100,6 +101,8 @@ def clear_stale(output: Path, entry: ImageEntry) -> None:
     if not folder.is_dir():
         return
     (folder / RECORD_NAME).unlink(missing_ok=True)
+    for half_written in folder.glob(temporary_of(RECORD_NAME)):
+        half_written.unlink(missing_ok=True)
     current = {Path(face.folder).name for face in entry.faces}
     for child in folder.iterdir():
         stale = _FACE_FOLDER.fullmatch(child.name) and child.name not in current

@@ -88,12 +88,13 @@ def camera_sha256(request: CameraRequest) -> str:
     return hashlib.sha256(f"{request.fov} {request.focal_px} {content}".encode()).hexdigest()
 
 
-def write_record(output: Path, entry: ImageEntry, source: Path, fingerprint: Fingerprint) -> None:
-    """Mark an image as finished."""
+def write_record(output: Path, entry: ImageEntry, source: Path, fingerprint: Fingerprint, run: str = "") -> None:
+    """Mark an image as finished, by the run of this name."""
     folder = output / entry.key
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "format": RECORD_FORMAT,
+        "run": run,
         "fingerprint": asdict(fingerprint),
         "source": _source_stamp(source),
         "entry": asdict(entry),
@@ -101,13 +102,16 @@ def write_record(output: Path, entry: ImageEntry, source: Path, fingerprint: Fin
     write_json(folder / RECORD_NAME, record)
 
 
-def finished_entry(output: Path, item: InputImage, fingerprint: Fingerprint) -> ImageEntry | None:
+def finished_entry(
+    output: Path, item: InputImage, fingerprint: Fingerprint, run: str | None = None
+) -> ImageEntry | None:
     """The entry of an image that an earlier run finished, if its files are all still as they were written.
 
     Args:
         output: The output folder.
         item: The image.
         fingerprint: Of this run.
+        run: Name of the only run that counts; None for any.
 
     Returns:
         The earlier entry, or None if anything is missing, damaged or was made from something else.
@@ -117,6 +121,8 @@ def finished_entry(output: Path, item: InputImage, fingerprint: Fingerprint) -> 
         expected = {"format": RECORD_FORMAT, "fingerprint": asdict(fingerprint), "source": _source_stamp(item.path)}
         # Through JSON, since there a tuple is a list.
         if {name: record[name] for name in expected} != json.loads(json.dumps(expected)):
+            return None
+        if run not in (None, record.get("run")):
             return None
         entry = entry_from_dict(record["entry"])
         intact = all(face.files.items() <= file_stamps(output / face.folder).items() for face in entry.faces)
