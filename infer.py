@@ -20,6 +20,7 @@ from typing import get_args
 
 from common.command_line import ShortParser, spelled
 from common.paths import shipped
+from common.places import place_of
 from common.ray_jobs import add_ray_options, ray_request, refuse_without_ray
 from common.texture_sizes import TEXTURE_SIDES
 from inference.camera_request import CameraRequest
@@ -70,7 +71,7 @@ def _refuse_early(options: InferenceOptions) -> None:
         refuse_without_ray()
     if not (options.checkpoint / "config.json").is_file():
         raise FileNotFoundError(f"--checkpoint {options.checkpoint}: no checkpoint; it is a folder with a config.json")
-    for place in (options.output, *options.output.parents):
+    for place in (options.output, *options.output.parents) if isinstance(options.output, Path) else ():
         if place.is_file():
             raise ValueError(f"--output {options.output}: the file {place} is in the way; name a folder")
     if options.camera.intrinsics is not None:
@@ -85,12 +86,15 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     defaults = InferenceOptions(images=[Path()])
     parser.add_argument(
         "--images",
-        type=Path,
+        type=str,
         nargs="+",
         required=True,
-        help="photographs and folders of them; links out of a folder are not followed",
+        help="photographs and folders of them, or addresses such as s3://bucket/folder (docs/scale.md); links out of a "
+        "folder are not followed",
     )
-    parser.add_argument("--output", type=Path, default=defaults.output, help="folder for the results")
+    parser.add_argument(
+        "--output", type=str, default=str(defaults.output), help="folder for the results, or an address"
+    )
     parser.add_argument("--checkpoint", type=Path, default=defaults.checkpoint, help="checkpoint folder")
     parser.add_argument("--device", choices=get_args(Device), default=defaults.device, help="where to compute")
     parser.add_argument(
@@ -132,6 +136,7 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     known = {name: values.pop(name) for name in _CAMERA}
     asked["config"] = shipped(asked["config"])
     try:
+        values |= {"images": [place_of(text) for text in values["images"]], "output": place_of(values["output"])}
         ray = ray_request(values.pop("ray"), values.pop("ray_workers"))
         parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked), "ray": ray}
         return InferenceOptions(**{**values, **parts, "formats": tuple(values["formats"])})

@@ -12,13 +12,13 @@ import json
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from common.command_line import ShortParser, spelled
+from common.places import Place, place_of, read_part
 from common.ray_jobs import RayRequest, add_ray_options, ray_request
 from data.plan import PrepareConfig, ShardPlan, make_plan
 from data.shard_making import is_finished, make_all, make_all_by_ray, write_json
@@ -61,7 +61,7 @@ def prepare(config: PrepareConfig, ray: RayRequest | None = None) -> dict[str, A
     return report
 
 
-def _remove_leftovers(folder: Path, wanted: set[Path]) -> None:
+def _remove_leftovers(folder: Place, wanted: set[Place]) -> None:
     """What an interrupted run left half-written, and shards of an earlier plan, which a loader would read."""
     _remove_half_written(folder)
     for receipt in folder.glob(f"{folder.name}-*.json"):
@@ -71,13 +71,13 @@ def _remove_leftovers(folder: Path, wanted: set[Path]) -> None:
             receipt.unlink()
 
 
-def _remove_half_written(folder: Path) -> None:
+def _remove_half_written(folder: Place) -> None:
     for path in folder.glob(f".{folder.name}-*"):
         path.unlink()
 
 
 def _report(plans: list[ShardPlan], seconds: float) -> dict[str, Any]:
-    receipts = [(plan, json.loads(plan.receipt_path.read_text(encoding="utf-8"))) for plan in plans]
+    receipts = [(plan, json.loads(read_part(plan.receipt_path))) for plan in plans]
     skipped = [entry for _, receipt in receipts for entry in receipt["skipped"]]
     splits = {}
     for split in ("train", "val"):
@@ -119,13 +119,15 @@ def _warnings(splits: dict[str, dict[str, int]], percent: float) -> list[str]:
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and prepare."""
     parser = ShortParser(prog="python -m data.prepare", description=__doc__)
-    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="folder of photographs or of annotated tars")
-    parser.add_class_arguments(PrepareConfig, None, skip={"photos"})
+    parser.add_argument("photos", type=str, metavar="PHOTOS", help="folder of photographs or of annotated tars")
+    parser.add_argument("--output", type=str, required=True, help="folder of the shards: train/, val/, report.json")
+    parser.add_class_arguments(PrepareConfig, None, skip={"photos", "output"})
     add_ray_options(parser, "_")
     options = vars(parser.parse_args(spelled(sys.argv[1:] if arguments is None else arguments, "_")))
     try:
         ray = ray_request(options.pop("ray"), options.pop("ray_workers"))
-        report = prepare(PrepareConfig(**options), ray)
+        places = {name: place_of(options.pop(name)) for name in ("photos", "output")}
+        report = prepare(PrepareConfig(**places, **options), ray)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"data.prepare: {error}")
     for split, counts in report["splits"].items():

@@ -14,6 +14,7 @@ import cv2
 
 from common.atomic import atomic_path
 from common.errors import describe
+from common.places import Place, read_part
 from common.ray_jobs import RayRequest, TaskWork, cluster
 from data.image_io import UnreadableImageError, decode_photograph
 from data.patches import detected_samples, labelled_sample
@@ -57,7 +58,7 @@ def make_shard(plan: ShardPlan) -> None:
 def is_finished(plan: ShardPlan) -> bool:
     """Whether a shard was made by the same plan, wholly."""
     try:
-        receipt = json.loads(plan.receipt_path.read_text(encoding="utf-8"))
+        receipt = json.loads(read_part(plan.receipt_path))
         return plan.path.is_file() and receipt["fingerprint"] == plan.fingerprint
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -165,7 +166,7 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Place, content: dict[str, Any]) -> None:
     """Write a JSON file, atomically."""
     with atomic_path(path) as temporary:
         # Names of files may be any bytes: escaped, they are still text.

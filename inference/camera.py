@@ -1,12 +1,12 @@
 """The camera of a photograph: what the user says of it, else its EXIF data, else an assumption."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 
+from common.places import Place
 from data.image_io import DecodedPhotograph
 from inference.camera_request import FOV_RANGE, CameraError, CameraRequest
 from inference.intrinsics import IntrinsicsTable, read_intrinsics
@@ -64,7 +64,7 @@ class Cameras:
         """Whether the user says what the camera is."""
         return self._request.given or self._table is not None
 
-    def of(self, photograph: DecodedPhotograph, path: Path) -> PhotographCamera:
+    def of(self, photograph: DecodedPhotograph, path: Place) -> PhotographCamera:
         """The camera of a photograph.
 
         Args:
@@ -95,7 +95,7 @@ class Cameras:
         note = f"{assumed}; {focal.note}" if focal.note else assumed
         return PhotographCamera(default_intrinsics(height, width), "assumed", note)
 
-    def _stated(self, table: IntrinsicsTable, path: Path, width: int, height: int) -> Float[torch.Tensor, "3 3"]:
+    def _stated(self, table: IntrinsicsTable, path: Place, width: int, height: int) -> Float[torch.Tensor, "3 3"]:
         """The matrix that the user states for a photograph, in this one's px."""
         stated = table.find(path)
         matrix = torch.from_numpy(stated.matrix_px).float()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from common.paths import DEFAULT_CHECKPOINT
+from common.places import Place
 from common.ranges import AT_LEAST_ONE, Range
 from common.ray_jobs import RayRequest
 from common.texture_sizes import TEXTURE_SIDES
@@ -47,8 +48,8 @@ class InferenceOptions:
     """The command line of `infer.py`.
 
     Attributes:
-        images: Photographs and folders of them; folders are searched recursively.
-        output: Folder for the results; made if missing.
+        images: Photographs and folders of them, here or behind addresses; folders are searched recursively.
+        output: Folder for the results, here or behind an address; made if missing.
         checkpoint: Checkpoint folder.
         device: Where detector and network run; `auto` is CUDA where there is one.
         backend: What runs the network; `onnx` takes the file that `likeness export` put beside the checkpoint.
@@ -67,8 +68,8 @@ class InferenceOptions:
         ray: Where the run is done by Ray; None for this process.
     """
 
-    images: list[Path]
-    output: Path = Path("results")
+    images: list[Place]
+    output: Place = Path("results")
     checkpoint: Path = DEFAULT_CHECKPOINT
     device: Device = "auto"
     backend: Backend = "torch"

@@ -20,7 +20,7 @@ from inference.pipeline import failed
 from inference.progress import ProgressDisplay
 from inference.report import ImageEntry, entry_from_dict
 from inference.resume import Fingerprint, finished_entry
-from inference.work import Asked, PhotographWork, fingerprint_of, make_output_folder, worker_count
+from inference.work import Asked, PhotographWork, fingerprint_of, open_outlet, worker_count
 
 _LOST = "the process that worked on it was ended again and again: it may need more memory than there is"
 
@@ -40,7 +40,7 @@ class RayRun:
             CommandLineError: If the command line names what is not there.
         """
         Asked.of(options)
-        make_output_folder(options.output)
+        self.outlet = open_outlet(options.output)
         self.fingerprint = fingerprint_of(options)
         self.display = ProgressDisplay(len(inputs))
         self.kept: dict[str, ImageEntry] = {}

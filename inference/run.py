@@ -11,6 +11,7 @@ from typing import Protocol
 from common.errors import describe
 from inference.inputs import InputImage
 from inference.options import CommandLineError, InferenceOptions
+from inference.outlet import Outlet
 from inference.outputs import write_gallery_page
 from inference.pipeline import not_done
 from inference.progress import ProgressDisplay
@@ -27,11 +28,13 @@ class _Run(Protocol):
 
     Attributes:
         fingerprint: What the results depend on.
+        outlet: Where they go.
         display: Tells how far the run is.
         kept: What an earlier run had finished, by key; Ray's workers find it while they go.
     """
 
     fingerprint: Fingerprint
+    outlet: Outlet
     display: ProgressDisplay
     kept: dict[str, ImageEntry]
 
@@ -45,7 +48,7 @@ class _OwnRun:
 
     def __init__(self, options: InferenceOptions, inputs: Sequence[InputImage]) -> None:
         self._work = PhotographWork(options, workers=worker_count(), tell=self._tell)
-        self.fingerprint = self._work.fingerprint
+        self.fingerprint, self.outlet = self._work.fingerprint, self._work.outlet
         self.kept: dict[str, ImageEntry] = {}
         if options.resume:
             found = ((item.key, finished_entry(options.output, item, self.fingerprint)) for item in inputs)
@@ -83,7 +86,7 @@ def run(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         # Also when interrupted: what was finished is finished.
         entries |= own.kept
         ordered = [entries.get(item.key) or not_done(item) for item in inputs]
-        _write_overview(options, ordered, own.fingerprint, time.perf_counter() - started)
+        _write_overview(options, ordered, own, time.perf_counter() - started)
     _print_summary(ordered, kept=len(own.kept), options=options)
     return _FOUND if any(entry.faces for entry in ordered) else _NOTHING_FOUND
 
@@ -100,14 +103,13 @@ def _process(own: _Run, entries: dict[str, ImageEntry]) -> None:
             progress.advance(len(entry.faces))
 
 
-def _write_overview(
-    options: InferenceOptions, entries: Sequence[ImageEntry], fingerprint: Fingerprint, seconds: float
-) -> None:
+def _write_overview(options: InferenceOptions, entries: Sequence[ImageEntry], own: _Run, seconds: float) -> None:
     """Write the report and the page over a run's images."""
-    asked, sha256 = _json_options(options), fingerprint.checkpoint_sha256
+    asked, sha256, folder = _json_options(options), own.fingerprint.checkpoint_sha256, own.outlet.folder
     try:
-        write_report(options.output, entries, options=asked, checkpoint_sha256=sha256, seconds=seconds)
-        write_gallery_page(options.output, entries)
+        write_report(folder, entries, options=asked, checkpoint_sha256=sha256, seconds=seconds)
+        write_gallery_page(folder, entries)
+        own.outlet.send_rest()
     except OSError as error:
         told = f"report and page cannot be written: {describe(error)}; make room and run again with --resume"
         raise CommandLineError(f"--output {options.output}: {told}") from error
@@ -121,11 +123,12 @@ def _tell_what_failed(entry: ImageEntry, face: FaceEntry, progress: ProgressDisp
 
 def _json_options(options: InferenceOptions) -> dict[str, object]:
     def plain(value: object) -> object:
-        if isinstance(value, Path):
-            return str(value)
         if isinstance(value, dict):
             return {name: plain(part) for name, part in value.items()}
-        return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+        if isinstance(value, list | tuple):
+            return [plain(part) for part in value]
+        # What else there is are files and folders, here or elsewhere.
+        return value if value is None or isinstance(value, str | int | float) else str(value)
 
     return {name: plain(value) for name, value in asdict(options).items()}
 

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from common.errors import describe
+from common.places import Place
 from inference.camera import Cameras
 from inference.inputs import InputImage
 from inference.options import CommandLineError, InferenceOptions
+from inference.outlet import Outlet
 from inference.outputs import FaceWriter, clear_stale
 from inference.pipeline import Pipeline
 from inference.refine_options import RefineOptions
@@ -63,16 +64,16 @@ def fingerprint_of(options: InferenceOptions) -> Fingerprint:
         raise CommandLineError(str(error)) from error
 
 
-def make_output_folder(folder: Path) -> None:
-    """Make the folder of the results.
+def open_outlet(output: Place) -> Outlet:
+    """Where the results go.
 
     Raises:
-        CommandLineError: If it cannot be made.
+        CommandLineError: If their folder cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        return Outlet(output)
     except OSError as error:
-        raise CommandLineError(f"--output {folder}: the folder cannot be made ({error.strerror})") from error
+        raise CommandLineError(f"--output {output}: the folder cannot be made ({error.strerror})") from error
 
 
 class PhotographWork:
@@ -97,8 +98,7 @@ class PhotographWork:
         Raises:
             CommandLineError: If the command line names what is not there.
         """
-        self._output = options.output
-        self._run_name = run
+        self._place, self._run_name = options.output, run
         asked = Asked.of(options)
         self._likeness = load_likeness(
             options.checkpoint,
@@ -109,10 +109,11 @@ class PhotographWork:
             backend=options.backend,
         )
         self.fingerprint = fingerprint_of(options)
-        make_output_folder(options.output)
+        self.outlet = open_outlet(options.output)
         try:
             # It writes what the page needs of the head.
             self._pipeline = self._pipeline_of(options, asked, workers, tell)
+            self.outlet.send_rest()
         except OSError as error:
             raise CommandLineError(f"--output {options.output}: cannot be written to: {describe(error)}") from error
 
@@ -126,7 +127,7 @@ class PhotographWork:
                 options.refinement,
                 refinement,
                 pictures="pictures" in options.formats,
-                cache=TransportCache(options.output / CACHE_FOLDER, refinement.cache_gb),
+                cache=TransportCache(self.outlet.folder / CACHE_FOLDER, refinement.cache_gb),
                 tell=tell,
             )
         files = FaceFiles(likeness.morphable_model, options.texture_size, lit=options.material == "lit")
@@ -134,7 +135,7 @@ class PhotographWork:
         return Pipeline(
             likeness.detector,
             likeness.reconstructing(network=options.refinement.network),
-            FaceWriter(options.output, files, options.formats, hair_maker=likeness.hair_maker, **relit_px).write,
+            FaceWriter(self.outlet.folder, files, options.formats, hair_maker=likeness.hair_maker, **relit_px).write,
             batch_size=options.batch_size,
             largest_face=options.largest_face,
             workers=workers,
@@ -152,13 +153,14 @@ class PhotographWork:
     def _recorded(self, entry: ImageEntry, item: InputImage) -> ImageEntry:
         """Put an image's folder in order and mark it as finished; the entry, failed where that cannot be done."""
         try:
-            clear_stale(self._output, entry)
+            clear_stale(self.outlet.folder, entry)
             if entry.status in ("ok", "doubtful", "no_face"):
-                write_record(self._output, entry, item.path, self.fingerprint, self._run_name)
+                write_record(self.outlet.folder, entry, item.path, self.fingerprint, self._run_name)
+            self.outlet.send_image(entry.key)
         # A name too long, a full disk, a photograph that has gone meanwhile: one image's record costs no other its
         # result.
         except (OSError, ValueError) as error:
-            told = f"its folder {self._output / entry.key} cannot be put in order: {describe(error)}"
+            told = f"its folder {self._place / entry.key} cannot be put in order: {describe(error)}"
             return replace(entry, status="failed", message="; ".join(filter(None, (entry.message, told))))
         return entry
 
