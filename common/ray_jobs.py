@@ -229,22 +229,31 @@ def cluster(request: RayRequest, *, local_cpus: int, gpus: bool | None) -> Itera
     except Exception as error:
         raise RayError(f"--ray {request.address}: no cluster can be had: {describe(error)}") from error
     try:
-        yield _shares(ray.cluster_resources(), request, gpus)
+        yield shares([node["Resources"] for node in ray.nodes() if node["Alive"]], request, gpus)
     finally:
         ray.shutdown()
 
 
-def _shares(resources: Mapping[str, float], request: RayRequest, gpus: bool | None) -> Cluster:
-    """What a cluster's workers have of it.
+def shares(machines: Sequence[Mapping[str, float]], request: RayRequest, gpus: bool | None) -> Cluster:
+    """What the workers have of a cluster: as many CPUs as let all of them find room on its machines.
+
+    Args:
+        machines: What each has, in Ray's words.
+        request: How many workers are asked for.
+        gpus: Whether each is to have a GPU; None for where there are any.
 
     Raises:
-        RayError: If it has no GPU and must.
+        RayError: If there are not enough GPUs.
     """
-    cpus, cards = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    cpus = [int(machine.get("CPU", 0)) for machine in machines]
+    cards = sum(int(machine.get("GPU", 0)) for machine in machines)
     if gpus and not cards:
         raise RayError(f"--ray {request.address}: no machine of the cluster has a GPU; leave out --device cuda")
     with_gpu = cards > 0 and gpus is not False
-    workers = request.workers or max(1, cards if with_gpu else cpus)
+    workers = request.workers or max(1, cards if with_gpu else sum(cpus))
     if with_gpu and workers > cards:
         raise RayError(f"--ray-workers is {workers}: the cluster has {cards} GPUs")
-    return Cluster(workers, max(1, cpus // workers), int(with_gpu))
+    fitting = [share for share in range(1, max(cpus, default=1) + 1) if sum(n // share for n in cpus) >= workers]
+    if not fitting:
+        raise RayError(f"--ray-workers is {workers}: the cluster has {sum(cpus)} CPUs")
+    return Cluster(workers, fitting[-1], int(with_gpu))

@@ -54,7 +54,9 @@ class RayRun:
             CommandLineError: If there is no cluster, or it is lost.
         """
         tasks = [pickle.dumps(item) for item in self._inputs]
-        gpus = {"auto": None, "cpu": False, "cuda": True}[self._options.device]
+        # The file of the other backend is for the CPU.
+        device = "cpu" if self._options.backend == "onnx" else self._options.device
+        gpus = {"auto": None, "cpu": False, "cuda": True}[device]
         make_work = partial(photograph_worker, self._options, self.fingerprint, uuid.uuid4().hex, Path.cwd())
         try:
             with cluster(self._request, local_cpus=worker_count(), gpus=gpus) as found:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.ray_jobs import LOCAL, Cluster, RayError, RayRequest, cluster, ray_request
+from common.ray_jobs import LOCAL, Cluster, RayError, RayRequest, cluster, ray_request, shares
 
 Rows = list[tuple[int, bytes]]
 
@@ -29,6 +29,33 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch)
         cluster(RayRequest(), local_cpus=1, gpus=None),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "expected"),
+    [
+        # One for each GPU where there are any, else one for each CPU.
+        (None, None, Cluster(2, 16, 1)),
+        (None, False, Cluster(48, 1, 0)),
+        (3, False, Cluster(3, 16, 0)),
+        # Five of nine CPUs would be more than the machines have room for.
+        (5, False, Cluster(5, 8, 0)),
+        # None has more than its machine.
+        (1, False, Cluster(1, 16, 0)),
+    ],
+)
+def test_workers_find_room_on_the_machines(workers: int | None, gpus: bool | None, expected: Cluster) -> None:
+    machines = [{"CPU": 16.0, "GPU": 2.0}, {"CPU": 16.0}, {"CPU": 16.0, "memory": 1e9}]
+    assert shares(machines, RayRequest("auto", workers), gpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "told"), [(3, None, "has 2 GPUs"), (50, False, "has 48 CPUs"), (None, True, "no machine")]
+)
+def test_workers_that_find_no_room_are_refused(workers: int | None, gpus: bool | None, told: str) -> None:
+    cards = {} if told == "no machine" else {"GPU": 2.0}
+    with pytest.raises(RayError, match=told):
+        shares([{"CPU": 48.0, **cards}], RayRequest("auto", workers), gpus)
 
 
 @pytest.fixture(scope="module")
