@@ -1,5 +1,6 @@
 """The camera of a photograph: what the user says of it, else its EXIF data, else an assumption."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,10 @@ refinement found.
 """
 
 _SAME_ASPECT = 0.01
+_MOST_STRETCHED = 3.0
+"""Pixels of anamorphic pictures are twice as wide as high."""
+_FARTHEST_DEGREES = 80.0
+"""The middle of a photograph that was cut out of a wide one may lie so far off its camera's axis."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Cameras:
         request = self._request
         if self._table is not None:
             matrix = self._stated(self._table, path, width, height)
-            return PhotographCamera(_plausible(matrix, longer), "intrinsics", f"from {self._table.name}")
+            return PhotographCamera(_plausible(matrix, width, height), "intrinsics", f"from {self._table.name}")
         if request.focal_px is not None:
             matrix = _plausible(centered_intrinsics(height, width, request.focal_px), longer)
             return PhotographCamera(matrix, "focal_px", f"a focal length of {request.focal_px:g} px, as asked for")
@@ -110,11 +115,21 @@ class Cameras:
         return matrix * torch.tensor([[across], [down], [1.0]])
 
 
-def _plausible(matrix: Float[torch.Tensor, "3 3"], longer_px: float) -> Float[torch.Tensor, "3 3"]:
-    """Refuse a focal length that is not in px of the photograph; millimetres and shares of the width are common."""
-    focal_px = float(matrix[0, 0])
+def _plausible(matrix: Float[torch.Tensor, "3 3"], width: int, height: int) -> Float[torch.Tensor, "3 3"]:
+    """Refuse what is not in px of the photograph; millimetres and shares of the width are common."""
+    focal_px, down_px = float(matrix[0, 0]), float(matrix[1, 1])
+    longer_px = float(max(height, width))
     degrees = fov_from_focal(longer_px, focal_px)
     if degrees not in FOV_RANGE:
         told = f"with a focal length of {focal_px:g} px a picture of {longer_px:g} px is {degrees:.3g} degrees wide"
         raise CameraError(f"{told}; state it in px of the photograph")
+    if not 1.0 / _MOST_STRETCHED <= focal_px / down_px <= _MOST_STRETCHED:
+        stretched = f"a picture stretched {focal_px / down_px:.3g} times"
+        told = f"focal lengths of {focal_px:g} and {down_px:g} px are those of {stretched}"
+        raise CameraError(f"{told}; state both in px of the photograph")
+    off = math.hypot((0.5 * width - float(matrix[0, 2])) / focal_px, (0.5 * height - float(matrix[1, 2])) / down_px)
+    if off > math.tan(math.radians(_FARTHEST_DEGREES)):
+        told = f"a principal point at ({matrix[0, 2]:g}, {matrix[1, 2]:g}) px puts the middle of the photograph"
+        degrees = math.degrees(math.atan(off))
+        raise CameraError(f"{told} {degrees:.3g} degrees off the axis; state it in px of the photograph")
     return matrix
