@@ -86,7 +86,7 @@ class Cameras:
             matrix = self._stated(self._table, path, width, height)
             return PhotographCamera(_plausible(matrix, width, height), "intrinsics", f"from {self._table.name}")
         if request.focal_px is not None:
-            matrix = _plausible(centered_intrinsics(height, width, request.focal_px), longer)
+            matrix = _plausible(centered_intrinsics(height, width, request.focal_px), width, height)
             return PhotographCamera(matrix, "focal_px", f"a focal length of {request.focal_px:g} px, as asked for")
         if request.fov is not None:
             matrix = centered_intrinsics(height, width, focal_from_fov(longer, request.fov))
