@@ -9,6 +9,7 @@ is given out task by task, so that a task that kills its worker costs no other i
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ _MOST_IN_A_SHARD = 64
 _SHARDS_FOR_EACH_WORKER = 8
 _TRIES = 2
 """Of a shard, and then of each task that has no answer."""
+_SECONDS_TO_ANSWER = 10.0
 _OBJECT_STORE_BYTES = 200_000_000
 """For a local cluster: tasks and answers are small, and Ray would take a third of the memory."""
 
@@ -211,6 +213,7 @@ def cluster(request: RayRequest, *, local_cpus: int, gpus: bool | None) -> Itera
         RayError: If it cannot be had.
     """
     refuse_without_ray()
+    _refuse_silence(request.address)
     import ray
 
     # Workers of a cluster that is already there do not know where this program's modules lie.
@@ -232,6 +235,20 @@ def cluster(request: RayRequest, *, local_cpus: int, gpus: bool | None) -> Itera
         yield shares([node["Resources"] for node in ray.nodes() if node["Alive"]], request, gpus)
     finally:
         ray.shutdown()
+
+
+def _refuse_silence(address: str) -> None:
+    """Refuse an address where nobody answers: Ray itself would wait for a minute.
+
+    Raises:
+        RayError: Saying why.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+        except (OSError, OverflowError) as error:
+            raise RayError(f"--ray {address}: no cluster can be had: {describe(error)}") from error
 
 
 def shares(machines: Sequence[Mapping[str, float]], request: RayRequest, gpus: bool | None) -> Cluster:
