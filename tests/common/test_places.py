@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 
 from common.atomic import atomic_path
-from common.places import files_below, place_of, read_part, remove, send, sizes, stamp
+from common.places import UPath, files_below, place_of, read_part, remove, send, sizes, stamp
+
+
+def elsewhere(address: str) -> UPath:
+    place = place_of(address)
+    assert not isinstance(place, Path)
+    return place
 
 
 def test_paths_and_file_addresses_are_of_this_machine(tmp_path: Path) -> None:
@@ -20,7 +26,7 @@ def test_addresses_that_nobody_can_read_are_refused() -> None:
 
 
 def test_files_are_sent_listed_read_in_part_and_removed(tmp_path: Path) -> None:
-    there = place_of("memory://places/out")
+    there = elsewhere("memory://places/out")
     (tmp_path / "a").write_bytes(b"0123456789")
     send([(tmp_path / "a", there / "sub/a"), (tmp_path / "a", there / "b")])
     assert [str(path) for path in files_below(there)] == ["memory://places/out/b", "memory://places/out/sub/a"]
