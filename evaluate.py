@@ -354,11 +354,11 @@ def looks(
     likeness = Likeness.load(checkpoint, "cpu")
     model, results = likeness.morphable_model, []
     ways: tuple[Level, ...] = ("none",) if refine == "none" else ("none", refine)
-    for path in sorted(item.path for item in list_inputs([data], data / "nothing"))[:count]:
+    for path in sorted(str(item.path) for item in list_inputs([data], data / "nothing"))[:count]:
         for way in ways:
             for head in likeness.reconstruct(path, largest_face=True, refine=way):
                 atlases = likeness.atlases
-                look = look_of(path.name, head.result, head.photograph_srgb, head.look, atlases, model, network)
+                look = look_of(Path(path).name, head.result, head.photograph_srgb, head.look, atlases, model, network)
                 results.append((way, look))
     print("\n".join(format_looks(results)))
 

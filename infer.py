@@ -3,6 +3,7 @@
     python infer.py --images photo.jpg folder/ --output results/
     python infer.py --images photo.jpg --refine raytrace        (docs/refinement.md)
     python infer.py --video film.mp4                            (docs/video.md)
+    python infer.py --images folder/ --ray                      (docs/scale.md)
 
 Each face gets a folder `results/<image>/face<k>/`; `results/index.html` shows them all, `results/report.json` says
 what became of each file. Exit code: 0 if at least one image gave a face, 1 if none did, 2 for a wrong command line.
@@ -23,6 +24,8 @@ from typing import get_args
 from common.command_line import ShortParser, spelled
 from common.mesh_options import MeshOptions, PoseKind, RigKind, Units
 from common.paths import shipped
+from common.places import place_of
+from common.ray_jobs import add_ray_options, ray_request, refuse_without_ray
 from common.texture_sizes import TEXTURE_SIDES
 from inference.camera_request import CameraRequest
 from inference.options import ALL_FORMATS, Backend, CommandLineError, Device, HairKind, InferenceOptions, MaterialKind
@@ -72,9 +75,11 @@ def _refuse_early(options: InferenceOptions) -> None:
         FileNotFoundError: If there is no checkpoint.
         ValueError: If the output cannot be a folder, the camera's file holds none, or a package is missing.
     """
+    if options.ray is not None:
+        refuse_without_ray()
     if not (options.checkpoint / "config.json").is_file():
         raise FileNotFoundError(f"--checkpoint {options.checkpoint}: no checkpoint; it is a folder with a config.json")
-    for place in (options.output, *options.output.parents):
+    for place in (options.output, *options.output.parents) if isinstance(options.output, Path) else ():
         if place.is_file():
             raise ValueError(f"--output {options.output}: the file {place} is in the way; name a folder")
     if options.videos and find_spec("av") is None:
@@ -91,13 +96,16 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     defaults = InferenceOptions(images=[Path()])
     parser.add_argument(
         "--images",
-        type=Path,
+        type=str,
         nargs="+",
         default=[],
-        help="photographs and folders of them; links out of a folder are not followed",
+        help="photographs and folders of them, or addresses such as s3://bucket/folder (docs/scale.md); links out of a "
+        "folder are not followed",
     )
     parser.add_argument("--video", type=Path, nargs="+", default=[], help="videos instead: docs/video.md")
-    parser.add_argument("--output", type=Path, default=defaults.output, help="folder for the results")
+    parser.add_argument(
+        "--output", type=str, default=str(defaults.output), help="folder for the results, or an address"
+    )
     parser.add_argument("--checkpoint", type=Path, default=defaults.checkpoint, help="checkpoint folder")
     parser.add_argument("--device", choices=get_args(Device), default=defaults.device, help="where to compute")
     parser.add_argument(
@@ -134,6 +142,7 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     parser.add_argument("--resume", action="store_true", help="keep what an earlier run finished, do the rest")
     _add_camera(parser)
     _add_refinement(parser)
+    add_ray_options(parser, "-")
     values = vars(parser.parse_args(spelled(sys.argv[1:] if arguments is None else arguments, "-")))
     asked = {name: values.pop(option) for option, name in _REFINEMENT.items()}
     known = {name: values.pop(name) for name in _CAMERA}
@@ -141,7 +150,14 @@ def parse_options(arguments: list[str] | None = None, program: str = "infer.py")
     asked["config"] = shipped(asked["config"])
     values["videos"] = tuple(values.pop("video"))
     try:
-        parts = {"camera": CameraRequest(**known), "refinement": RefineRequest(**asked), "mesh": MeshOptions(**mesh)}
+        values |= {"images": [place_of(text) for text in values["images"]], "output": place_of(values["output"])}
+        ray = ray_request(values.pop("ray"), values.pop("ray_workers"))
+        parts = {
+            "camera": CameraRequest(**known),
+            "refinement": RefineRequest(**asked),
+            "mesh": MeshOptions(**mesh),
+            "ray": ray,
+        }
         return InferenceOptions(**{**values, **parts, "formats": tuple(values["formats"])})
     except ValueError as error:
         parser.error(str(error))

@@ -7,15 +7,25 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from common.places import Place, UPath, files_below, read_part, relative
 from data.exif_camera import ExifFocal, focal_from_exif
 from data.high_depth import grey_of_high_depth, unusual_tiff
-from data.image_kinds import RAW_ADVICE, begins_like_a_picture, is_picture, is_raw, opened_formats, why_not_read
+from data.image_kinds import (
+    RAW_ADVICE,
+    SIGNATURE_BYTES,
+    begins_like_a_picture,
+    is_picture,
+    is_raw,
+    opened_formats,
+    starts_like_a_picture,
+    why_not_read,
+)
 
 MAX_PIXELS = 178_956_970
 """Images above this are refused before they are decoded (Pillow's own limit against decompression bombs)."""
@@ -71,7 +81,7 @@ class DecodedPhotograph:
     note: str = ""
 
 
-def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+def read_photograph(path: Place) -> UInt8[np.ndarray, "height width 3"]:
     """Read a photograph as upright 8-bit sRGB.
 
     Turned as its EXIF orientation says; grey, palette, CMYK, 16-bit and floating-point pictures are converted; an
@@ -84,7 +94,7 @@ def read_photograph(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     return open_photograph(path).image_srgb
 
 
-def open_photograph(path: Path) -> DecodedPhotograph:
+def open_photograph(path: Place) -> DecodedPhotograph:
     """Read a photograph as `read_photograph` does, and what its file says of lens and faults.
 
     A JPEG that breaks off gives what was decoded, as in every viewer: the rest is grey or blurred, and `note` says so.
@@ -93,9 +103,9 @@ def open_photograph(path: Path) -> DecodedPhotograph:
         UnreadableImageError: Whatever is wrong with the file.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if isinstance(path, Path) and not stat.S_ISREG(path.stat().st_mode):
             raise UnreadableImageError("unreadable", str(path), _why_not_a_file(path))
-        content = path.read_bytes()
+        content = read_part(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnreadableImageError(
@@ -212,7 +222,15 @@ def _undecoded_share(image_srgb: UInt8[np.ndarray, "height width 3"]) -> float:
     return max(shares, default=0.0)
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
+@overload
+def find_images(paths: Sequence[Path]) -> Sequence[Path]: ...
+
+
+@overload
+def find_images(paths: Sequence[Place]) -> Sequence[Place]: ...
+
+
+def find_images(paths: Sequence[Place]) -> Sequence[Place]:
     """The images of files and folders, in a fixed order.
 
     Folders are searched recursively, each once and under its own name before that of any link to it. Links to folders
@@ -220,7 +238,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     files and folders (with a leading dot) are left out. A picture of a kind that is not read is listed as well, and so
     is a folder that cannot be searched and a link that is not followed, for `read_photograph` to say why. A file that
     is named itself is always listed. Two roots may hold the same relative name: telling their results apart is up to
-    the caller.
+    the caller. Of a folder that is not on this machine, all files are listed at once.
 
     Args:
         paths: Files and folders.
@@ -228,13 +246,37 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     Returns:
         Paths that begin with the root they were found under, sorted within each root.
     """
-    found: list[Path] = []
+    found: list[Place] = []
     for root in paths:
-        if root.is_dir():
+        if not isinstance(root, Path):
+            found.extend(_listed_there(root))
+        elif root.is_dir():
             found.extend(sorted(_walk(root)))
         else:
             found.append(root)
     return found
+
+
+def _listed_there(root: UPath) -> list[Place]:
+    """The pictures of a folder behind an address, or the file that it names."""
+    if not root.is_dir():
+        return [root]
+    visible = (path for path in files_below(root) if not _is_hidden(relative(path, root)))
+    return [path for path in visible if _is_listed_there(path)]
+
+
+def _is_hidden(below: str) -> bool:
+    return any(part.startswith(".") for part in below.split("/"))
+
+
+def _is_listed_there(path: Place) -> bool:
+    told = is_picture(path.name)
+    if told is not None:
+        return told
+    try:
+        return starts_like_a_picture(read_part(path, byte_count=SIGNATURE_BYTES))
+    except OSError:
+        return False
 
 
 def _walk(root: Path) -> list[Path]:

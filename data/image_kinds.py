@@ -49,7 +49,7 @@ _SIGNATURES = (
     b"\0\0\0\x0cjP  ",
     b"\0\0\0\x0cJXL ",
 )
-_SIGNATURE_BYTES = 16
+SIGNATURE_BYTES = 16
 
 
 @cache
@@ -94,9 +94,13 @@ def begins_like_a_picture(path: str) -> bool:
     """Whether a file's first bytes are those of a common kind of picture; to be asked about regular files alone."""
     try:
         with open(path, "rb") as file:
-            start = file.read(_SIGNATURE_BYTES)
+            return starts_like_a_picture(file.read(SIGNATURE_BYTES))
     except OSError:
         return False
+
+
+def starts_like_a_picture(start: bytes) -> bool:
+    """Whether these first `SIGNATURE_BYTES` of a file are those of a common kind of picture."""
     webp = start[:4] == b"RIFF" and start[8:12] == b"WEBP"
     return start.startswith(_SIGNATURES) or webp or _is_heif(start) or start[4:12] in (b"ftypavif", b"ftypcrx ")
 

@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
+from common.places import Place, relative, resolved, stamp
 from common.ranges import AT_LEAST_ONE, Range, checked
 from data.image_io import find_images
 from data.readers import SourcePhotograph, is_annotated, read_annotated
@@ -27,8 +27,8 @@ class PrepareConfig:
     """How photographs become shards.
 
     Attributes:
-        photos: Folder of photographs, or of annotated tars.
-        output: Folder of the result: `train/`, `val/`, `report.json`.
+        photos: Folder of photographs, or of annotated tars; here or behind an address.
+        output: Folder of the result: `train/`, `val/`, `report.json`; here or behind an address.
         workers: Processes; 1 works in this one.
         validation_percent: Part of the groups (persons, series, photographs) that is held out.
         photographs_per_shard: Photographs that go into one shard.
@@ -37,8 +37,8 @@ class PrepareConfig:
         largest_face: Of a photograph without labels keep only the largest face.
     """
 
-    photos: Path
-    output: Path
+    photos: Place
+    output: Place
     workers: int = 2
     validation_percent: float = 4.0
     photographs_per_shard: int = 500
@@ -59,12 +59,12 @@ class ShardPlan:
     """
 
     split: Split
-    path: Path
+    path: Place
     photographs: tuple[SourcePhotograph, ...]
     config: PrepareConfig
 
     @property
-    def receipt_path(self) -> Path:
+    def receipt_path(self) -> Place:
         """Written after the tar: what is in it and what was skipped. The shard is finished when this is there."""
         return self.path.with_suffix(".json")
 
@@ -103,7 +103,7 @@ def make_plan(config: PrepareConfig) -> list[ShardPlan]:
     return plans
 
 
-def read_sources(photos: Path) -> list[SourcePhotograph]:
+def read_sources(photos: Place) -> list[SourcePhotograph]:
     """The photographs of a folder of either kind.
 
     Raises:
@@ -117,9 +117,9 @@ def read_sources(photos: Path) -> list[SourcePhotograph]:
     paths = find_images([photos])
     if not paths:
         raise FileNotFoundError(f"{photos}: holds no photographs (and no annotations.npz beside tars)")
-    names = [path.relative_to(photos).as_posix() for path in paths]
+    names = [relative(path, photos) for path in paths]
     return [
-        SourcePhotograph(name, photos.resolve().name, name, -1, path) for path, name in zip(paths, names, strict=True)
+        SourcePhotograph(name, resolved(photos).name, name, -1, path) for path, name in zip(paths, names, strict=True)
     ]
 
 
@@ -151,8 +151,7 @@ def _hash(text: str) -> float:
 
 def _stamp(photograph: SourcePhotograph) -> str:
     try:
-        status = photograph.path.stat()
-        changed = (status.st_size, status.st_mtime_ns)
+        changed = stamp(photograph.path)
     except OSError:
         changed = None
     labels = photograph.labels

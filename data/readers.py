@@ -7,11 +7,11 @@ Only this file knows that format. What it makes, `SourcePhotograph`, is the same
 import re
 import tarfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from common.places import Place, read_part
 from data.blendshapes import BLENDSHAPE_NAMES, BLENDSHAPES, calibrated
 from data.landmarks import yaw_from_landmarks
 
@@ -67,7 +67,7 @@ class SourcePhotograph:
     source: str
     group: str
     person: int
-    path: Path
+    path: Place
     offset: int = 0
     byte_count: int | None = None
     labels: Labels | None = None
@@ -79,17 +79,15 @@ class SourcePhotograph:
         Raises:
             OSError: If it cannot be read.
         """
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(-1 if self.byte_count is None else self.byte_count)
+        return read_part(self.path, self.offset, self.byte_count)
 
 
-def is_annotated(folder: Path) -> bool:
+def is_annotated(folder: Place) -> bool:
     """Whether a folder is in this format."""
     return (folder / ANNOTATIONS).is_file()
 
 
-def read_annotated(folder: Path) -> list[SourcePhotograph]:
+def read_annotated(folder: Place) -> list[SourcePhotograph]:
     """All photographs of a folder of tars, in the order of the annotations.
 
     Raises:
@@ -101,9 +99,9 @@ def read_annotated(folder: Path) -> list[SourcePhotograph]:
             raise FileNotFoundError(
                 f"{folder / needed}: missing; annotated tars come with {ANNOTATIONS} and {LANDMARKS}"
             )
-    with np.load(folder / ANNOTATIONS, allow_pickle=False) as content:
+    with (folder / ANNOTATIONS).open("rb") as file, np.load(file, allow_pickle=False) as content:
         rows = {name: content[name] for name in content.files}
-    with np.load(folder / LANDMARKS, allow_pickle=False) as content:
+    with (folder / LANDMARKS).open("rb") as file, np.load(file, allow_pickle=False) as content:
         points = (content["points_eighth_px"].transpose(2, 0, 1) / 8.0).astype(np.float32)
         reliable = content["reliable"]
     if len(points) != len(rows["name"]):
@@ -160,7 +158,7 @@ def _mesh_px(rows: dict[str, np.ndarray]) -> Float32[np.ndarray, "photograph 478
     return (residual + mean + rows["mesh_center"][:, None, :2]).astype(np.float32)
 
 
-def _blendshapes(folder: Path, count: int) -> Float32[np.ndarray, "photograph 52"] | None:
+def _blendshapes(folder: Place, count: int) -> Float32[np.ndarray, "photograph 52"] | None:
     """MediaPipe's readings, calibrated, in our order; None where the folder has none.
 
     Raises:
@@ -169,7 +167,7 @@ def _blendshapes(folder: Path, count: int) -> Float32[np.ndarray, "photograph 52
     path = folder / BLENDSHAPE_FILE
     if not path.is_file():
         return None
-    with np.load(path, allow_pickle=False) as content:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
         names, stored = content["names"].tolist(), content["weights_255"]
     if len(stored) != count:
         raise ValueError(f"{path}: {len(stored)} rows, but {ANNOTATIONS} has {count}")
@@ -195,12 +193,12 @@ def _mesh_weights(
     return np.where(rows["has_mesh"] & ~doubtful, faded.clip(0.0, 1.0), 0.0).astype(np.float32)
 
 
-def _members(folder: Path) -> dict[str, tuple[Path, int, int]]:
+def _members(folder: Place) -> dict[str, tuple[Place, int, int]]:
     """Where each member of the tars lies: file, offset, length. A tar that breaks off is read up to there."""
-    places: dict[str, tuple[Path, int, int]] = {}
-    for path in sorted(folder.glob("*.tar")):
+    places: dict[str, tuple[Place, int, int]] = {}
+    for path in sorted(folder.glob("*.tar"), key=str):
         try:
-            with tarfile.open(path, "r:") as archive:
+            with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
                 for member in archive:
                     if member.isfile():
                         places[member.name] = (path, member.offset_data, member.size)

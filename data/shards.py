@@ -27,6 +27,7 @@ from jaxtyping import Float32, UInt8
 
 from common.atomic import atomic_path
 from common.old_names import SHARD_KEYS, SHARD_MEMBERS, current_keys
+from common.places import Place
 from data.alignment import CropWindow
 from data.blendshapes import BLENDSHAPES
 
@@ -188,7 +189,7 @@ def _embedding(content: bytes | None) -> np.ndarray | None:
     return embedding.astype(np.float32)
 
 
-def write_shard(path: Path, samples: Sequence[tuple[str, Mapping[str, bytes]]]) -> None:
+def write_shard(path: Place, samples: Sequence[tuple[str, Mapping[str, bytes]]]) -> None:
     """Write a shard, atomically and reproducibly.
 
     Args:

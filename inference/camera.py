@@ -1,12 +1,13 @@
 """The camera of a photograph: what the user says of it, else its EXIF data, else an assumption."""
 
+import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 
+from common.places import Place
 from data.image_io import DecodedPhotograph
 from inference.camera_request import FOV_RANGE, CameraError, CameraRequest
 from inference.intrinsics import IntrinsicsTable, read_intrinsics
@@ -24,6 +25,10 @@ refinement found.
 """
 
 _SAME_ASPECT = 0.01
+_MOST_STRETCHED = 3.0
+"""Pixels of anamorphic pictures are twice as wide as high."""
+_FARTHEST_DEGREES = 80.0
+"""The middle of a photograph that was cut out of a wide one may lie so far off its camera's axis."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Cameras:
         """Whether the user says what the camera is."""
         return self._request.given or self._table is not None
 
-    def of(self, photograph: DecodedPhotograph, path: Path) -> PhotographCamera:
+    def of(self, photograph: DecodedPhotograph, path: Place) -> PhotographCamera:
         """The camera of a photograph.
 
         Args:
@@ -79,9 +84,9 @@ class Cameras:
         request = self._request
         if self._table is not None:
             matrix = self._stated(self._table, path, width, height)
-            return PhotographCamera(_plausible(matrix, longer), "intrinsics", f"from {self._table.name}")
+            return PhotographCamera(_plausible(matrix, width, height), "intrinsics", f"from {self._table.name}")
         if request.focal_px is not None:
-            matrix = _plausible(centered_intrinsics(height, width, request.focal_px), longer)
+            matrix = _plausible(centered_intrinsics(height, width, request.focal_px), width, height)
             return PhotographCamera(matrix, "focal_px", f"a focal length of {request.focal_px:g} px, as asked for")
         if request.fov is not None:
             matrix = centered_intrinsics(height, width, focal_from_fov(longer, request.fov))
@@ -95,7 +100,7 @@ class Cameras:
         note = f"{assumed}; {focal.note}" if focal.note else assumed
         return PhotographCamera(default_intrinsics(height, width), "assumed", note)
 
-    def _stated(self, table: IntrinsicsTable, path: Path, width: int, height: int) -> Float[torch.Tensor, "3 3"]:
+    def _stated(self, table: IntrinsicsTable, path: Place, width: int, height: int) -> Float[torch.Tensor, "3 3"]:
         """The matrix that the user states for a photograph, in this one's px."""
         stated = table.find(path)
         matrix = torch.from_numpy(stated.matrix_px).float()
@@ -110,11 +115,21 @@ class Cameras:
         return matrix * torch.tensor([[across], [down], [1.0]])
 
 
-def _plausible(matrix: Float[torch.Tensor, "3 3"], longer_px: float) -> Float[torch.Tensor, "3 3"]:
-    """Refuse a focal length that is not in px of the photograph; millimetres and shares of the width are common."""
-    focal_px = float(matrix[0, 0])
+def _plausible(matrix: Float[torch.Tensor, "3 3"], width: int, height: int) -> Float[torch.Tensor, "3 3"]:
+    """Refuse what is not in px of the photograph; millimetres and shares of the width are common."""
+    focal_px, down_px = float(matrix[0, 0]), float(matrix[1, 1])
+    longer_px = float(max(height, width))
     degrees = fov_from_focal(longer_px, focal_px)
     if degrees not in FOV_RANGE:
         told = f"with a focal length of {focal_px:g} px a picture of {longer_px:g} px is {degrees:.3g} degrees wide"
         raise CameraError(f"{told}; state it in px of the photograph")
+    if not 1.0 / _MOST_STRETCHED <= focal_px / down_px <= _MOST_STRETCHED:
+        stretched = f"a picture stretched {focal_px / down_px:.3g} times"
+        told = f"focal lengths of {focal_px:g} and {down_px:g} px are those of {stretched}"
+        raise CameraError(f"{told}; state both in px of the photograph")
+    off = math.hypot((0.5 * width - float(matrix[0, 2])) / focal_px, (0.5 * height - float(matrix[1, 2])) / down_px)
+    if off > math.tan(math.radians(_FARTHEST_DEGREES)):
+        told = f"a principal point at ({matrix[0, 2]:g}, {matrix[1, 2]:g}) px puts the middle of the photograph"
+        degrees = math.degrees(math.atan(off))
+        raise CameraError(f"{told} {degrees:.3g} degrees off the axis; state it in px of the photograph")
     return matrix

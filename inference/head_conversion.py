@@ -79,8 +79,8 @@ def _strongest(basis: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
 
 
 def _fewer_identities(head: HeadAssets, kept: np.ndarray) -> HeadAssets:
-    skeleton, center = head.skeleton, head.identity_center
-    if skeleton is not None:
-        skeleton = replace(skeleton, identity_basis=skeleton.identity_basis[kept])
+    skinning, center = head.skinning, head.identity_center
+    if skinning is not None:
+        skinning = replace(skinning, identity_basis=skinning.identity_basis[kept])
     center = None if center is None else center[kept]
-    return replace(head, identity_basis=head.identity_basis[kept], identity_center=center, skeleton=skeleton)
+    return replace(head, identity_basis=head.identity_basis[kept], identity_center=center, skinning=skinning)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.places import Place, read_part, relative, resolved
 from data.image_io import find_images
 from inference.report import REPORT_FORMAT, REPORT_NAME
 
@@ -26,7 +27,7 @@ class InputImage:
         key: Its folder in the output, relative, with forward slashes; no two inputs share one.
     """
 
-    path: Path
+    path: Place
     key: str
 
 
@@ -46,7 +47,7 @@ def list_videos(paths: Sequence[Path]) -> list[InputImage]:
     return list(inputs.values())
 
 
-def list_inputs(paths: Sequence[Path], output: Path) -> list[InputImage]:
+def list_inputs(paths: Sequence[Place], output: Place) -> list[InputImage]:
     """Find the images of files and folders (recursively), each once.
 
     One path that is not there refuses all: a mistyped name should not be found missing after a long run. Results of
@@ -65,32 +66,37 @@ def list_inputs(paths: Sequence[Path], output: Path) -> list[InputImage]:
     """
     _refuse_missing(paths)
     for path in paths:
-        if path.is_dir() and path.resolve() == output.resolve():
+        if path.is_dir() and resolved(path) == resolved(output):
             raise ValueError(f"{output}: is both --images and --output; choose another --output")
     earlier_results = _ResultFolders(output)
-    real_roots = [root.resolve() for root in paths if root.is_dir()]
+    real_roots = [root.resolve() for root in paths if isinstance(root, Path) and root.is_dir()]
     inputs: list[InputImage] = []
-    seen: set[Path] = set()
+    seen: set[Place] = set()
     taken = set(_RESERVED)
     for root in paths:
         for path in find_images([root]):
-            place = path.parent.resolve() / path.name
+            place = resolved(path.parent) / path.name
             if place in seen or earlier_results.contain(path, root):
                 continue
             if path != root and _is_link_into(path, real_roots):
                 continue
             seen.add(place)
-            relative = path.relative_to(root).as_posix() if path != root else path.name
-            inputs.append(InputImage(path, _free_key(relative, taken)))
+            name = relative(path, root) if path != root else path.name
+            inputs.append(InputImage(path, _free_key(name, taken)))
     return inputs
 
 
-def _is_link_into(path: Path, real_roots: Sequence[Path]) -> bool:
+def _is_link_into(path: Place, real_roots: Sequence[Path]) -> bool:
     """Whether this is a link, not followed, into a folder that was named as well."""
-    return path.is_symlink() and path.is_dir() and any(map(path.resolve().is_relative_to, real_roots))
+    return (
+        isinstance(path, Path)
+        and path.is_symlink()
+        and path.is_dir()
+        and any(map(path.resolve().is_relative_to, real_roots))
+    )
 
 
-def _refuse_missing(paths: Sequence[Path]) -> None:
+def _refuse_missing(paths: Sequence[Place]) -> None:
     # A dangling or looping link exists as a file that cannot be read: it gets its entry in the report.
     missing = [str(path) for path in paths if not path.exists() and not path.is_symlink()]
     if missing:
@@ -98,10 +104,10 @@ def _refuse_missing(paths: Sequence[Path]) -> None:
         raise FileNotFoundError(f"{', '.join(missing)}: no such file or folder{rest}")
 
 
-def _free_key(relative: str, taken: set[str]) -> str:
+def _free_key(name: str, taken: set[str]) -> str:
     """A folder name that no other input has, also where upper and lower case are the same."""
     # Names that are not valid text (any bytes are allowed on Linux) could not be written into the report.
-    printable = "".join(c if c.isprintable() and c != "\\" else "_" for c in relative)
+    printable = "".join(c if c.isprintable() and c != "\\" else "_" for c in name)
     printable = "/".join(_shortened(part) for part in printable.split("/"))
     key, number = printable, 1
     while key.casefold() in taken:
@@ -125,27 +131,26 @@ def _shortened(name: str) -> str:
 class _ResultFolders:
     """Tells which folders hold results: the output folder, and those with a report of ours."""
 
-    def __init__(self, output: Path) -> None:
-        self._output = output.resolve()
-        self._known: dict[Path, bool] = {}
+    def __init__(self, output: Place) -> None:
+        self._output = resolved(output)
+        self._known: dict[Place, bool] = {}
 
-    def contain(self, path: Path, root: Path) -> bool:
+    def contain(self, path: Place, root: Place) -> bool:
         """Whether a file lies in a folder of results somewhere below `root`."""
         if path == root:
             return False
-        below = path.relative_to(root).parts[:-1]
+        below = relative(path, root).split("/")[:-1]
         folders = [root.joinpath(*below[: depth + 1]) for depth in range(len(below))]
         return any(self._holds_results(folder) for folder in folders)
 
-    def _holds_results(self, folder: Path) -> bool:
+    def _holds_results(self, folder: Place) -> bool:
         if folder not in self._known:
-            self._known[folder] = folder.resolve() == self._output or _has_report(folder)
+            self._known[folder] = resolved(folder) == self._output or _has_report(folder)
         return self._known[folder]
 
 
-def _has_report(folder: Path) -> bool:
+def _has_report(folder: Place) -> bool:
     try:
-        with (folder / REPORT_NAME).open(encoding="utf-8") as file:
-            return json.load(file).get("format") == REPORT_FORMAT
+        return json.loads(read_part(folder / REPORT_NAME)).get("format") == REPORT_FORMAT
     except (OSError, ValueError, AttributeError, RecursionError):
         return False

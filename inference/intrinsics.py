@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from common.places import Place
 from common.ranges import POSITIVE
 from inference.camera_request import CameraError
 
@@ -46,13 +47,13 @@ class IntrinsicsTable:
     of_all: StatedCamera | None
     by_name: Mapping[str, StatedCamera]
 
-    def find(self, path: Path) -> StatedCamera:
+    def find(self, path: Place) -> StatedCamera:
         """The camera of a photograph: by its whole path, the end of that, its name, else that of all.
 
         Raises:
             CameraError: If there is none.
         """
-        parts = PurePath(path).parts
+        parts = PurePath(str(path)).parts
         for first in range(len(parts)):
             camera = self.by_name.get("/".join(parts[first:]))
             if camera is not None:

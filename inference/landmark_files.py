@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from common.places import Place
+
 SUFFIXES = (".npy", ".npz", ".json", ".pts")
 
 _PTS_CORNER_PX = 0.5
 _POINTS_KEYS = ("landmarks68_px", "landmarks", "points")
 
 
-def find_landmark_file(place: Path, image: Path) -> Path:
+def find_landmark_file(place: Path, image: Place) -> Path:
     """The file that goes with a photograph.
 
     Args:

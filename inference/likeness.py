@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from common.paths import DEFAULT_CHECKPOINT
+from common.places import Place, place_of
 from data.detection import Detection
 from data.detection_limits import MIN_FACE_PX, MIN_SCORE
 from data.detector import FaceDetector
@@ -304,7 +305,7 @@ class Likeness:
     def _jobs(
         self,
         requests: list[FaceRequest],
-        path: Path,
+        path: Place,
         detections: list[Detection],
         network: bool,
         batch_size: int,
@@ -332,7 +333,7 @@ def _cameras(
     return Cameras(table=given_intrinsics(intrinsics))
 
 
-def as_photograph(photograph: Photograph) -> tuple[DecodedPhotograph, Path]:
+def as_photograph(photograph: Photograph) -> tuple[DecodedPhotograph, Place]:
     """The pixels of whatever a photograph was given as, with its EXIF's focal length, and what its file is called.
 
     Raises:
@@ -341,7 +342,8 @@ def as_photograph(photograph: Photograph) -> tuple[DecodedPhotograph, Path]:
         ValueError: If an array does not hold sRGB pixels of 8 bits.
     """
     if isinstance(photograph, str | Path):
-        return open_photograph(Path(photograph)), Path(photograph)
+        place = place_of(photograph)
+        return open_photograph(place), place
     if isinstance(photograph, Image.Image):
         # Pillow's pictures know their file, if they come from one.
         photograph.load()

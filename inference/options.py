@@ -8,7 +8,9 @@ from typing import Literal, get_args
 
 from common.mesh_options import MESH_DEFAULTS, MeshOptions
 from common.paths import DEFAULT_CHECKPOINT
+from common.places import Place
 from common.ranges import AT_LEAST_ONE, Range
+from common.ray_jobs import RayRequest
 from common.texture_sizes import TEXTURE_SIDES
 from data.detection_limits import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE
 from inference.camera_request import CameraRequest
@@ -68,9 +70,9 @@ class InferenceOptions:
     """The command line of `infer.py`.
 
     Attributes:
-        images: Photographs and folders of them; folders are searched recursively.
+        images: Photographs and folders of them, here or behind addresses; folders are searched recursively.
         videos: Videos; either these or photographs.
-        output: Folder for the results; made if missing.
+        output: Folder for the results, here or behind an address; made if missing.
         checkpoint: Checkpoint folder.
         device: Where detector and network run; `auto` is CUDA where there is one.
         backend: What runs the network; `onnx` takes the file that `likeness export` put beside the checkpoint.
@@ -87,10 +89,11 @@ class InferenceOptions:
         resume: Keep what an earlier run with the same options finished, do the rest.
         camera: What is known of the photographs' camera.
         refinement: What is done to the network's answer.
+        ray: Where the run is done by Ray; None for this process.
     """
 
-    images: list[Path]
-    output: Path = Path("results")
+    images: list[Place]
+    output: Place = Path("results")
     checkpoint: Path = DEFAULT_CHECKPOINT
     device: Device = "auto"
     backend: Backend = "torch"
@@ -107,6 +110,7 @@ class InferenceOptions:
     camera: CameraRequest = field(default_factory=CameraRequest)
     refinement: RefineRequest = field(default_factory=RefineRequest)
     videos: tuple[Path, ...] = ()
+    ray: RayRequest | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -120,6 +124,8 @@ class InferenceOptions:
             raise ValueError("--images and --video: a run takes the one or the other")
         if self.videos and self.refinement.level != "none":
             raise ValueError(f"--refine {self.refinement.level}: for photographs; a video's heads are not refined")
+        if self.videos and (self.ray is not None or not isinstance(self.output, Path)):
+            raise ValueError("--video: videos are done by this machine and written to a folder of it, without --ray")
         if self.backend == "onnx" and self.device == "cuda":
             raise ValueError("--backend onnx is for the CPU: leave out --device cuda")
         if self.batch_size not in AT_LEAST_ONE:

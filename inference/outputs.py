@@ -1,7 +1,6 @@
 """Writing what was found: the folder of a face, and clearing what an earlier run left there."""
 
 import math
-import re
 import shutil
 import tempfile
 import zlib
@@ -11,10 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from common.mesh_options import MESH_DEFAULTS, MeshOptions
+from common.atomic import temporary_of
 from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.jobs import FaceJob
 from inference.options import Format
+from inference.outlet import FACE_FOLDER
 from inference.report import FaceEntry, ImageEntry, StageEntry
 from inference.resume import RECORD_NAME
 from inference.video import FilmedHead
@@ -23,7 +24,6 @@ from model.export.gallery import GalleryFace, GalleryRow, write_gallery
 from model.export.viewer_files import write_head_script
 from model.refine.face import StageRecord
 
-_FACE_FOLDER = re.compile(r"face(\d+)")
 _HALF_WRITTEN = ".writing-"
 
 
@@ -87,7 +87,7 @@ def write_gallery_page(output: Path, entries: Sequence[ImageEntry]) -> None:
             entry.image,
             entry.status,
             entry.message,
-            tuple(GalleryFace(face.folder, face.yaw_pitch_roll_degrees) for face in entry.faces),
+            tuple(GalleryFace(face.folder, face.yaw_pitch_roll_degrees, frozenset(face.files)) for face in entry.faces),
         )
         for entry in entries
     ]
@@ -117,8 +117,10 @@ def clear_stale(output: Path, entry: ImageEntry) -> None:
     if not folder.is_dir():
         return
     (folder / RECORD_NAME).unlink(missing_ok=True)
+    for half_written in folder.glob(temporary_of(RECORD_NAME)):
+        half_written.unlink(missing_ok=True)
     current = {Path(face.folder).name for face in entry.faces}
     for child in folder.iterdir():
-        stale = _FACE_FOLDER.fullmatch(child.name) and child.name not in current
+        stale = FACE_FOLDER.fullmatch(child.name) and child.name not in current
         if (stale or child.name.startswith(_HALF_WRITTEN)) and child.is_dir() and not child.is_symlink():
             shutil.rmtree(child)

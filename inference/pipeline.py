@@ -119,7 +119,7 @@ class Pipeline:
         """Process the inputs; yields each one's entry when its last file is written, in any order.
 
         A file that fails costs no other its result. If the generator is closed or interrupted, what is being
-        written is finished, and the rest is left.
+        written is finished, and the rest is left; a pipeline that came to the end of its inputs may run again.
         """
         # One face is refined at a time: a stage needs a gigabyte.
         pools = _Pools(
@@ -127,12 +127,15 @@ class Pipeline:
             refiner=ThreadPoolExecutor(1, "refiner"),
             writers=ThreadPoolExecutor(self._workers, "writer"),
         )
+        to_the_end = False
         try:
             yield from self._loop(deque(inputs), pools)
+            to_the_end = True
         finally:
-            self._budget.close()
-            if self._refiner is not None:
-                self._refiner.stop()
+            if not to_the_end:
+                self._budget.close()
+                if self._refiner is not None:
+                    self._refiner.stop()
             # The writers last, for a refined face goes on to them.
             for pool in (pools.readers, pools.refiner, pools.writers):
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -265,6 +268,11 @@ def _request(image: _Progress, index: int) -> FaceRequest:
 def not_done(item: InputImage) -> ImageEntry:
     """The entry of an image that an interrupted run did not reach."""
     return ImageEntry(_name(item), item.key, "not_done", "the run was interrupted; --resume goes on", (), 0.0)
+
+
+def failed(item: InputImage, message: str) -> ImageEntry:
+    """The entry of an image that could not be done for a reason outside of it."""
+    return ImageEntry(_name(item), item.key, "failed", message, (), 0.0)
 
 
 def _name(item: InputImage) -> str:

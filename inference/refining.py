@@ -1,13 +1,13 @@
 """What a refiner takes and gives: a photograph with a face in it, and a better reconstruction of that face."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
+from common.places import Place
 from data.detection import Detection
 from model.reconstructor import Reconstruction
 from model.refine.refined import RefinedFace
@@ -28,7 +28,7 @@ class FacePhotograph:
     image_srgb: UInt8[np.ndarray, "height width 3"]
     intrinsics_px: Float[torch.Tensor, "3 3"]
     detection: Detection
-    path: Path
+    path: Place
     face_name: str
 
 

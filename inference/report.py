@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Literal
 
 from common.atomic import atomic_path
@@ -148,12 +149,20 @@ def write_report(
         "seconds": round(seconds, 3),
         "images_per_second": round(len(entries) / max(seconds, 1e-6), 3),
         "counts": dict(Counter(entry.status for entry in entries)),
-        "entries": [asdict(entry) for entry in entries],
     }
-    write_json(output / REPORT_NAME, report)
+    with atomic_path(output / REPORT_NAME) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(_json(report).removesuffix("\n}") + ',\n "entries": [')
+        # One after the other: as dicts, the entries of 10,000 images would take 160 MB.
+        for number, entry in enumerate(entries):
+            file.write((",\n" if number else "\n") + indent(_json(asdict(entry)), "  "))
+        file.write("\n ]\n}\n" if entries else "]\n}\n")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file, atomically; NaN is refused, since browsers cannot read it."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(_json(content) + "\n", encoding="utf-8")
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, allow_nan=False)

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from common.places import Place, read_part, sizes, stamp
 from data.detection_limits import MIN_FACE_PX, MIN_SCORE
 from inference.camera_request import CameraRequest
 from inference.inputs import InputImage
 from inference.options import InferenceOptions
 from inference.refine_request import DETECTORS, NETWORK_LANDMARKS, RefineRequest
-from inference.report import ImageEntry, entry_from_dict, write_json
+from inference.report import FaceEntry, ImageEntry, entry_from_dict, write_json
 from model.checkpoint import file_sha256
 
 RECORD_NAME = "result.json"
@@ -88,38 +89,44 @@ def camera_sha256(request: CameraRequest) -> str:
     return hashlib.sha256(f"{request.fov} {request.focal_px} {content}".encode()).hexdigest()
 
 
-def write_record(output: Path, entry: ImageEntry, source: Path, fingerprint: Fingerprint) -> None:
-    """Mark an image as finished."""
+def write_record(output: Path, entry: ImageEntry, source: Place, fingerprint: Fingerprint, run: str = "") -> None:
+    """Mark an image as finished, by the run of this name."""
     folder = output / entry.key
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "format": RECORD_FORMAT,
+        "run": run,
         "fingerprint": asdict(fingerprint),
-        "source": source_stamp(source),
+        "source": stamp(source),
         "entry": asdict(entry),
     }
     write_json(folder / RECORD_NAME, record)
 
 
-def finished_entry(output: Path, item: InputImage, fingerprint: Fingerprint) -> ImageEntry | None:
+def finished_entry(
+    output: Place, item: InputImage, fingerprint: Fingerprint, run: str | None = None
+) -> ImageEntry | None:
     """The entry of an image that an earlier run finished, if its files are all still as they were written.
 
     Args:
         output: The output folder.
         item: The image.
         fingerprint: Of this run.
+        run: Name of the only run that counts; None for any.
 
     Returns:
         The earlier entry, or None if anything is missing, damaged or was made from something else.
     """
     try:
-        record: dict[str, Any] = json.loads((output / item.key / RECORD_NAME).read_text(encoding="utf-8"))
-        expected = {"format": RECORD_FORMAT, "fingerprint": asdict(fingerprint), "source": source_stamp(item.path)}
+        record: dict[str, Any] = json.loads(read_part(output / item.key / RECORD_NAME))
+        expected = {"format": RECORD_FORMAT, "fingerprint": asdict(fingerprint), "source": stamp(item.path)}
         # Through JSON, since there a tuple is a list.
         if {name: record[name] for name in expected} != json.loads(json.dumps(expected)):
             return None
+        if run not in (None, record.get("run")):
+            return None
         entry = entry_from_dict(record["entry"])
-        intact = all(face.files.items() <= file_stamps(output / face.folder).items() for face in entry.faces)
+        intact = all(_is_intact(output / face.folder, face) for face in entry.faces)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return entry if intact else None
@@ -135,7 +142,8 @@ def file_stamps(folder: Path) -> dict[str, tuple[int, int]]:
     return stamps
 
 
-def source_stamp(source: Path) -> list[int]:
-    """Size in bytes and time of the last change of a file."""
-    status = source.stat()
-    return [status.st_size, status.st_mtime_ns]
+def _is_intact(folder: Place, face: FaceEntry) -> bool:
+    """Whether a face's files are as they were written; of those that are not here, by their sizes."""
+    if isinstance(folder, Path):
+        return face.files.items() <= file_stamps(folder).items()
+    return {name: size for name, (size, _) in face.files.items()}.items() <= sizes(folder).items()

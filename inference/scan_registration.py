@@ -139,10 +139,10 @@ def personal_head(head: HeadAssets, laid: Registration) -> HeadAssets:
     rotation, scale = laid.place.rotation, laid.place.scale
     shown_mm = (laid.vertices_mm - laid.place.translation_mm) @ rotation
     neutral_mm = shown_mm - scale * np.tensordot(laid.expression, head.expression_basis, 1)
-    skeleton = head.skeleton
-    if skeleton is not None:
-        joints_mm = scale * skeleton.joints_of(laid.identity)
-        skeleton = replace(skeleton, joints_mm=joints_mm, identity_basis=scale * skeleton.identity_basis)
+    skinning = head.skinning
+    if skinning is not None:
+        joints_mm = scale * skinning.joints_of(laid.identity)
+        skinning = replace(skinning, joints_mm=joints_mm, identity_basis=scale * skinning.identity_basis)
     return replace(
         head,
         vertices_mm=neutral_mm.astype(np.float32),
@@ -150,7 +150,7 @@ def personal_head(head: HeadAssets, laid: Registration) -> HeadAssets:
         expression_basis=(scale * head.expression_basis).astype(np.float32),
         identity_center=None,
         succeeds=(),
-        skeleton=skeleton,
+        skinning=skinning,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.errors import describe
+from common.places import stamp
 from data.video_file import UnreadableVideoError, VideoFile
 from inference.camera import Cameras
 from inference.camera_request import CameraError
@@ -18,11 +19,12 @@ from inference.options import CommandLineError, InferenceOptions
 from inference.outputs import FaceWriter, clear_stale
 from inference.pipeline import not_done
 from inference.report import ImageEntry, Status, write_json
-from inference.resume import Fingerprint, finished_entry, source_stamp, write_record
-from inference.run import make_output_folder, write_overview
+from inference.resume import Fingerprint, finished_entry, write_record
+from inference.run import write_overview
 from inference.setup import load_likeness
 from inference.video import FilmedHead, reconstruct_video
 from inference.video_record import VideoRecord
+from inference.work import open_outlet
 from model.export.face_files import FaceFiles
 from model.export.film import open_film
 from model.pictures.film_overlay import FilmOverlay
@@ -61,13 +63,13 @@ def run_videos(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         fingerprint = Fingerprint.of(options)
     except (OSError, ValueError) as error:
         raise CommandLineError(str(error)) from error
-    make_output_folder(options.output)
+    outlet = open_outlet(options.output)
     files = FaceFiles(likeness.morphable_model, options.texture_size, lit=options.material == "lit")
     try:
-        writer = FaceWriter(options.output, files, options.formats, hair_maker=likeness.hair_maker, mesh=options.mesh)
+        writer = FaceWriter(outlet.folder, files, options.formats, hair_maker=likeness.hair_maker, mesh=options.mesh)
     except OSError as error:
         raise CommandLineError(f"--output {options.output}: cannot be written to: {describe(error)}") from error
-    one = _OneVideo(options, likeness, cameras, files, writer, fingerprint)
+    one = _OneVideo(options, outlet.folder, likeness, cameras, files, writer, fingerprint)
     entries: dict[str, ImageEntry] = {}
     try:
         for item in inputs:
@@ -77,7 +79,7 @@ def run_videos(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
                 print(f"{item.path}: {entries[item.key].message}", file=sys.stderr)
     finally:
         ordered = [entries.get(item.key) or not_done(item) for item in inputs]
-        write_overview(options, ordered, fingerprint, time.perf_counter() - started)
+        write_overview(options, ordered, fingerprint, outlet, time.perf_counter() - started)
     counts = Counter(entry.status for entry in ordered)
     faces = sum(len(entry.faces) for entry in ordered)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
@@ -91,6 +93,7 @@ class _OneVideo:
     def __init__(
         self,
         options: InferenceOptions,
+        output: Path,
         likeness: Likeness,
         cameras: Cameras,
         files: FaceFiles,
@@ -98,6 +101,7 @@ class _OneVideo:
         fingerprint: Fingerprint,
     ) -> None:
         self._options = options
+        self._output = output
         self._likeness = likeness
         self._cameras = cameras
         self._files = files
@@ -110,9 +114,9 @@ class _OneVideo:
         entry = ImageEntry(str(item.path), item.key, "failed", "", (), 0.0)
         try:
             entry = self._made(item, entry)
-            clear_stale(self._options.output, entry)
+            clear_stale(self._output, entry)
             if entry.status in ("ok", "no_face"):
-                write_record(self._options.output, entry, item.path, self._fingerprint)
+                write_record(self._output, entry, item.path, self._fingerprint)
         except UnreadableVideoError as error:
             entry = replace(entry, status="unreadable", message=str(error).removeprefix(f"{item.path}: "))
         except CameraError as error:
@@ -122,7 +126,7 @@ class _OneVideo:
         return replace(entry, seconds=round(time.perf_counter() - started, 4))
 
     def _made(self, item: InputImage, entry: ImageEntry) -> ImageEntry:
-        folder, options = self._options.output / item.key, self._options
+        folder, options = self._output / item.key, self._options
         record = VideoRecord(folder / _FRAMES_FOLDER, self._of(item))
         if not options.resume:
             record.clear()
@@ -158,7 +162,7 @@ class _OneVideo:
             options.largest_face,
             options.min_face,
             options.min_score,
-            source_stamp(item.path),
+            stamp(item.path),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 

@@ -211,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
         options = replace(options, window_px=chosen.window)
     cache = TransportCache(chosen.cache, options.cache_gb)
     bench = Bench(load_likeness(chosen.checkpoint, chosen.device), request, options, cache)
-    run(bench, find_images(chosen.photographs)[: chosen.count], chosen.sheet)
+    run(bench, find_images(list[Path](chosen.photographs))[: chosen.count], chosen.sheet)
 
 
 def run(bench: Bench, paths: Sequence[Path], sheet: Path | None) -> None:

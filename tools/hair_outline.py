@@ -61,7 +61,7 @@ def main(images: list[Path], output: Path | None = None) -> None:
     fits, tiles = [], []
     print("photograph                      hair IoU  head IoU  outline %  pierced mm")
     for item in list_inputs(images, output or Path("results")):
-        for head in likeness.reconstruct(item.path, largest_face=True):
+        for head in likeness.reconstruct(str(item.path), largest_face=True):
             mask = likeness.hair_maker.mask(head.photograph_srgb, head.result)
             if head.hair is None or head.hair.mesh is None:
                 print(f"{item.path.name:30s}  no hair")

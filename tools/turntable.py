@@ -49,7 +49,7 @@ def turntable(
     likeness = Likeness.load(checkpoint, "cpu")
     rows = []
     for item in list_inputs(photographs, output.parent / "nothing"):
-        for head in likeness.reconstruct(item.path, largest_face=True, refine=refine):
+        for head in likeness.reconstruct(str(item.path), largest_face=True, refine=refine):
             rows.append(_drawn(head, likeness.atlases, size))
     if not rows:
         raise ValueError(f"{', '.join(map(str, photographs))}: no face found")

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+_MOST_OFF_AXIS = 57.0
+"""The tangent of 89 degrees."""
 _ROUNDING = 1e-3
 """Resampled pixels may lie so far beyond [0, 1]."""
 
@@ -54,6 +56,13 @@ def refuse_impossible_cameras(intrinsics_px: Tensor, image_srgb: Tensor) -> None
         lengths = matrices[:, (0, 1), (0, 1)].tolist()
         raise ValueError(
             f"focal lengths of {lengths} px: expected positive ones, [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]"
+        )
+    middles = 0.5 * torch.tensor([image_srgb.shape[-1], image_srgb.shape[-2]], dtype=torch.float64)
+    off = (middles - matrices[:, (0, 1), (2, 2)]) / matrices[:, (0, 1), (0, 1)]
+    if bool((off.norm(dim=-1) > _MOST_OFF_AXIS).any()):
+        raise ValueError(
+            f"principal points at {matrices[:, (0, 1), (2, 2)].tolist()} px: no camera sees crops so far off its axis; "
+            "state them in px of the crop"
         )
     rest = matrices[:, (0, 1, 2, 2, 2), (1, 0, 0, 1, 2)]
     if not torch.allclose(rest, rest.new_tensor([0.0, 0.0, 0.0, 0.0, 1.0]), atol=1e-3):

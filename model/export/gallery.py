@@ -68,10 +68,12 @@ class GalleryFace:
     Attributes:
         folder: The folder of its files, relative to the page.
         yaw_pitch_roll_degrees: Pose of the head relative to the photograph's camera.
+        files: Names of the files in it; None for those that are found there.
     """
 
     folder: str
     yaw_pitch_roll_degrees: tuple[float, float, float]
+    files: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ def _short(name: str, above: int) -> str:
 
 def _face(row: GalleryRow, index: int, folder: Path, above: int) -> str:
     face = row.faces[index]
-    names = {child.name for child in (folder / face.folder).glob("*") if child.is_file()}
+    names = face.files
+    if names is None:
+        names = frozenset(child.name for child in (folder / face.folder).glob("*") if child.is_file())
     parent, _, file = _short(row.name, above).rpartition("/")
     title = (f'<span class="folder">{escape(parent)}/</span>' if parent else "") + escape(file)
     spoken = _short(row.name, above)
@@ -180,7 +184,7 @@ def _face(row: GalleryRow, index: int, folder: Path, above: int) -> str:
     )
 
 
-def _strips(face_folder: str, names: set[str], spoken: str) -> str:
+def _strips(face_folder: str, names: frozenset[str], spoken: str) -> str:
     return "".join(
         f'<a class="strip" href="{_link(face_folder, name)}"><img src="{_link(face_folder, name)}" '
         f'alt="{escape(f"{shown}: {spoken}")}" loading="lazy"></a>\n'

@@ -19,8 +19,9 @@ from data.image_io import decode_photograph
 from data.loader import LoaderConfig, build_loader
 from data.patches import labelled_sample
 from data.plan import PrepareConfig, held_out_groups, is_held_out, make_plan
-from data.prepare import is_finished, main, make_shard, prepare
+from data.prepare import main, prepare
 from data.readers import Labels, SourcePhotograph, read_annotated
+from data.shard_making import is_finished, make_shard
 from data.shards import decode_sample, encode_sample
 from tests.data.annotated import jpeg, make_annotated
 from tests.data.data_scenes import dot_picture, dot_position, face_points, smooth_picture

@@ -4,6 +4,7 @@ import pytest
 import skimage.data
 
 from data.blazeface import BlazeFace
+from data.detection import Detection
 from data.search import MOST_SEARCHED_PX, SURE_SCORE, FaceSearch, plan_search
 
 FACE = (130, 0, 320, 256)
@@ -56,6 +57,29 @@ def test_a_huge_picture_costs_no_more_than_is_said() -> None:
     assert sum(30000 * 20000 * scale**2 for scale in plan.scales) <= 1.01 * MOST_SEARCHED_PX
     assert plan.smallest_face_px == pytest.approx(16.0 / plan.scales[-1])
     assert plan.smallest_face_px > 70.0
+
+
+class WatchedBlazeFace(BlazeFace):
+    """Notes the longest side of what it is shown."""
+
+    longest_px = 0
+
+    def look(self, image_srgb: np.ndarray, least_score: float) -> list[Detection]:
+        self.longest_px = max(self.longest_px, *image_srgb.shape[:2])
+        return super().look(image_srgb, least_score)
+
+
+def test_only_where_small_faces_are_seen_it_is_looked_for_more_of_them() -> None:
+    plan = plan_search(500, 400, 24.0)
+    assert plan.finer_scale == pytest.approx(1.0)
+    assert plan_search(9000, 6000, 24.0).finer_scale is None
+    pictures = [crowd(400, 500, 26)[0], crowd(400, 500, 80)[0]]
+    longest = []
+    for picture in pictures:
+        network = WatchedBlazeFace()
+        FaceSearch(network).find(picture, plan)
+        longest.append(network.longest_px)
+    assert longest == [500, 333]
 
 
 def test_a_second_look_finds_a_face_upright_where_it_is_turned(search: FaceSearch) -> None:

@@ -100,6 +100,25 @@ def test_impossible_cameras_are_refused_in_words(content: object, said: str, tmp
     assert "expected" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("matrix", "told"),
+    [
+        ([[500.0, 0.0, 1e7], [0.0, 500.0, 100.0], [0.0, 0.0, 1.0]], "90 degrees off the axis"),
+        ([[500.0, 0.0, 100.0], [0.0, 50.0, 100.0], [0.0, 0.0, 1.0]], "stretched 10 times"),
+    ],
+)
+def test_a_camera_that_cannot_see_the_photograph_is_refused(matrix: list[list[float]], told: str) -> None:
+    cameras = Cameras(table=given_intrinsics(np.array(matrix)))
+    with pytest.raises(CameraError, match=told):
+        cameras.of(WIDE, Path("a.jpg"))
+
+
+def test_a_part_of_a_wide_photograph_may_lie_beside_the_axis() -> None:
+    matrix = [[500.0, 0.0, -800.0], [0.0, 1000.0, 100.0], [0.0, 0.0, 1.0]]
+    found = Cameras(table=given_intrinsics(np.array(matrix))).of(WIDE, Path("a.jpg"))
+    assert found.intrinsics_px.tolist() == matrix
+
+
 def test_a_focal_length_in_other_units_is_refused() -> None:
     for focal_px in (1.2, 50_000_000.0):
         with pytest.raises(CameraError, match="px of the photograph"):

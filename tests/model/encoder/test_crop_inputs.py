@@ -38,6 +38,7 @@ def test_whole_numbers_and_other_shapes_are_refused() -> None:
         ((0, 0), 0.0, "positive"),
         ((1, 1), -400.0, "positive"),
         ((0, 2), float("nan"), "not finite"),
+        ((0, 2), 1e7, "off its axis"),
         ((0, 1), 3.0, "skew"),
         ((2, 2), 0.0, "last row"),
     ],
