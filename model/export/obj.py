@@ -29,7 +29,7 @@ def write_obj(result: FaceResult, parts: Sequence[MeshPart], texture_names: Mapp
     for part in parts:
         posed = part.posed_mm(result.expression)
         # An OBJ file's corners name place and texture apart: no vertex has to be split.
-        _, first, whole = np.unique(part.welded, return_index=True, return_inverse=True)
+        first, whole = part.whole
         places, textures = 1 + vertices + whole[part.faces], 1 + texture_vertices + part.faces
         corners = np.stack((places, textures, places), axis=-1)
         lines += [
