@@ -74,7 +74,12 @@ class FaceDetector:
         """
         height, width = image_srgb.shape[:2]
         plan = self.plan(width, height)
-        found = self._confirmed(image_srgb, self._search.find(image_srgb, plan, largest_face=largest_face))
+        found: list[Detection] = []
+        searches = self._search.from_coarse(image_srgb, plan) if largest_face else [self._search.find(image_srgb, plan)]
+        for seen in searches:
+            found = self._confirmed(image_srgb, seen)
+            if any(face.score >= CERTAIN_SCORE for face in found):
+                break
         if not found:
             found = self._confirmed(image_srgb, self._turned_pictures(image_srgb))
         if not found:

@@ -23,7 +23,8 @@ from data.detection import SIZE_TOLERANCE, Detection, overlap, without_duplicate
 from data.detection_limits import LEAST_SCORE
 
 CERTAIN_SCORE = 0.9
-"""From here on a face needs no confirmation, and where only the largest is wanted none is looked for any more."""
+"""From here on a face needs no confirmation, and where only the largest is wanted none is looked for any more: larger
+ones would have been seen at the scales before."""
 
 SURE_SCORE = 0.75
 """From here on a second look says nothing new. The visor of a helmet with its reflections can have 0.85."""
@@ -97,23 +98,34 @@ class FaceSearch:
         """Take the network."""
         self._network = network
 
-    def find(
-        self, image_srgb: UInt8[np.ndarray, "height width 3"], plan: SearchPlan, *, largest_face: bool = False
-    ) -> list[Detection]:
+    def find(self, image_srgb: UInt8[np.ndarray, "height width 3"], plan: SearchPlan) -> list[Detection]:
         """What looks like a face, each once; what is not certain (`CERTAIN_SCORE`) is to be confirmed.
 
         Args:
             image_srgb: The photograph.
             plan: How it is searched.
-            largest_face: Go no further than the first scale that certainly shows a face: smaller ones are not wanted.
+        """
+        proposals = [face for scale in plan.scales for face in self._proposals(image_srgb, scale)]
+        if plan.finer_scale is not None and _shows_small_faces(proposals, plan):
+            proposals += self._proposals(image_srgb, plan.finer_scale)
+        return self._looked_at_again(image_srgb, proposals, plan)
+
+    def from_coarse(
+        self, image_srgb: UInt8[np.ndarray, "height width 3"], plan: SearchPlan
+    ) -> Iterator[list[Detection]]:
+        """What `find` finds with the coarsest scale alone, with the two coarsest and so on.
+
+        For whoever wants large faces and stops as soon as there is one: in a portrait the coarsest scale costs a tenth.
         """
         proposals: list[Detection] = []
         for scale in plan.scales:
             proposals += self._proposals(image_srgb, scale)
-            if largest_face and any(face.score >= CERTAIN_SCORE for face in proposals):
-                break
-        if plan.finer_scale is not None and not largest_face and _shows_small_faces(proposals, plan):
-            proposals += self._proposals(image_srgb, plan.finer_scale)
+            yield self._looked_at_again(image_srgb, proposals, plan)
+
+    def _looked_at_again(
+        self, image_srgb: UInt8[np.ndarray, "height width 3"], proposals: Sequence[Detection], plan: SearchPlan
+    ) -> list[Detection]:
+        """Of proposals those that second looks do not speak against, each once."""
         large_enough = [face for face in proposals if face.side_px >= SIZE_TOLERANCE * plan.smallest_face_px]
         candidates = without_duplicates(large_enough)
         sure = [face for face in candidates if face.score >= SURE_SCORE]

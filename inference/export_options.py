@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from common.paths import DEFAULT_CHECKPOINT
 
-NETWORK_FORMAT = "likeness-network-1"
+NETWORK_FORMAT = "likeness-network-2"
 """What exported files call themselves."""
 
 FileKind = Literal["onnx", "pt2"]
@@ -31,7 +31,9 @@ class ExportOptions:
         kind: ONNX, or PyTorch's own exported programs.
         output: The file.
         checkpoint: Checkpoint folder.
-        precision: What the weights are stored in; it is computed in single precision in any case.
+        precision: What the weights are stored in; it is computed in single precision in any case. In an ONNX file,
+            weights that half precision holds exactly, as those of checkpoints are, take half of the room with `single`
+            as well.
         photographs: Folder of photographs on whose faces the file is compared with PyTorch, besides made-up crops.
     """
 

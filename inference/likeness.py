@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import torch
@@ -20,14 +20,14 @@ from data.image_io import DecodedPhotograph, open_photograph, upright_srgb
 from inference.camera import Cameras
 from inference.camera_request import CameraError, CameraRequest
 from inference.checked import CheckedFaces
-from inference.faces import Encoding, FaceAnswer, FaceReconstructor, FaceRequest, find_faces
+from inference.faces import Encoding, FaceAnswer, FaceReconstructor, FaceRequest, Glance, find_faces
 from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.inputs import InputImage
 from inference.intrinsics import given_intrinsics
 from inference.jobs import FaceJob, FaceReconstructing
 from inference.mean_head import MeanHead
-from inference.network_session import NetworkSession
+from inference.network_session import SESSION_FILE, NetworkSession
 from inference.options import BATCH_SIZE, DEFAULT_LOOKS, Backend, CommandLineError, HairKind, MaterialKind
 from inference.refine import Refiner
 from inference.refine_options import RefineOptions
@@ -88,7 +88,7 @@ class Likeness:
         texture_size: int | None = None,
         material: MaterialKind = "lit",
         hair: HairKind = "shell",
-        backend: Backend = "torch",
+        backend: Backend = "auto",
     ) -> "Likeness":
         """Load detector and network.
 
@@ -102,7 +102,7 @@ class Likeness:
             material: What covers the heads of GLB files: `lit` skin, or the photograph `unlit`.
             hair: What becomes of hair: `shell`, `cap` or `none`, see `HairKind`.
             backend: What runs the network: `torch`, or `onnx`, which takes the file that `likeness export` put into
-                the checkpoint's folder and is for the CPU.
+                the checkpoint's folder and is for the CPU; `auto` is `onnx` on the CPU where there is such a file.
 
         Raises:
             FileNotFoundError: If the checkpoint or one of its files is missing.
@@ -263,6 +263,28 @@ class Likeness:
         """The head of a face that was reconstructed; `files` writes it, by default as this object was told."""
         return Head.of(job, files or self._files, relit_px, self.hair_maker)
 
+    def glance(self, photograph: Photograph, *, largest_face: bool = True) -> list[Glance]:
+        """The quickest answer, for live pictures: parameters and 68 landmarks of the faces, after a single look.
+
+        `reconstruct` looks again where the first look found the landmarks, and at the mirror image, which is more
+        accurate (2.58 % NME on held-out photographs, not 2.72), says how sure it is, and makes the mesh.
+
+        Args:
+            photograph: As for `reconstruct`. The camera is what EXIF data say, and else assumed.
+            largest_face: Only the largest face, which is found several times as fast as all.
+
+        Returns:
+            The faces, the largest first; empty where none was found.
+
+        Raises:
+            UnreadableImageError: If the file gives no photograph.
+            ValueError: If pixels are of another kind.
+        """
+        decoded, path = as_photograph(photograph)
+        camera = Cameras().of(decoded, path)
+        detections = find_faces(self.detector, decoded.image_srgb, largest_face=largest_face)
+        return self.faces.glances([FaceRequest.of_detection(decoded.image_srgb, one, camera) for one in detections])
+
     def reconstructing(self, *, network: bool) -> FaceReconstructing:
         """Who answers first: the network, or else the mean head, for a refinement to start from."""
         return self.checked if network else MeanHead(self.faces.reconstructor)
@@ -364,15 +386,23 @@ def encoding(backend: Backend, checkpoint: Path, device: torch.device) -> Encodi
 
     Raises:
         FileNotFoundError: If onnxruntime is asked for and the checkpoint holds no file for it.
-        ValueError: If the file is of another network, or the device is not the CPU.
+        ValueError: If the file is of another network, or the device is not the CPU. Where `auto` comes upon such a
+            file, it warns, and PyTorch runs the network.
     """
-    if backend == "torch":
+    if backend not in get_args(Backend):
+        raise ValueError(f"backend {backend!r}: expected {', '.join(get_args(Backend))}")
+    on_cpu = device.type == "cpu"
+    if backend == "torch" or (backend == "auto" and not (on_cpu and (checkpoint / SESSION_FILE).is_file())):
         return None
-    if backend != "onnx":
-        raise ValueError(f"backend {backend!r}: expected torch or onnx")
-    if device.type != "cpu":
+    if not on_cpu:
         raise ValueError(f"the backend onnx is for the CPU, not for {device}")
-    return NetworkSession.of_checkpoint(checkpoint).encode
+    try:
+        return NetworkSession.of_checkpoint(checkpoint).look_at
+    except ValueError as error:
+        if backend == "onnx":
+            raise
+        warnings.warn(f"{error}; until then PyTorch runs the network", stacklevel=2)
+        return None
 
 
 def find_device(name: str) -> torch.device:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from model.encoder.reading import read_seen
 from model.geometry.camera import project
 from model.parameters import FaceParameters
-from model.reconstructor import Reconstructor
+from model.reconstructor import Encoded, Reconstructor
 
 INPUTS = ("image_srgb", "intrinsics_px")
 """Crops (B, 3, S, S) in [0, 1], and their intrinsics (B, 3, 3)."""
@@ -23,6 +23,9 @@ LANDMARKS = "landmarks68_image"
 
 POINTS = ("points_px", "points_distance_px")
 """Outputs of networks that look for points: where each is seen, in px of the crop, and how far off that may be."""
+
+FEATURES = "features"
+"""Output (B, F): the backbone's features of the whole crop, which a mesh decoder reads."""
 
 
 class NetworkOutputs(nn.Module):
@@ -49,7 +52,7 @@ class NetworkOutputs(nn.Module):
         self.register_buffer("mean_mm", model.landmarks(model.mean_mm[None])[0])
         self.register_buffer("identity_basis", model.get_buffer("ibug68_identity"))
         self.register_buffer("expression_basis", model.get_buffer("ibug68_expression"))
-        self.names = (*PARAMETERS, LANDMARKS, *(POINTS if self.point_update is not None else ()))
+        self.names = (*PARAMETERS, LANDMARKS, *(POINTS if self.point_update is not None else ()), FEATURES)
         self.train(reconstructor.training)
 
     def forward(
@@ -73,12 +76,17 @@ class NetworkOutputs(nn.Module):
         offsets_mm = parameters.identity @ self.identity_basis + parameters.expression @ self.expression_basis
         points_mm = self.mean_mm + offsets_mm.unflatten(-1, (-1, 3))
         landmarks = project(parameters.to_camera(points_mm), intrinsics_px)
-        return (*(getattr(parameters, name) for name in PARAMETERS), landmarks, *points)
+        return (*(getattr(parameters, name) for name in PARAMETERS), landmarks, *points, seen.pooled)
 
 
 def parameters_of(outputs: dict[str, Tensor]) -> FaceParameters:
     """The parameters among named outputs."""
     return FaceParameters(**{name: outputs[name] for name in PARAMETERS})
+
+
+def encoded_of(outputs: dict[str, Tensor]) -> Encoded:
+    """What a reconstructor's `look_at` answers, of named outputs."""
+    return Encoded(parameters_of(outputs), outputs[FEATURES])
 
 
 def example_inputs(image_size: int, batch: int, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from data.blazeface import onnx_session
 from inference.export_options import NETWORK_FORMAT
-from inference.network_outputs import INPUTS, parameters_of
+from inference.network_outputs import INPUTS, encoded_of
 from model.checkpoint import source_sha256
 from model.encoder.crop_inputs import refuse_impossible_cameras, refuse_impossible_crops
-from model.parameters import FaceParameters
+from model.reconstructor import Encoded
 
 SESSION_FILE = "network.onnx"
 """What the file is called in the checkpoint folder that it was made of."""
@@ -89,11 +89,11 @@ class NetworkSession:
         answers = self._session.run(None, given)
         return {name: torch.from_numpy(np.asarray(answer)) for name, answer in zip(self.names, answers, strict=True)}
 
-    def encode(
+    def look_at(
         self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
-    ) -> FaceParameters:
-        """What `Reconstructor.encode` answers; it raises what `outputs` raises."""
-        return parameters_of(self.outputs(image_srgb, intrinsics_px))
+    ) -> Encoded:
+        """What `Reconstructor.look_at` answers; it raises what `outputs` raises."""
+        return encoded_of(self.outputs(image_srgb, intrinsics_px))
 
 
 def _array(value: Tensor) -> np.ndarray:

@@ -40,8 +40,8 @@ Device = Literal["auto", "cpu", "cuda"]
 _SIDES = ", ".join(map(str, TEXTURE_SIDES))
 HairKind = Literal["shell", "cap", "none"]
 """A mesh of its own over a bald head; the photographed hair painted on the skull; no hair at all."""
-Backend = Literal["torch", "onnx"]
-"""What runs the network: PyTorch, or onnxruntime, which is for the CPU."""
+Backend = Literal["auto", "torch", "onnx"]
+"""What runs the network: PyTorch, or onnxruntime, which is for the CPU and faster there; `auto` prefers the latter."""
 
 _LEVELS: dict[str, tuple[str, ...]] = {"maps": ("raytrace",), "pictures": ("landmarks", "raster", "raytrace")}
 """Where a format is written only for refined faces: of which levels."""
@@ -75,7 +75,8 @@ class InferenceOptions:
         output: Folder for the results, here or behind an address; made if missing.
         checkpoint: Checkpoint folder.
         device: Where detector and network run; `auto` is CUDA where there is one.
-        backend: What runs the network; `onnx` takes the file that `likeness export` put beside the checkpoint.
+        backend: What runs the network; `onnx` takes the file that `likeness export` put into the checkpoint's folder,
+            `auto` does so on the CPU where there is one.
         batch_size: Faces the network takes at once.
         largest_face: Reconstruct only the largest face of each photograph.
         min_face: Smallest face that is looked for, in px of the photograph.
@@ -96,7 +97,7 @@ class InferenceOptions:
     output: Place = Path("results")
     checkpoint: Path = DEFAULT_CHECKPOINT
     device: Device = "auto"
-    backend: Backend = "torch"
+    backend: Backend = "auto"
     batch_size: int = BATCH_SIZE
     largest_face: bool = False
     min_face: float = MIN_FACE_PX

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from common.mesh_options import MESH_DEFAULTS, MeshOptions
 from common.atomic import temporary_of
+from common.mesh_options import MESH_DEFAULTS, MeshOptions
 from inference.hair import HairMaker
 from inference.head import RELIT_PX, Head
 from inference.jobs import FaceJob

@@ -20,7 +20,7 @@ def load_likeness(
     min_face: float = MIN_FACE_PX,
     min_score: float = MIN_SCORE,
     hair: HairKind = "shell",
-    backend: Backend = "torch",
+    backend: Backend = "auto",
 ) -> Likeness:
     """Load detector and model.
 

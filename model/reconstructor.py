@@ -43,6 +43,19 @@ from model.parameters import FaceParameters
 
 
 @dataclass(frozen=True)
+class Encoded:
+    """What the network says of a batch of crops.
+
+    Attributes:
+        parameters: The heads.
+        pooled: The backbone's features of each whole crop, which the mesh decoder reads as well.
+    """
+
+    parameters: FaceParameters
+    pooled: Float[Tensor, "batch feature"]
+
+
+@dataclass(frozen=True)
 class Reconstruction:
     """A batch of reconstructed heads.
 
@@ -145,7 +158,8 @@ class Reconstructor(nn.Module):
         image_srgb, intrinsics_px = self._given(image_srgb, intrinsics_px)
         with _precisely(image_srgb):
             parameters = self.read_parameters(features, intrinsics_px)
-            detail = self._detail(image_srgb, intrinsics_px, features, parameters)
+            pooled = self.backbone.split(features).pooled
+            detail = self._detail(image_srgb, intrinsics_px, pooled, parameters)
             return self.decode(parameters, intrinsics_px, detail)
 
     def features(self, image_srgb: Float[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch feature"]:
@@ -164,10 +178,16 @@ class Reconstructor(nn.Module):
         self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
     ) -> FaceParameters:
         """The network alone: crops to parameters; it raises what `forward` raises."""
+        return self.look_at(image_srgb, intrinsics_px).parameters
+
+    def look_at(
+        self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
+    ) -> Encoded:
+        """`encode`, with the features that `detail` needs."""
         features = self.features(image_srgb)
         image_srgb, intrinsics_px = self._given(image_srgb, intrinsics_px)
         with _precisely(image_srgb):
-            return self.read_parameters(features, intrinsics_px)
+            return Encoded(self.read_parameters(features, intrinsics_px), self.backbone.split(features).pooled)
 
     def read_parameters(
         self, features: Float[Tensor, "batch feature"], intrinsics_px: Float[Tensor, "batch 3 3"]
@@ -181,18 +201,26 @@ class Reconstructor(nn.Module):
         image_srgb: Float[Tensor, "batch 3 size size"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
         parameters: FaceParameters,
+        pooled: Float[Tensor, "batch feature"] | None = None,
     ) -> Detail | None:
         """What the mesh decoder adds to given parameters, from crops that show the face; None without a decoder.
+
+        Args:
+            image_srgb: The crops.
+            intrinsics_px: Their intrinsics.
+            parameters: The heads.
+            pooled: What `look_at` saw in these crops, where it was asked; else the backbone looks at them again.
 
         Raises:
             ValueError: If crops or cameras cannot be meant, see `forward`.
         """
         if self.detail_head is None:
             return None
-        features = self.features(image_srgb)
+        if pooled is None:
+            pooled = self.backbone.split(self.features(image_srgb)).pooled
         image_srgb, intrinsics_px = self._given(image_srgb, intrinsics_px)
         with _precisely(image_srgb):
-            return self._detail(image_srgb, intrinsics_px, features, parameters)
+            return self._detail(image_srgb, intrinsics_px, pooled, parameters)
 
     def _given(
         self, image_srgb: Float[Tensor, "batch 3 size size"], intrinsics_px: Float[Tensor, "batch 3 3"]
@@ -220,12 +248,11 @@ class Reconstructor(nn.Module):
         self,
         image_srgb: Float[Tensor, "batch 3 size size"],
         intrinsics_px: Float[Tensor, "batch 3 3"],
-        features: Float[Tensor, "batch feature"],
+        pooled: Float[Tensor, "batch feature"],
         parameters: FaceParameters,
     ) -> Detail | None:
         if self.detail_head is None:
             return None
-        pooled = self.backbone.split(features).pooled
         return self.detail_head(image_srgb, intrinsics_px, pooled, parameters, self.linear_mesh(parameters))
 
     def encoder_parts(self) -> tuple[nn.Module | None, ...]:

@@ -126,7 +126,7 @@ class PointUpdate(nn.Module):
         with torch.no_grad():
             projection = projection_slope(camera_mm, intrinsics_px) / image_size
             in_model = projection @ parameters.rotation[:, None]
-            by_coefficient = torch.einsum("bpux,pxc->bpuc", in_model, self.basis_mm)
+            by_coefficient = in_model @ self.basis_mm
             # A turn w moves a point q by w x q, which is -[q] w.
             by_turn = torch.linalg.cross(turned_mm[:, :, None], projection, dim=-1)
             distance_mm = -self._anchor_camera_mm(parameters)[:, 2, None, None, None]
@@ -138,7 +138,7 @@ class PointUpdate(nn.Module):
     ) -> tuple[Float[Tensor, "batch point 3"], Float[Tensor, "batch point 3"]]:
         """The points in camera axes, from the anchor and from the camera."""
         coefficients = torch.cat((parameters.identity, parameters.expression), dim=1)
-        model_mm = self.mean_mm + torch.einsum("pxc,bc->bpx", self.basis_mm, coefficients)
+        model_mm = self.mean_mm + (coefficients @ self.basis_mm.flatten(0, 1).mT).unflatten(1, (-1, 3))
         turned_mm = (model_mm - self.anchor_mm) @ parameters.rotation.mT
         return turned_mm, turned_mm + self._anchor_camera_mm(parameters)[:, None]
 
@@ -199,16 +199,19 @@ class _Solve(torch.autograd.Function):
 
 
 def _conjugate_gradients(matrix: Tensor, right: Tensor) -> Tensor:
-    answer, left = torch.zeros_like(right), right
-    direction, square = left, left.square().sum(1, keepdim=True)
+    # As rows of a matrix, and with as few operations as can be: each is a node of an exported file, of which many small
+    # ones cost more than the arithmetic.
+    left = direction = right[:, None]
+    answer, square = torch.zeros_like(left), left @ left.mT
     # Ends the division by zero of an exact answer, and is nothing beside a standard deviation.
     least = torch.finfo(right.dtype).tiny
-    for _ in range(_ITERATIONS):
-        pushed = (matrix @ direction[..., None])[..., 0]
-        length = square / (direction * pushed).sum(1, keepdim=True).clamp(min=least)
+    for iteration in range(_ITERATIONS):
+        pushed = direction @ matrix
+        length = square / (direction @ pushed.mT + least)
         answer = answer + length * direction
-        left = left - length * pushed
-        new = left.square().sum(1, keepdim=True)
-        direction = left + new / square.clamp(min=least) * direction
-        square = new
-    return answer
+        if iteration + 1 < _ITERATIONS:
+            left = left - length * pushed
+            new = left @ left.mT
+            direction = left + new / (square + least) * direction
+            square = new
+    return answer[:, 0]

@@ -8,7 +8,7 @@ import pygltflib as gltf
 
 from common.atomic import atomic_path
 from common.mesh_options import PoseKind
-from model.export.glb_buffer import GlbBuffer
+from model.export.glb_buffer import GlbBuffer, glb_bytes
 from model.export.glb_motion import add_motion
 from model.export.glb_skeleton import M_PER_MM, add_camera, add_skeleton, strongest
 from model.export.mesh_part import MeshPart
@@ -66,9 +66,9 @@ def write_glb(
     if track is not None:
         add_motion(document, buffer, track)
     document.buffers = [gltf.Buffer(byteLength=len(buffer.data))]
-    document.set_binary_blob(bytes(buffer.data))
+    document.set_binary_blob(buffer.data)
     with atomic_path(path) as temporary:
-        document.save_binary(str(temporary))
+        temporary.write_bytes(glb_bytes(document))
 
 
 def _primitive(part: MeshPart, document: gltf.GLTF2, buffer: GlbBuffer) -> gltf.Primitive:
@@ -86,9 +86,12 @@ def _primitive(part: MeshPart, document: gltf.GLTF2, buffer: GlbBuffer) -> gltf.
         attributes.TANGENT = buffer.accessor(tangents, gltf.VEC4, gltf.ARRAY_BUFFER)
     targets = [gltf.Attributes(POSITION=buffer.sparse_accessor(M_PER_MM * morph)) for morph in part.morphs_mm]
     if material.lit:
-        for target, morph in zip(targets, part.morphs_mm, strict=True):
-            turned = part.normals(part.vertices_mm + morph) - normals
-            target.NORMAL = buffer.sparse_accessor(turned, still=_STILL_NORMAL)
+        turned = np.zeros_like(part.morphs_mm)
+        moving = part.morphs_mm.any(axis=(1, 2))
+        if moving.any():
+            turned[moving] = part.normals(part.vertices_mm + part.morphs_mm[moving]) - normals
+        for target, turn in zip(targets, turned, strict=True):
+            target.NORMAL = buffer.sparse_accessor(turn, still=_STILL_NORMAL)
     triangles = buffer.accessor(part.faces.astype(np.uint32).ravel(), gltf.SCALAR, gltf.ELEMENT_ARRAY_BUFFER)
     number = material.add_to(document, buffer, part.name)
     return gltf.Primitive(attributes=attributes, indices=triangles, material=number, targets=targets)

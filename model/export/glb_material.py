@@ -235,11 +235,12 @@ def _reflectance(specular: UInt8[np.ndarray, "size size"], buffer: GlbBuffer) ->
     The colour, not `specularFactor`: that would lessen the reflection at grazing angles as well, which is whole for
     every F0 in Schlick's formula.
     """
-    f0 = LARGEST_F0 * specular.astype(np.float32) / 255.0
-    largest = float(f0.max())
+    f0_of_byte = LARGEST_F0 * np.arange(256, dtype=np.float32) / 255.0
+    largest = float(f0_of_byte[specular.max()])
     factor = {"specularColorFactor": [largest / _DIELECTRIC_F0] * 3}
     if largest == 0.0 or np.ptp(specular) == 0:
         return dict(factor)
-    encoded = np.rint(255.0 * linear_to_srgb(torch.from_numpy(f0 / largest)).numpy()).astype(np.uint8)
+    share = torch.from_numpy(f0_of_byte / largest).clamp(max=1.0)
+    encoded = np.rint(255.0 * linear_to_srgb(share).numpy()).astype(np.uint8)[specular]
     texture = buffer.exact_texture(np.repeat(encoded[..., None], 3, axis=-1))
     return {**factor, "specularColorTexture": {"index": texture}}

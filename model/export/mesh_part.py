@@ -1,6 +1,7 @@
 """`MeshPart`: what an exported head is made of. Whoever adds a part, hair for example, makes one of these."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -43,12 +44,22 @@ class MeshPart:
         """The vertices with an expression."""
         return self.vertices_mm + np.einsum("e,evx->vx", weights, self.morphs_mm).astype(np.float32)
 
-    def normals(self, vertices_mm: Float[np.ndarray, "vertex 3"]) -> Float[np.ndarray, "vertex 3"]:
-        """Unit normals of the part with its vertices at these places, the same on both sides of a texture seam."""
+    @cached_property
+    def whole(self) -> tuple[Int[np.ndarray, " place"], Int[np.ndarray, " vertex"]]:
+        """The first vertex of each place of the unsplit mesh, and the place of each vertex."""
         _, first, whole = np.unique(self.welded, return_index=True, return_inverse=True)
-        points = torch.from_numpy(np.ascontiguousarray(vertices_mm[first], np.float32))[None]
+        return first, whole
+
+    def normals(self, vertices_mm: Float[np.ndarray, "*shape vertex 3"]) -> Float[np.ndarray, "*shape vertex 3"]:
+        """Unit normals of the part with its vertices at these places, the same on both sides of a texture seam.
+
+        Several shapes at once take a fraction of the time of one after the other.
+        """
+        first, whole = self.whole
+        points = torch.from_numpy(np.ascontiguousarray(vertices_mm[..., first, :], np.float32))
         triangles = torch.from_numpy(whole[self.faces].astype(np.int32))
-        return vertex_normals(points, triangles)[0].numpy()[whole]
+        normals = vertex_normals(points.reshape(-1, len(first), 3), triangles).numpy()
+        return normals[:, whole].reshape(vertices_mm.shape)
 
 
 def hair_part(hair: HairMesh, expression_count: int, rig: HeadRig, *, lit: bool) -> MeshPart:

@@ -38,7 +38,7 @@ def write_obj(
     number = f"%.{_DECIMALS[units]}f"
     for part in parts:
         # An OBJ file's corners name place and texture apart: no vertex has to be split.
-        _, first, whole = np.unique(part.welded, return_index=True, return_inverse=True)
+        first, whole = part.whole
         places, textures = 1 + places_before + whole[part.faces], 1 + textures_before + part.faces
         corners = np.stack((places, textures, places), axis=-1)
         texture_lines = _lines("vt", part.uv, "%.6f")

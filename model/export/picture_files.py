@@ -1,5 +1,6 @@
-"""Pictures as files. OpenCV encodes them: as small as Pillow's, at several times the speed, which counts at 4096 px."""
+"""Pictures as files. OpenCV encodes most: as small as Pillow's, at several times the speed, which counts at 4096 px."""
 
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -35,8 +36,14 @@ def encoded_jpeg(picture: UInt8[np.ndarray, "height width *channel"], quality: i
 
 
 def encoded_webp(picture: UInt8[np.ndarray, "height width 4"], quality: int) -> bytes:
-    """A WebP file, which, unlike a JPEG, holds how far there is something."""
-    return _encoded(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    """A WebP file, which, unlike a JPEG, holds how far there is something.
+
+    Pillow's, for OpenCV cannot say how hard the encoder shall try: the least takes a fifth of the time for files that
+    are two thirds larger and as good.
+    """
+    written = BytesIO()
+    Image.fromarray(picture).save(written, "WEBP", quality=quality, method=0)
+    return written.getvalue()
 
 
 def _encoded(kind: str, picture: UInt8[np.ndarray, "height width *channel"], flags: list[int]) -> bytes:

@@ -6,6 +6,7 @@ is one radius for each ray, so it can neither fold nor cross itself, and hair ma
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ class HairGrid:
         return self.origin_mm + radius_mm[..., None] * self.direction
 
 
+@cache
 def hair_grid(rows: int = ROWS, columns: int = COLUMNS, dome_rows: float = DOME_ROWS) -> HairGrid:
     """The rays at the middles of a grid's cells; other numbers make a finer one of the same space.
 
@@ -107,10 +109,10 @@ def _unrolled(
 ) -> tuple[Float[np.ndarray, "corner 3"], Int[np.ndarray, "piece 3"]]:
     """Triangles of the unrolled grid; those across the seam at the back are there twice, once at each end."""
     corners = shape[faces]
-    wide = np.ptp(corners[..., 0], axis=1) > 0.5 * COLUMNS
+    (a, b, c), rows = corners[..., 0].T, corners[..., 1].T
+    torn = np.maximum(np.maximum(a, b), c) - np.minimum(np.minimum(a, b), c) > 0.5 * COLUMNS
     # A triangle beside the pole spans half the grid as well; it is left out.
-    wide &= corners[..., 1].min(1) > _POLE_ROWS
-    torn = np.ptp(corners[..., 0], axis=1) > 0.5 * COLUMNS
+    wide = torn & (np.minimum(np.minimum(rows[0], rows[1]), rows[2]) > _POLE_ROWS)
     plain = corners[~torn]
     right = corners[wide].copy()
     right[..., 0] += COLUMNS * (right[..., 0] < 0.5 * COLUMNS)

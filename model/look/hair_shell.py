@@ -7,6 +7,7 @@ avatar systems begin so as well.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -105,11 +106,15 @@ class _HeadRays:
     @classmethod
     def of(cls, result: FaceResult, model: MorphableModel, template: ScalpTemplate) -> "_HeadRays":
         rest = rest_vertices_mm(result, model)
-        bare = _filled(outer_radius(rest, template.bare_faces))
-        # Each expression by itself: an opening jaw sweeps along the rays' sides as much as outwards.
-        shapes = [*(rest + offsets for offsets in _expressions(model)), result.vertices_mm]
-        moved = np.max([outer_radius(shape, template.bare_faces) for shape in shapes], axis=0)
-        least = np.maximum(bare, _filled(moved))
+        at_rest = outer_radius(rest, template.bare_faces)
+        bare = _filled(at_rest)
+        # Each expression by itself: an opening jaw sweeps along the rays' sides as much as outwards. What an expression
+        # does not move reaches as far as at rest.
+        moved = [
+            outer_radius(rest + offsets, _moved_faces(offsets, template.bare_faces)) for offsets in _expressions(model)
+        ]
+        shown = outer_radius(result.vertices_mm, template.bare_faces)
+        least = np.maximum(bare, _filled(np.max([at_rest, shown, *moved], axis=0)))
         with_ears = np.maximum(_filled(outer_radius(rest, template.skin_faces)), least)
         # Hair hangs down from where the head is widest, more so behind than in front.
         azimuth = np.abs(hair_grid().azimuth_rad)
@@ -118,6 +123,14 @@ class _HeadRays:
         for row in range(DOME_ROWS, ROWS):
             base[row] = np.maximum(base[row], kept * base[row - 1])
         return cls(_softened(base), least, with_ears)
+
+
+def _moved_faces(
+    offsets_mm: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]
+) -> Int[np.ndarray, "moved 3"]:
+    """Triangles with a corner that is moved."""
+    moved = offsets_mm.any(1)
+    return faces[moved[faces[:, 0]] | moved[faces[:, 1]] | moved[faces[:, 2]]]
 
 
 def rest_vertices_mm(result: FaceResult, model: MorphableModel) -> Float[np.ndarray, "vertex 3"]:
@@ -241,11 +254,11 @@ def solve_on_grid(
     tension: float,
 ) -> Float[np.ndarray, "row column *channel"]:
     """Least squares of weight (x - value / weight)^2 + bending |curvature of x|^2 + tension |gradient of x|^2."""
-    laplacian = _grid_laplacian()
-    system = diags(weight.ravel()) + tension * laplacian + bending * (laplacian.T @ laplacian)
+    system = diags(weight.ravel()) + tension * _grid_laplacian() + bending * _grid_curvature()
     return factorized(system).solve(value.reshape(weight.size, -1)).reshape(value.shape)
 
 
+@cache
 def _grid_laplacian() -> csc_matrix:
     """Of the grid as it lies on a head: around the crown its columns are close together."""
     around = _bands((2.0, -1.0, -1.0, -1.0, -1.0), (0, 1, -1, COLUMNS - 1, 1 - COLUMNS), COLUMNS)
@@ -255,6 +268,12 @@ def _grid_laplacian() -> csc_matrix:
     width = np.sin(0.5 * np.pi * row.clip(max=DOME_ROWS) / DOME_ROWS)
     closeness = np.clip(1.0 / width, 1.0, 6.0) ** 2
     return csc_matrix(kron(down, identity(COLUMNS)) + kron(diags(closeness), around))
+
+
+@cache
+def _grid_curvature() -> csc_matrix:
+    laplacian = _grid_laplacian()
+    return csc_matrix(laplacian.T @ laplacian)
 
 
 def _bands(values: tuple[float, ...], offsets: tuple[int, ...], size: int) -> dia_matrix:

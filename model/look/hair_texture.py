@@ -7,6 +7,7 @@ from the crown runs downwards, so pieces whose strands run so are preferred: cop
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -224,7 +225,9 @@ def _continued(
         # Neighbouring columns of pieces do not end at the same heights, or their ends would be seen as rings.
         for top in range(-int(generator.integers(height - overlap)), size, height - overlap):
             rows = np.arange(top, top + height).clip(0, size - 1)
-            block = np.ix_(rows, around)
+            # Most pieces lie inside: they are read and written in place.
+            inside = top >= 0 and top + height <= size and left + width <= size
+            block = np.s_[top : top + height, left : left + width] if inside else np.ix_(rows, around)
             known_here = done[block] & ~(middle[None] & (left == seam))
             if (wanted[block] & ~known_here).any():
                 piece = sources.best(strands[block], known_here, top, generator)
@@ -248,6 +251,11 @@ class _Sources:
     height: int
     corners: Int[np.ndarray, "source 2"]
     chance: Float[np.ndarray, " source"]
+
+    @cached_property
+    def green(self) -> Float[np.ndarray, "size size"]:
+        """The one channel that is compared, by itself."""
+        return np.ascontiguousarray(self.strands[..., 1])
 
     @classmethod
     def of(cls, strands: Float[np.ndarray, "size size 3"], known: Bool[np.ndarray, "size size"]) -> "_Sources | None":
@@ -279,9 +287,10 @@ class _Sources:
         chosen = self.corners[generator.choice(len(self.corners), count, replace=False, p=chance / chance.sum())]
         rows, columns = np.nonzero(known[::3, ::2])
         # Every sixth texel and one channel tell as much about the fit as all of them.
-        compared = self.strands[chosen[:, :1] + 3 * rows, chosen[:, 1:] + 2 * columns, 1]
+        size = len(self.strands)
+        compared = self.green.take((chosen @ (size, 1))[:, None] + (3 * size * rows + 2 * columns))
         cost = ((compared - there[3 * rows, 2 * columns, 1]) ** 2).sum(1)
-        row, column = chosen[cost.argmin()]
+        row, column = chosen[cost.argmin()].tolist()
         return self.strands[row : row + self.height, column : column + _BLOCK_WIDTH_PX]
 
 

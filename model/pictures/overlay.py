@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from model.geometry.camera import crop_intrinsics, project
@@ -90,7 +90,7 @@ def _turned(
     picture = np.full((size, size, 3), _BACKGROUND, np.float32)
     for atlas in atlases:
         shown = (face_index >= first) & (face_index < first + len(atlas.faces))
-        picture[shown] = _texels(textures_srgb[atlas.part], uv)[shown] / 255.0
+        picture[shown] = _texels(textures_srgb[atlas.part], uv, shown) / 255.0
         first += len(atlas.faces)
     if hair is not None:
         _draw_hair(picture, fragments.depth_mm[0].numpy(), hair, yaw_degrees)
@@ -128,18 +128,26 @@ def _draw_hair(
         fragments = rasterizer.rasterize(image, faces, size, size)
         uv = rasterizer.interpolate(torch.from_numpy(hair.uv)[None], fragments, faces)[0].numpy()
         depth = fragments.depth_mm[0].numpy()
-        covered = _texels(np.repeat(texture.cover[..., None], 3, axis=2), uv)[..., 0] > 255 * COVER_CUTOFF
-        shown = (depth > 0.0) & covered & ((depth_mm <= 0.0) | (depth < depth_mm))
-        picture[shown] = _texels(texture.image_srgb, uv)[shown] / 255.0
+        shown = (depth > 0.0) & ((depth_mm <= 0.0) | (depth < depth_mm))
+        shown[shown] = _texels(texture.cover, uv, shown) > 255 * COVER_CUTOFF
+        picture[shown] = _texels(texture.image_srgb, uv, shown) / 255.0
         depth_mm = np.where(shown, depth, depth_mm)
 
 
 def _texels(
-    texture_srgb: UInt8[np.ndarray, "rows columns 3"], uv: Float[np.ndarray, "side side 2"]
-) -> UInt8[np.ndarray, "side side 3"]:
-    height, width = texture_srgb.shape[:2]
-    texels = (uv * (width, -height) + (0, height) - 0.5).astype(np.float32)
-    return cv2.remap(texture_srgb, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    texture: UInt8[np.ndarray, "rows columns *channel"],
+    uv: Float[np.ndarray, "side side 2"],
+    shown: Bool[np.ndarray, "side side"],
+) -> UInt8[np.ndarray, "pixel *channel"]:
+    """A texture in the pixels that show it, row by row; only the part of the picture about them is drawn."""
+    if not shown.any():
+        return np.zeros((0, *texture.shape[2:]), np.uint8)
+    rows, columns = (np.flatnonzero(shown.any(axis)) for axis in (1, 0))
+    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = texture.shape[:2]
+    texels = (uv[part] * (width, -height) + (0, height) - 0.5).astype(np.float32)
+    drawn = cv2.remap(texture, texels[..., 0], texels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return drawn[shown[part]]
 
 
 def _reduce(image: Float[Tensor, "height width channel"]) -> Float[np.ndarray, "tile tile channel"]:

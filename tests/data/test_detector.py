@@ -8,6 +8,7 @@ from PIL import Image
 from data.detection import Detection, overlap
 from data.detector import FaceDetector, roll_degrees
 from data.image_io import decode_photograph
+from data.search import FaceSearch
 
 ASTRONAUT_BOX = np.array([178.0, 81.0, 272.0, 175.0])
 ROLL = 7.0
@@ -41,6 +42,25 @@ def test_the_astronaut_is_found(detector: FaceDetector, astronaut: np.ndarray) -
     assert 0.8 < found[0].score <= 1.0
     assert found[0].roll_degrees == 0.0
     assert_is_the_astronaut(detector.detect(astronaut, largest_face=True))
+
+
+def test_the_largest_face_of_a_portrait_is_found_without_a_search_for_small_ones(
+    detector: FaceDetector, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portrait = np.ascontiguousarray(astronaut[:260, 100:360])
+    scales: list[float] = []
+    propose = FaceSearch._proposals
+
+    def watched(self: FaceSearch, image_srgb: np.ndarray, scale: float) -> list[Detection]:
+        scales.append(scale)
+        return propose(self, image_srgb, scale)
+
+    monkeypatch.setattr(FaceSearch, "_proposals", watched)
+    (quickly,) = detector.detect(portrait, largest_face=True)
+    assert len(scales) == 1
+    (thoroughly,) = detector.detect(portrait)
+    assert len(scales) == 1 + len(detector.plan(260, 260).scales) > 2
+    assert overlap(quickly, thoroughly) > 0.7
 
 
 def test_also_when_the_camera_was_held_sideways(detector: FaceDetector, astronaut: np.ndarray) -> None:

@@ -42,6 +42,23 @@ def test_all_of_a_crowd_are_found_once(search: FaceSearch, shape: tuple[int, int
     assert len([face for face in found if face.score >= SURE_SCORE]) <= len(places)
 
 
+def test_from_coarse_to_fine_large_faces_come_first(search: FaceSearch) -> None:
+    portrait, small = skimage.data.astronaut()[:260, 100:360], (24, 24)
+    picture = cv2.copyMakeBorder(portrait, 0, 340, 0, 340, cv2.BORDER_CONSTANT, value=(120, 130, 120))
+    head = portrait[60:190, 60:190]
+    for x in (400, 480):
+        picture[430 : 430 + 2 * small[0], x : x + 2 * small[1]] = cv2.resize(
+            head, (48, 48), interpolation=cv2.INTER_AREA
+        )
+    plan = plan_search(600, 600, 24.0)
+    found = list(search.from_coarse(picture, plan))
+    assert len(found) == len(plan.scales)
+    assert len(found[-1]) > len(found[0]) > 0
+    assert max(face.side_px for face in found[0]) > 60.0
+    whole = search.find(picture, plan)
+    assert [face.score for face in found[-1]] == [face.score for face in whole]
+
+
 def test_scales_reach_from_the_whole_picture_to_the_smallest_face() -> None:
     plan = plan_search(6000, 1500, 24.0)
     assert plan.scales[0] == pytest.approx(96.0 / 6000.0)

@@ -65,16 +65,47 @@ def test_an_onnx_file_tells_what_it_is(reconstructor: Reconstructor, written: Pa
     assert all(each.type.tensor_type.shape.dim[0].dim_param for each in (*proto.graph.input, *proto.graph.output))
 
 
-def test_weights_in_half_precision_take_less_room(reconstructor: Reconstructor, written: Path, tmp_path: Path) -> None:
-    path, proto = tmp_path / "half.onnx", onnx.load(written)
-    halve_weights(proto, {name for name, _ in NetworkOutputs(reconstructor).named_parameters()})
-    onnx.save_model(proto, path)
-    difference = compare(reconstructor, read_network(path), [example_inputs(IMAGE_SIZE, 3)])
-    assert 0.0 < difference.px < 1.0
-    halved = {each.name for each in proto.graph.initializer if each.data_type == onnx.TensorProto.FLOAT16}
+def test_what_half_precision_holds_exactly_is_stored_in_it(written: Path) -> None:
+    # The checkpoint holds its weights so.
+    stored = {each.name: each.data_type for each in onnx.load(written).graph.initializer}
+    halved = {name for name, kind in stored.items() if kind == onnx.TensorProto.FLOAT16}
     assert any("backbone" in name for name in halved)
     assert not any("mean" in name or "basis" in name for name in halved)
-    assert path.stat().st_size < written.stat().st_size
+
+
+def weights_file(weights: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """The sum of an input and of weights."""
+    names = ["given", *weights]
+    nodes = [
+        onnx.helper.make_node("Add", [names[0] if index == 0 else f"sum{index}", name], [f"sum{index + 1}"])
+        for index, name in enumerate(weights)
+    ]
+    shape = [32, 40]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("given", "sum3")]
+    tensors = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = onnx.helper.make_graph(nodes, "sum", ends[:1], ends[1:], tensors)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=10)
+
+
+@pytest.mark.parametrize(("exactly", "expected"), [(True, {"short.half"}), (False, {"short.half", "long.half"})])
+def test_weights_in_half_precision_take_less_room(exactly: bool, expected: set[str]) -> None:
+    short = np.arange(1280, dtype=np.float32).reshape(32, 40)
+    weights = {"short": short, "long": short / 3.0, "constant": short}
+    proto = weights_file(weights)
+    halve_weights(proto, {"short", "long"}, exactly=exactly)
+    stored = {each.name: each.data_type for each in proto.graph.initializer}
+    assert {name for name, kind in stored.items() if kind == onnx.TensorProto.FLOAT16} == expected
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    (given,) = session.run(None, {"given": np.zeros_like(short)})
+    off = np.abs(np.asarray(given) - sum(weights.values())).max()
+    assert off == 0.0 if exactly else 0.0 < off < 1.0
+
+
+def test_a_weight_beyond_half_precision_is_kept() -> None:
+    large = np.full((32, 40), 1e5, np.float32)
+    proto = weights_file({"large": large, "a": large, "b": large})
+    halve_weights(proto, {"large"}, exactly=True)
+    assert {each.data_type for each in proto.graph.initializer} == {onnx.TensorProto.FLOAT}
 
 
 def test_a_program_of_pytorch_answers_any_batch_as_well(reconstructor: Reconstructor, tmp_path: Path) -> None:

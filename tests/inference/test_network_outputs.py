@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from inference.network_outputs import LANDMARKS, PARAMETERS, POINTS, NetworkOutputs, example_inputs, parameters_of
+from inference.network_outputs import (
+    FEATURES,
+    LANDMARKS,
+    PARAMETERS,
+    POINTS,
+    NetworkOutputs,
+    encoded_of,
+    example_inputs,
+)
 from tests.inference.small_network import lively_reconstructor
 from tests.small_world import IMAGE_SIZE
 
@@ -13,11 +21,13 @@ def test_it_answers_as_the_reconstructor_does(points: bool) -> None:
     image_srgb, intrinsics_px = example_inputs(IMAGE_SIZE, 3)
     network = NetworkOutputs(reconstructor)
     given = dict(zip(network.names, network(image_srgb, intrinsics_px), strict=True))
-    assert tuple(given) == (*PARAMETERS, LANDMARKS, *(POINTS if points else ()))
-    expected = reconstructor.encode(image_srgb, intrinsics_px)
+    assert tuple(given) == (*PARAMETERS, LANDMARKS, *(POINTS if points else ()), FEATURES)
+    encoded = reconstructor.look_at(image_srgb, intrinsics_px)
+    expected = encoded.parameters
+    torch.testing.assert_close(encoded_of(given).pooled, encoded.pooled)
     assert float(expected.identity.std(0).min()) > 0.0
     for name in PARAMETERS:
-        torch.testing.assert_close(getattr(parameters_of(given), name), getattr(expected, name))
+        torch.testing.assert_close(getattr(encoded_of(given).parameters, name), getattr(expected, name))
     torch.testing.assert_close(given[LANDMARKS], reconstructor.landmarks_image(expected, intrinsics_px))
     whole = reconstructor(image_srgb, intrinsics_px).landmarks68_image
     torch.testing.assert_close(given[LANDMARKS], whole, atol=1e-3, rtol=0.0)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from common.paths import DEFAULT_BLAZEFACE, REPOSITORY
+from common.paths import DEFAULT_BLAZEFACE, DEFAULT_CHECKPOINT, REPOSITORY
 from data.alignment import CropWindow
 from inference.faces import FaceReconstructor, FaceRequest
 from inference.likeness import Likeness, encoding
+from inference.network_file import LARGEST_MM, LARGEST_OTHER, LARGEST_PX, compare
+from inference.network_outputs import example_inputs
 from inference.network_session import SESSION_FILE, NetworkSession
 from inference.options import CommandLineError
 from inference.setup import load_likeness
@@ -25,7 +27,7 @@ def test_faces_are_the_same_as_pytorchs(exported: Path) -> None:
     requests = [FaceRequest.in_photograph(PHOTOGRAPH, window) for window in windows]
     expected = FaceReconstructor(reconstructor, cpu, 1).reconstruct(requests)
     session = NetworkSession.of_checkpoint(exported)
-    given = FaceReconstructor(reconstructor, cpu, 1, encode=session.encode).reconstruct(requests)
+    given = FaceReconstructor(reconstructor, cpu, 1, encode=session.look_at).reconstruct(requests)
     for one, other in zip(expected, given, strict=True):
         torch.testing.assert_close(
             other.landmarks68_image[..., :2], one.landmarks68_image[..., :2], rtol=0.0, atol=1e-3
@@ -38,11 +40,11 @@ def test_it_refuses_crops_that_pytorch_refuses(exported: Path) -> None:
     session = NetworkSession.of_checkpoint(exported)
     crops = torch.rand(2, 3, IMAGE_SIZE, IMAGE_SIZE)
     with pytest.raises(ValueError, match="expected sRGB in"):
-        session.encode(255.0 * crops, crop_camera(2))
+        session.look_at(255.0 * crops, crop_camera(2))
     with pytest.raises(ValueError, match="expected \\(2, 3, 3\\)"):
-        session.encode(crops, crop_camera(1))
+        session.look_at(crops, crop_camera(1))
     with pytest.raises(ValueError, match="this model takes"):
-        session.encode(crops[..., 1:, 1:], crop_camera(2))
+        session.look_at(crops[..., 1:, 1:], crop_camera(2))
 
 
 @pytest.mark.slow
@@ -69,6 +71,29 @@ def test_a_file_of_other_weights_is_refused(exported: Path, tmp_path: Path) -> N
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ValueError, match="made of another network than the one beside it"):
         NetworkSession.of_checkpoint(other)
+    with pytest.warns(UserWarning, match="made of another network .* until then PyTorch runs the network"):
+        assert encoding("auto", other, torch.device("cpu")) is None
+
+
+@pytest.mark.slow
+def test_onnxruntime_is_taken_by_default_where_it_can_be(exported: Path, tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    answering = encoding("auto", exported, cpu)
+    assert answering is not None
+    assert isinstance(getattr(answering, "__self__", None), NetworkSession)
+    assert encoding("auto", exported, torch.device("cuda")) is None
+    assert encoding("auto", lively_checkpoint(tmp_path), cpu) is None
+
+
+def test_the_released_file_answers_as_the_released_network_does() -> None:
+    # Whoever trains the network anew, or changes how it answers, writes the file anew: docs/export.md says how.
+    session = NetworkSession.of_checkpoint(DEFAULT_CHECKPOINT)
+    reconstructor = load_reconstructor(DEFAULT_CHECKPOINT)
+    difference = compare(reconstructor, session.outputs, [example_inputs(session.image_size, 3, seed=11)])
+    assert difference.px < LARGEST_PX
+    assert difference.mm < LARGEST_MM
+    assert difference.other < LARGEST_OTHER
+    assert (DEFAULT_CHECKPOINT / SESSION_FILE).stat().st_size < 14e6
 
 
 def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
@@ -81,7 +106,7 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
 
 
 def test_other_backends_and_devices_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected torch or onnx"):
+    with pytest.raises(ValueError, match="expected auto, torch, onnx"):
         encoding("tensorrt", tmp_path, torch.device("cpu"))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="for the CPU"):
         encoding("onnx", tmp_path, torch.device("cuda"))

@@ -11,7 +11,7 @@ import trimesh
 
 from common.mesh_options import MeshOptions
 from model.export.face_files import FaceFiles
-from model.export.glb_buffer import GlbBuffer
+from model.export.glb_buffer import GlbBuffer, glb_bytes
 from model.face.morphable_model import MorphableModel
 from model.geometry.camera import default_intrinsics
 from model.look.atlas import Atlas
@@ -134,6 +134,34 @@ def test_sparse_rows_are_written_where_they_save_something(moving: int) -> None:
         assert accessor.min == pytest.approx([0.0, -0.02 if moving else 0.0, 0.0])
         assert accessor.max == pytest.approx([0.01 if moving else 0.0, 0.0, 0.0])
     assert all(view.byteOffset % 4 == 0 for view in document.bufferViews)
+
+
+def test_expressions_that_leave_a_part_alone_share_one_accessor() -> None:
+    document = pygltflib.GLTF2()
+    buffer = GlbBuffer(document)
+    still = np.zeros((100, 3), np.float32)
+    moved = still + np.float32(0.01)
+    assert buffer.sparse_accessor(still) == buffer.sparse_accessor(1e-7 * moved)
+    assert len({buffer.sparse_accessor(each) for each in (still, still[:50], moved, 2.0 * moved)}) == 4
+
+
+def test_a_glb_is_what_pygltflib_reads_and_would_write(tmp_path: Path) -> None:
+    document = pygltflib.GLTF2(scene=0, scenes=[pygltflib.Scene(nodes=[0])], nodes=[pygltflib.Node(name="é", mesh=0)])
+    buffer = GlbBuffer(document)
+    attributes = pygltflib.Attributes(POSITION=buffer.sparse_accessor(np.eye(3, dtype=np.float32)))
+    document.meshes = [pygltflib.Mesh(primitives=[pygltflib.Primitive(attributes=attributes)], extras={"none": None})]
+    document.materials = [pygltflib.Material(extensions={"KHR_materials_unlit": {}})]
+    document.buffers = [pygltflib.Buffer(byteLength=len(buffer.data))]
+    document.set_binary_blob(bytes(buffer.data))
+    (tmp_path / "ours.glb").write_bytes(glb_bytes(document))
+    document.save_binary(str(tmp_path / "theirs.glb"))
+    ours, theirs = (pygltflib.GLTF2().load(str(tmp_path / f"{name}.glb")) for name in ("ours", "theirs"))
+    assert ours is not None
+    assert theirs is not None
+    theirs.meshes[0].extras["none"] = None  # pygltflib drops what a user's own data say is empty.
+    assert ours.to_json() == theirs.to_json()
+    assert ours.binary_blob() == theirs.binary_blob() == bytes(buffer.data)
+    assert ours.materials[0].extensions == {"KHR_materials_unlit": {}}
 
 
 def test_a_black_and_white_photograph_gives_a_black_and_white_head(made: tuple[FaceResult, MorphableModel]) -> None:

@@ -55,11 +55,11 @@ def test_a_jaw_that_opens_is_skinned_with_its_correctives(tmp_path: Path) -> Non
     expected = share * followed + (1.0 - share) * corrected - made.vertices_mm
     found = head.expression_basis[head.expression_names.index("jawOpen")]
     np.testing.assert_allclose(found, expected, atol=1e-3)
-    assert head.skeleton is not None
-    assert head.skeleton.names == ("root", "neck", "jaw", "left_eye", "right_eye")
-    np.testing.assert_array_equal(head.skeleton.parents, [-1, 0, 1, 1, 1])
+    assert head.skinning is not None
+    assert head.skinning.names == ("root", "neck", "jaw", "left_eye", "right_eye")
+    np.testing.assert_array_equal(head.skinning.parents, [-1, 0, 1, 1, 1])
     moved = 1000.0 * np.einsum("jv,vx->jx", arrays["J_regressor"], arrays["shapedirs"][..., 3])
-    np.testing.assert_allclose(head.skeleton.identity_basis[3], moved, atol=1e-6)
+    np.testing.assert_allclose(head.skinning.identity_basis[3], moved, atol=1e-6)
 
 
 def test_landmarks_keep_ibugs_order_and_the_outline_follows_the_yaw(tmp_path: Path) -> None:

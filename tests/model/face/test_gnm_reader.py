@@ -24,8 +24,8 @@ def test_it_is_read_in_mm_with_signed_expressions_under_its_own_names(tmp_path: 
     np.testing.assert_allclose(head.expression_basis[row], -DEVIATIONS_AT_ONE * made.expression_mm[1], atol=1e-3)
     np.testing.assert_array_equal(head.mirror, toy_head().mirror)
     np.testing.assert_array_equal(head.regions["left_eye"], toy_head().regions["left_eye"])
-    assert head.skeleton is not None
-    np.testing.assert_array_equal(head.skeleton.parents, [-1, 0, 1, 1])
+    assert head.skinning is not None
+    np.testing.assert_array_equal(head.skinning.parents, [-1, 0, 1, 1])
 
 
 def test_eyes_turn_about_their_joints(tmp_path: Path) -> None:
