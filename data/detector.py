@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,8 +13,10 @@ from jaxtyping import UInt8
 from data.blazeface import BlazeFace
 from data.detection import SIZE_TOLERANCE, Detection, without_duplicates
 from data.detection_limits import LEAST_SCORE, MIN_FACE_PX, MIN_SCORE
-from data.mtcnn import MtcnnDetector
 from data.search import CERTAIN_SCORE, FaceSearch, SearchPlan, plan_search
+
+if TYPE_CHECKING:
+    from data.mtcnn import MtcnnDetector
 
 LARGEST_ROLL_DEGREES = 35.0
 """Faces that are turned further in their picture are turned upright for the network, which is trained up to 30."""
@@ -29,7 +33,7 @@ class FaceDetector:
     """Finds all faces of a photograph. Deterministic, and safe to be called from several threads."""
 
     def __init__(self, device: str = "cpu", min_face_px: float = MIN_FACE_PX, min_score: float = MIN_SCORE) -> None:
-        """Load the networks.
+        """Load BlazeFace; MTCNN is loaded when it is needed.
 
         Args:
             device: Where MTCNN runs, as torch calls it; BlazeFace runs on the CPU.
@@ -46,12 +50,24 @@ class FaceDetector:
         self._min_face_px = min_face_px
         self._min_score = min_score
         self._search = FaceSearch(BlazeFace())
-        self._thorough = MtcnnDetector(device)
+        self._device = device
+        self._loading = Lock()
+        self._loaded: MtcnnDetector | None = None
 
     @property
     def name(self) -> str:
         """What it is, for reports."""
         return f"BlazeFace (short range), then MTCNN of facenet-pytorch {version('facenet-pytorch')}"
+
+    @property
+    def _thorough(self) -> "MtcnnDetector":
+        """MTCNN, loaded with the first face that BlazeFace is not sure of; several threads may come upon it at once."""
+        with self._loading:
+            if self._loaded is None:
+                from data.mtcnn import MtcnnDetector
+
+                self._loaded = MtcnnDetector(self._device)
+            return self._loaded
 
     def plan(self, width: int, height: int) -> SearchPlan:
         """How a photograph of this size is searched; says how small faces may be."""
@@ -115,7 +131,8 @@ class FaceDetector:
         certain = [face for face in first if face.score >= CERTAIN_SCORE]
         others = [face for face in first if face.score < CERTAIN_SCORE]
         kept = list(certain)
-        for face, confirmation in zip(others, self._thorough.confirm(image_srgb, others), strict=True):
+        confirmations = self._thorough.confirm(image_srgb, others) if others else []
+        for face, confirmation in zip(others, confirmations, strict=True):
             best = replace(face, score=0.5 * (face.score + float(confirmation)))
             if confirmation < _UPRIGHT_CONFIRMATION:
                 # It may be none, or stand otherwise than it seems.

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 
 from common.atomic import atomic_path
-from common.mesh_options import UNITS_PER_MM, Units
+from common.mesh_options import Units
 from model.export.arrays import read_arrays
 from model.export.glb import write_glb
 from model.export.glb_stored import StoredHead, StoredPart, read_glb
@@ -186,4 +187,5 @@ def _units(path: Path) -> Units:
     """The unit that the first line of an OBJ file names; mm where it names none."""
     with path.open(encoding="utf-8") as file:
         words = file.readline().replace(",", " ").split()
-    return next((unit for unit in UNITS_PER_MM if unit in words), "mm")
+    units: tuple[Units, ...] = get_args(Units)
+    return next((unit for unit in units if unit in words), "mm")

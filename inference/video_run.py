@@ -126,14 +126,14 @@ class _OneVideo:
         return replace(entry, seconds=round(time.perf_counter() - started, 4))
 
     def _made(self, item: InputImage, entry: ImageEntry) -> ImageEntry:
-        folder, options = self._output / item.key, self._options
+        folder, options, path = self._output / item.key, self._options, Path(item.path)
         record = VideoRecord(folder / _FRAMES_FOLDER, self._of(item))
         if not options.resume:
             record.clear()
-        told = _Told(item.path)
+        told = _Told(path)
         people, video, note = reconstruct_video(
             self._likeness,
-            item.path,
+            path,
             cameras=self._cameras,
             largest_face=options.largest_face,
             record=record,

@@ -1,12 +1,15 @@
-"""Where the time goes: milliseconds per face of each step, images per second of infer.py.
+"""Where the time goes: milliseconds per face of each step, and seconds of infer.py.
 
     python -m tools.benchmark [--photographs DIR] [--checkpoint DIR] [--threads N]
 
-Without a folder of photographs, variants of scikit-image's astronaut are used, so it runs anywhere.
+Beside the time by the clock on the wall stand its spread over the runs and the time of the processors: on a busy
+machine only the latter tells of Likeness. Without a folder of photographs, variants of scikit-image's astronaut are
+used, so it runs anywhere.
 """
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +32,7 @@ from inference.faces import FaceRequest
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
 from inference.likeness import Likeness
+from inference.network_session import SESSION_FILE, NetworkSession
 from inference.options import DEFAULT_FORMATS, Format
 from inference.outputs import FaceWriter
 from inference.setup import load_likeness
@@ -38,7 +42,7 @@ from model.export.film import open_film
 from model.geometry.camera import crop_intrinsics, default_intrinsics
 from model.render.backends import build_rasterizer
 from model.render.renderer import Renderer
-from tools.timing import median_ms
+from tools.timing import spent_ms
 
 
 def write_variants(folder: Path, count: int) -> None:
@@ -71,6 +75,7 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
         parameters = reconstructor.encode(crop, intrinsics_px)
         mesh = reconstructor.decode(parameters, intrinsics_px).mesh
         features = reconstructor.backbone(crop)
+        session = NetworkSession.of_checkpoint(checkpoint) if (checkpoint / SESSION_FILE).is_file() else None
         renderer = Renderer(build_rasterizer())
         scale = rasterizer_size / size
         large_px = crop_intrinsics(intrinsics_px, 0.0, 0.0, scale)
@@ -89,26 +94,30 @@ def benchmark_steps(paths: list[Path], checkpoint: Path, rasterizer_size: int = 
             ),
             ("detection alone", lambda: likeness.detector.detect(image_srgb)),
             ("the same of the largest face only", lambda: likeness.detector.detect(image_srgb, largest_face=True)),
+            ("pixels to parameters and 68 landmarks, one face", lambda: likeness.glance(image_srgb)),
             ("crop", lambda: crop_image(image_srgb, window, size)),
             (f"network ({reconstructor.config.backbone}, {size} px)", lambda: reconstructor.backbone(crop)),
             ("parameter head", lambda: reconstructor.read_parameters(features, intrinsics_px)),
             ("landmarks alone", lambda: reconstructor.landmarks_image(parameters, intrinsics_px)),
             ("network + head + landmarks", network_head_landmarks),
+            ("the same by the file of likeness export", lambda: session and session.outputs(crop, intrinsics_px)),
             ("whole mesh", lambda: reconstructor.decode(parameters, intrinsics_px)),
             (f"rasterizer and shading, {rasterizer_size} px", draw),
             ("one face, two looks, mesh", lambda: likeness.faces.reconstruct([request])),
             ("the same in a batch of 16, per face", lambda: likeness.faces.reconstruct([request] * 16)),
         ]
+        print(f"{'milliseconds':<52}{'wall':>10} {'10 %':>9} {'90 %':>9} {'CPU':>9}")
         for title, work in rows:
-            elapsed = median_ms(work)
-            _row(title, elapsed / 16 if "batch of 16" in title else elapsed, "ms")
+            if "likeness export" not in title or session is not None:
+                print(f"{title:<52}{spent_ms(work, each=16 if 'batch of 16' in title else 1)}", flush=True)
     reconstruction = likeness.faces.reconstruct([request])[0]
+    files = FaceFiles(reconstructor.morphable_model)
     with tempfile.TemporaryDirectory() as folder:
         job = FaceJob(InputImage(paths[0], "a"), 0, image_srgb, detection, request, reconstruction)
         choices: list[tuple[Format, ...]] = [*((one,) for one in DEFAULT_FORMATS), DEFAULT_FORMATS]
         for formats in choices:
-            writer = FaceWriter(Path(folder), FaceFiles(reconstructor.morphable_model), formats)
-            _row(f"export of {' + '.join(formats)}", median_ms(lambda w=writer: w.write(job), 5), "ms")
+            writer = FaceWriter(Path(folder), files, formats, hair_maker=likeness.hair_maker)
+            print(f"{'writing ' + ' + '.join(formats):<52}{spent_ms(lambda w=writer: w.write(job), 5)}", flush=True)
 
 
 def benchmark_video(paths: list[Path], checkpoint: Path, count: int = 150) -> None:
@@ -134,9 +143,8 @@ def benchmark_video(paths: list[Path], checkpoint: Path, count: int = 150) -> No
         # The first frames load and compile what all others use.
         started: list[float] = []
         follow(likeness, video, camera, tell=lambda done, _: started.append(time.perf_counter()))
-        _row(
-            f"one face of a film of 1280 x 720 px, {count} frames", (count - 1) / (started[-1] - started[0]), "frames/s"
-        )
+        title, rate = f"one face of a film of 1280 x 720 px, {count} frames", (count - 1) / (started[-1] - started[0])
+        print(f"{title:<52}{rate:>10.1f} frames/s", flush=True)
 
 
 def _find(likeness: Likeness, path: Path) -> object:
@@ -144,18 +152,30 @@ def _find(likeness: Likeness, path: Path) -> object:
 
 
 def benchmark_program(folder: Path, count: int, checkpoint: Path) -> None:
-    """Print images per second of `infer.py` as a user starts it, its start included."""
-    with tempfile.TemporaryDirectory() as output:
-        command = [sys.executable, "infer.py", "--images", str(folder), "--output", output, "--device", "cpu"]
-        started = time.perf_counter()
-        subprocess.run(
-            [*command, "--checkpoint", str(checkpoint)], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL
-        )
-        _row(f"infer.py over {count} photographs, all formats", count / (time.perf_counter() - started), "images/s")
+    """Print what `infer.py` takes as a user starts it, its start included."""
+    print(f"{'infer.py, its start included':<52}{'wall s':>10} {'CPU s':>9} {'images/s':>9}")
+    one = min(folder.iterdir())
+    runs = (
+        ("--help", 0, ["--help"]),
+        ("one photograph, all files", 1, ["--images", str(one)]),
+        (f"{count} photographs, all files", count, ["--images", str(folder)]),
+        (f"{count} photographs, --formats npz", count, ["--images", str(folder), "--formats", "npz"]),
+    )
+    for title, images, options in runs:
+        with tempfile.TemporaryDirectory() as output:
+            placed = ["--output", output, "--device", "cpu", "--checkpoint", str(checkpoint)] if images else []
+            cpu, started = _children_cpu_s(), time.perf_counter()
+            command = [sys.executable, "infer.py", *options, *placed]
+            subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+            wall = time.perf_counter() - started
+            rate = f"{images / wall:>9.2f}" if images else ""
+            print(f"{title:<52}{wall:>10.2f} {_children_cpu_s() - cpu:>9.2f} {rate}", flush=True)
 
 
-def _row(title: str, value: float, unit: str) -> None:
-    print(f"{title:<52}{value:>10.2f} {unit}", flush=True)
+def _children_cpu_s() -> float:
+    """Seconds that finished programs took of all processors, since this one started."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -167,7 +187,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="torch threads for the single steps")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(f"{os.cpu_count()} processors, {arguments.threads} torch threads for single steps; medians")
+    print(f"{os.cpu_count()} processors, {arguments.threads} torch threads for single steps")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if arguments.photographs is None:

@@ -60,6 +60,7 @@ class AlignedLook(nn.Module):
         # The places are taken as they are: what moves them is learned from the losses of the answer, and the slope
         # of a feature map is noise beside that.
         answered = answered.detach()
+        assert seen.feature_map is not None  # A model that looks again has a decoder that gives one.
         under = grid_sample(seen.feature_map, (2.0 * answered - 1.0)[:, :, None], align_corners=False)[..., 0]
         residual = ((seen.points - answered) / _RESIDUAL).clamp(-3.0, 3.0)
         at_points = torch.cat((under.flatten(1), residual.flatten(1)), dim=1)

@@ -19,7 +19,9 @@ def moved_rows(displacements: np.ndarray, still: float = _STILL_M) -> np.ndarray
 
     Most expressions move a small part of the head.
     """
-    moved = np.flatnonzero(np.abs(displacements).max(1) > still)
+    # Not the largest of each row: numpy reduces short rows an order of magnitude more slowly.
+    far = np.abs(displacements) > still
+    moved = np.flatnonzero(far[:, 0] | far[:, 1] | far[:, 2])
     # glTF wants at least one entry.
     rows = moved if len(moved) else np.array([0])
     # A sparse row has its index besides: 16 bytes instead of 12.

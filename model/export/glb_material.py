@@ -1,6 +1,7 @@
 """What covers a part of a head in a GLB: a texture that holds its own light, or a surface that is to be lit."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -106,7 +107,7 @@ class SkinMaterial:
         """By the viewer's light."""
         return True
 
-    @property
+    @cached_property
     def needs_tangents(self) -> bool:
         """Unless the normal map says nothing."""
         return bool((np.abs(self.maps.normal - _FLAT_NORMAL) > 1).any())

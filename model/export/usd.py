@@ -1,5 +1,8 @@
 """`mesh.usdz`: the head for USD, with the same meshes, blendshapes, skeleton and camera as `mesh.glb`, in metres."""
 
+# The package has no types: its modules fill themselves when they are loaded.
+# pyright: reportAttributeAccessIssue=false
+
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path

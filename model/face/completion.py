@@ -120,8 +120,8 @@ def _displacements(
 def _shifted(assets: HeadAssets, laid: Registration) -> HeadAssets:
     """The head with the origin where the reference has it: between the eyeballs."""
     origin_mm = laid.place.apply(np.zeros((1, 3)))[0]
-    skeleton = assets.skeleton
-    if skeleton is not None:
-        skeleton = replace(skeleton, joints_mm=skeleton.joints_mm - origin_mm)
+    skinning = assets.skinning
+    if skinning is not None:
+        skinning = replace(skinning, joints_mm=skinning.joints_mm - origin_mm)
     vertices_mm = (assets.vertices_mm - origin_mm).astype(np.float32)
-    return replace(assets, vertices_mm=vertices_mm, skeleton=skeleton)
+    return replace(assets, vertices_mm=vertices_mm, skinning=skinning)

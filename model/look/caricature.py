@@ -150,7 +150,7 @@ def _without_cuts(
     Lips that press on each other at rest may go on doing so: their contact is the head model's, not the caricature's.
     """
     before = {tuple(pair) for pair in intersecting_pairs(rest_mm, faces).tolist()}
-    of_lips = lips[faces].any(1)
+    of_lips = np.any(lips[faces], axis=1)
     pressed = any(of_lips[list(pair)].all() for pair in before)
     beyond = asked - 1.0
     for number in range(_ROUNDS):

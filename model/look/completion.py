@@ -106,6 +106,8 @@ def graph_laplacian(faces: Int[np.ndarray, "face 3"], count: int) -> csc_matrix:
     """Degree minus adjacency, over the edges of a mesh with `count` vertices."""
     starts, ends = faces.ravel(), np.roll(faces, 1, axis=1).ravel()
     # Both directions of an edge, once each: an edge of one triangle only (a border) has one direction of its own.
-    pairs = np.unique(np.concatenate([np.stack([starts, ends], 1), np.stack([ends, starts], 1)]), axis=0)
-    adjacency = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsc()
+    # A pair as one number: rows of two are sorted ten times as slowly.
+    first, second = np.concatenate([starts, ends]).astype(np.int64), np.concatenate([ends, starts])
+    pairs = np.divmod(np.unique(first * count + second), count)
+    adjacency = coo_matrix((np.ones(len(pairs[0])), pairs), shape=(count, count)).tocsc()
     return csc_matrix(diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency)

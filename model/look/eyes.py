@@ -101,13 +101,13 @@ def _miss(
 ) -> Float[np.ndarray, "2"]:
     """Where the photographed iris lies beside the fitted one, px: where a disc is darkest against what is about it."""
     radius = 0.5 * float(np.ptp(places[iris], axis=0).max()) if iris.any() else 0.0
-    best, miss = np.inf, np.zeros(2, np.float32)
+    best, miss, of_disc, of_white = np.inf, np.zeros(2, np.float32), places[disc], places[white]
     for step in np.stack(np.meshgrid(*2 * (np.linspace(-1.0, 1.0, 7),)), -1).reshape(-1, 2):
         moved = (_LARGEST_MISS * radius * step).astype(np.float32)
-        inside = sample_photograph(photograph_srgb, places[disc] + moved).mean(-1)
-        beside = sample_photograph(photograph_srgb, places[white] + moved).mean(-1) if white.any() else inside
+        inside = float(sample_photograph(photograph_srgb, of_disc + moved).mean())
+        beside = float(sample_photograph(photograph_srgb, of_white + moved).mean()) if len(of_white) else inside
         # A little in favour of the fit: where nothing tells, it stays.
-        darkness = float(inside.mean() - 0.5 * beside.mean()) + 0.01 * float(step @ step)
+        darkness = inside - 0.5 * beside + 0.01 * float(step @ step)
         if darkness < best:
             best, miss = darkness, moved
     return miss

@@ -129,7 +129,7 @@ def _moved_faces(
     offsets_mm: Float[np.ndarray, "vertex 3"], faces: Int[np.ndarray, "face 3"]
 ) -> Int[np.ndarray, "moved 3"]:
     """Triangles with a corner that is moved."""
-    moved = offsets_mm.any(1)
+    moved = (offsets_mm != 0.0).any(axis=1)
     return faces[moved[faces[:, 0]] | moved[faces[:, 1]] | moved[faces[:, 2]]]
 
 

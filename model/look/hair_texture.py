@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from model.look.face_result import FaceResult
 from model.look.hair_grid import COLUMNS, DOME_ROWS, ROWS, hair_grid
 from model.look.hair_shell import HairShell, grid_normals, project_points, solve_on_grid
-from model.look.sampling import LINEAR_OF_BYTE, bytes_of
+from model.look.sampling import LINEAR_OF_BYTE, bytes_of, linear_of
 from model.person.classes import HAIR
 from model.person.mask import PersonMask
 from model.render.color import linear_to_srgb, srgb_to_linear
@@ -97,8 +97,9 @@ def draw_hair(
     cover = seen * shown + (1.0 - seen) * _enlarge(shell.cover, size_px)
     # What is not seen is made without the photograph's light, and then given it.
     light = _enlarge_channels(_shading(shell, result), size_px)
-    photograph = _sample(photograph_srgb, places_px)
-    color = _encoded(_linear(photograph) / light)
+    seen_srgb = _sample(photograph_srgb, places_px)
+    photograph = seen_srgb.astype(np.float32) / 255.0
+    color = _encoded(linear_of(seen_srgb) / light)
     # Off the hair's border, where its colour is mixed with that of what is beside it.
     sure = cv2.erode((share > _SURE_HAIR).astype(np.float32), np.ones((9, 9), np.uint8))
     weight = sure * np.clip((facing - _NO_COSINE) / (_FULL_COSINE - _NO_COSINE), 0.0, 1.0)
@@ -288,7 +289,8 @@ class _Sources:
         rows, columns = np.nonzero(known[::3, ::2])
         # Every sixth texel and one channel tell as much about the fit as all of them.
         size = len(self.strands)
-        compared = self.green.take((chosen @ (size, 1))[:, None] + (3 * size * rows + 2 * columns))
+        starts = size * chosen[:, 0] + chosen[:, 1]
+        compared = self.green.take(starts[:, None] + (3 * size * rows + 2 * columns))
         cost = ((compared - there[3 * rows, 2 * columns, 1]) ** 2).sum(1)
         row, column = chosen[cost.argmin()].tolist()
         return self.strands[row : row + self.height, column : column + _BLOCK_WIDTH_PX]
@@ -321,10 +323,9 @@ def _joined(
 
 def _sample(
     photograph_srgb: UInt8[np.ndarray, "height width 3"], places_px: Float[np.ndarray, "size size 2"]
-) -> Float[np.ndarray, "size size 3"]:
+) -> UInt8[np.ndarray, "size size 3"]:
     x, y = (np.clip(places_px[..., k], -1e4, 3e4).astype(np.float32) - 0.5 for k in (0, 1))
-    drawn = cv2.remap(photograph_srgb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return drawn.astype(np.float32) / 255.0
+    return cv2.remap(photograph_srgb, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _log(color: Float[np.ndarray, "size size 3"]) -> Float[np.ndarray, "size size 3"]:

@@ -37,8 +37,8 @@ def test_a_converted_head_is_a_head_file_like_any_other(
     assert len({re.sub("(Plus|Minus|Left|Right)$", "", name) for name in head.expression_names}) == 7
     assert ("eyeLookUpLeft" in head.expression_names) == ("eyeLookUpRight" in head.expression_names)
     assert set(head.landmarks) == {"ibug68", "mediapipe478"}
-    assert head.skeleton is not None
-    assert head.skeleton.identity_basis.shape[0] == 5
+    assert head.skinning is not None
+    assert head.skinning.identity_basis.shape[0] == 5
     assert "Our own head was laid onto it" in told
     assert "5 identity components" in told
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tools.timing import elapsed_ms, in_turns, median_ms
+from tools.timing import Spent, elapsed_ms, in_turns, median_ms, spent_ms
 
 
 class Machine:
@@ -42,3 +42,18 @@ def test_steps_take_turns_and_the_first_round_warms_up() -> None:
     assert machine.done == ["a", "b"] * 3
     assert first == pytest.approx([100.0, 200.0])
     assert second == pytest.approx([300.0, 400.0])
+
+
+def test_a_busy_machine_shows_in_the_spread_and_not_in_the_processors_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = iter([0.0, 9.0, 10.0, 10.002, 20.0, 20.004, 30.0, 30.1])
+    cpu = iter([0.0, 1.0, 1.0, 1.002, 2.0, 2.002, 3.0, 3.002])
+    monkeypatch.setattr("tools.timing.time.perf_counter", lambda: next(wall))
+    monkeypatch.setattr("tools.timing.time.process_time", lambda: next(cpu))
+    runs: list[int] = []
+    spent = spent_ms(lambda: runs.append(1), repeats=3, warm=1, each=2)
+    assert len(runs) == 4
+    assert spent.wall_ms == pytest.approx((1.0, 2.0, 50.0))
+    assert spent.cpu_ms == pytest.approx((1.0, 1.0, 1.0))
+    assert str(spent).split() == ["2.00", "1.00", "50.00", "1.00"]
+    hundred = Spent(tuple(float(ms) for ms in range(101)), (7.0,))
+    assert str(hundred).split() == ["50.00", "10.00", "90.00", "7.00"]
