@@ -187,5 +187,5 @@ def _units(path: Path) -> Units:
     """The unit that the first line of an OBJ file names; mm where it names none."""
     with path.open(encoding="utf-8") as file:
         words = file.readline().replace(",", " ").split()
-    units: tuple[Units, ...] = get_args(Units)
-    return next((unit for unit in units if unit in words), "mm")
+    named: list[Units] = [unit for unit in get_args(Units) if unit in words]
+    return named[0] if named else "mm"

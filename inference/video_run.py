@@ -126,7 +126,7 @@ class _OneVideo:
         return replace(entry, seconds=round(time.perf_counter() - started, 4))
 
     def _made(self, item: InputImage, entry: ImageEntry) -> ImageEntry:
-        folder, options, path = self._output / item.key, self._options, Path(item.path)
+        folder, options, path = self._output / item.key, self._options, Path(str(item.path))
         record = VideoRecord(folder / _FRAMES_FOLDER, self._of(item))
         if not options.resume:
             record.clear()

@@ -107,9 +107,13 @@ class SkinMaterial:
         """By the viewer's light."""
         return True
 
-    @cached_property
+    @property
     def needs_tangents(self) -> bool:
         """Unless the normal map says nothing."""
+        return self._has_relief
+
+    @cached_property
+    def _has_relief(self) -> bool:
         return bool((np.abs(self.maps.normal - _FLAT_NORMAL) > 1).any())
 
     def add_to(self, document: gltf.GLTF2, buffer: GlbBuffer, name: str) -> int:
