@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,18 +14,19 @@ from jaxtyping import Float, UInt8
 from common.mesh_options import PoseKind, RigKind, Units
 from common.tensor_groups import map_tensors, merge_tensors
 from data.detection import Detection
+from data.detector import FaceDetector
 from data.image_io import DecodedPhotograph
 from data.video_file import UnreadableVideoError, VideoFile, VideoFrame
 from inference.camera import Cameras, PhotographCamera
+from inference.checked import CheckedFaces
 from inference.face_motion import SmoothingConfig, clip_identity, of_one_person, smooth_motion
 from inference.face_tracker import CarefulLook, FaceTracker, FrameFaces, Sighting
-from inference.faces import FaceRequest
+from inference.faces import FaceReconstructor, FaceRequest
 from inference.frame_look import FrameLooks
 from inference.head import Head
 from inference.inputs import InputImage
 from inference.jobs import FaceJob
-from inference.likeness import Likeness
-from inference.options import ALL_FORMATS, Format
+from inference.options import DEFAULT_FORMATS, Format
 from inference.video_record import FRAMES_IN_A_FILE, SeenFrames, VideoRecord
 from model.export.face_files import FaceFiles
 from model.export.track_arrays import write_track_arrays
@@ -38,6 +40,26 @@ _FRAMES_AHEAD = 4
 _LEAST_SEEN_S = 0.2
 """Who is seen for a shorter time is no person of the film: a face in the crowd for a moment, or none."""
 _EYES_SHUT = ("eyeBlinkLeft", "eyeBlinkRight")
+
+
+class Filming(Protocol):
+    """What a video needs of `Likeness`, which is built on this module.
+
+    Attributes:
+        detector: Finds faces.
+        faces: The network's looks at faces.
+        device: Where it computes.
+        checked: Its careful looks.
+    """
+
+    detector: FaceDetector
+    faces: FaceReconstructor
+    device: torch.device
+    checked: CheckedFaces
+
+    def head_of(self, job: FaceJob, *, files: FaceFiles | None = None) -> Head:
+        """The head of a face that was reconstructed; `files` writes it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +83,7 @@ class FilmedHead:
     def save(
         self,
         folder: str | Path,
-        formats: Sequence[Format] = ALL_FORMATS,
+        formats: Sequence[Format] = DEFAULT_FORMATS,
         *,
         units: Units = "mm",
         rig: RigKind = "shapes",
@@ -95,7 +117,7 @@ def posed_camera_mm(head: Head, track: FaceTrack, row: int) -> Float[np.ndarray,
 
 
 def reconstruct_video(
-    likeness: Likeness,
+    likeness: Filming,
     path: Path,
     *,
     cameras: Cameras | None = None,
@@ -138,7 +160,7 @@ def reconstruct_video(
 
 
 def follow(
-    likeness: Likeness,
+    likeness: Filming,
     video: VideoFile,
     camera: PhotographCamera,
     *,
@@ -240,7 +262,7 @@ def _sort_in(people: dict[int, _Person], number: int, faces: FrameFaces) -> None
 
 
 def _heads(
-    likeness: Likeness,
+    likeness: Filming,
     video: VideoFile,
     camera: PhotographCamera,
     people: list[_Person],
@@ -322,7 +344,7 @@ def _landmarks_px(
 
 @torch.inference_mode()
 def _job(
-    likeness: Likeness,
+    likeness: Filming,
     video: VideoFile,
     camera: PhotographCamera,
     picture_srgb: UInt8[np.ndarray, "height width 3"],

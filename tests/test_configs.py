@@ -1,6 +1,7 @@
 """Every config is read strictly, tells what it is for, and builds its model."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def test_a_config_builds_its_model(path: Path) -> None:
     with torch.device("meta") if large else torch.device("cpu"):
         backbone = Backbone(experiment.encoder, experiment.image_size, 0 if large else 5)
         features = backbone(torch.zeros(2, 3, experiment.image_size, experiment.image_size))
-    assert features.shape == (2, backbone.feature_count + 3 * backbone.point_count)
+    places = 0 if backbone.decoder is None else math.prod(backbone.decoder.map_shape)
+    assert features.shape == (2, backbone.feature_count + 3 * backbone.point_count + places)
 
 
 @pytest.mark.slow

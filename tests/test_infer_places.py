@@ -88,7 +88,7 @@ def test_results_behind_an_address_equal_those_of_a_folder(
 
 def test_an_address_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert infer(["--images", "memory://photographs/nowhere"]) == 2
-    assert "memory://photographs/nowhere: no such file or folder (--images)" in capsys.readouterr().err
+    assert "memory://photographs/nowhere: no such file or folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         infer(["--images", "s3://bucket/a.jpg"])
     assert "s3://bucket/a.jpg: Install s3fs" in capsys.readouterr().err

@@ -250,7 +250,7 @@ def test_held_out_shards_without_a_sample_are_refused_by_name(place: Path, tmp_p
 def test_several_folders_to_start_from_are_written_as_they_are_read(tmp_path: Path) -> None:
     options = ["--config", str(REPOSITORY / "configs" / "likeness_s_detail.yaml"), "--output", str(tmp_path)]
     experiment, resolved, _ = train.read_experiment(options)
-    assert experiment.start_from == (Path("checkpoints/likeness-s"), Path("runs/likeness-s-coefficients/release"))
+    assert experiment.start_from == (Path("checkpoints/likeness-s"), Path("runs/likeness-s-shape/release"))
     (tmp_path / "config.yaml").write_text(resolved)
     again, _, _ = train.read_experiment(["--config", str(tmp_path / "config.yaml")])
     assert again == experiment

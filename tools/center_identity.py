@@ -68,7 +68,7 @@ def center_identity(checkpoint: Path, shards: Path, share: float = 0.5) -> None:
 
     before = identity_bias(photographs(), reconstructor)
     with torch.no_grad():
-        reconstructor.parameter_head.identity.bias -= share * before
+        reconstructor.parameter_head.identity.bias.sub_(share * before)
     after = identity_bias(photographs(), reconstructor)
     print(f"common bias of the first photographs: {before.norm():.2f} before, {after.norm():.2f} after")
     tensors, metadata = read_tensors(checkpoint / _WEIGHTS)

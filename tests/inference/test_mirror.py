@@ -109,8 +109,8 @@ def test_both_sides_of_a_mirrored_crop_give_the_mirrored_answer() -> None:
     size = reconstructor.image_size
     image, camera = torch.rand(1, 3, size, size), crop_camera(1)
     with torch.no_grad():
-        plain = mean_parameters(faces._both_sides(image, camera))
-        other = mean_parameters(faces._both_sides(image.flip(-1), camera))
+        plain = mean_parameters(faces._both_sides((image, camera))[0])
+        other = mean_parameters(faces._both_sides((image.flip(-1), camera))[0])
         mirrored = ParameterMirror(reconstructor.morphable_model)(other)
     torch.testing.assert_close(mirrored.rotation, plain.rotation, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(mirrored.translation_mm, plain.translation_mm, rtol=1e-4, atol=1e-2)

@@ -45,7 +45,7 @@ def test_the_command_tells_its_version_and_its_words(capsys: pytest.CaptureFixtu
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"likeness {likeness.__version__}\n"
     assert main(["--help"]) == 0
-    assert "likeness infer|train|evaluate|export|exaggerate" in capsys.readouterr().out
+    assert "likeness infer|train|evaluate|export|animate|relight|exaggerate|head" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [[], ["reconstruct"]])
