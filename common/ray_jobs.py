@@ -156,7 +156,12 @@ class Cluster:
                 batch_format="pyarrow",
                 num_cpus=self.cpus,
                 num_gpus=self.gpus,
-                compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(tables))),
+                compute=ray.data.ActorPoolStrategy(
+                    size=min(self.workers, len(tables)),
+                    # Ray sends tasks ahead: one that waits behind a task that kills its worker would lose a try each
+                    # time. Those that were given up once are sent one by one.
+                    max_tasks_in_flight_per_actor=1 if size == 1 else None,
+                ),
                 max_restarts=-1,
                 max_task_retries=_TRIES - 1,
             )
