@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from common.atomic import atomic_path
 from model.export.film import open_film
-from model.export.glb_buffer import GlbBuffer
+from model.export.glb_buffer import GlbBuffer, glb_bytes
 from model.export.glb_motion import add_motion
 from model.export.glb_reader import GlbHead
 from model.export.picture_files import write_png
@@ -68,9 +68,9 @@ def write_animated_glb(head: GlbHead, track: FaceTrack, path: Path) -> None:
     buffer = GlbBuffer(document, document.binary_blob() or b"")
     add_motion(document, buffer, own)
     document.buffers[0].byteLength = len(buffer.data)
-    document.set_binary_blob(bytes(buffer.data))
+    document.set_binary_blob(buffer.data)
     with atomic_path(path) as temporary:
-        document.save_binary(str(temporary))
+        temporary.write_bytes(glb_bytes(document))
 
 
 def write_animated_film(

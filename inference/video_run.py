@@ -21,10 +21,9 @@ from inference.pipeline import not_done
 from inference.report import ImageEntry, Status, write_json
 from inference.resume import Fingerprint, finished_entry, write_record
 from inference.run import write_overview
-from inference.setup import load_likeness
 from inference.video import FilmedHead, reconstruct_video
 from inference.video_record import VideoRecord
-from inference.work import open_outlet
+from inference.work import Asked, files_asked, fingerprint_of, load_asked, open_outlet
 from model.export.face_files import FaceFiles
 from model.export.film import open_film
 from model.pictures.film_overlay import FilmOverlay
@@ -50,21 +49,9 @@ def run_videos(options: InferenceOptions, inputs: Sequence[InputImage]) -> int:
         KeyboardInterrupt: After the results so far were reported.
     """
     started = time.perf_counter()
-    try:
-        cameras = Cameras(options.camera)
-        likeness = load_likeness(
-            options.checkpoint,
-            options.device,
-            min_face=options.min_face,
-            min_score=options.min_score,
-            hair=options.hair,
-            backend=options.backend,
-        )
-        fingerprint = Fingerprint.of(options)
-    except (OSError, ValueError) as error:
-        raise CommandLineError(str(error)) from error
+    cameras, likeness, fingerprint = Asked.of(options).cameras, load_asked(options), fingerprint_of(options)
     outlet = open_outlet(options.output)
-    files = FaceFiles(likeness.morphable_model, options.texture_size, lit=options.material == "lit")
+    files = files_asked(options, likeness.morphable_model)
     try:
         writer = FaceWriter(outlet.folder, files, options.formats, hair_maker=likeness.hair_maker, mesh=options.mesh)
     except OSError as error:

@@ -10,6 +10,7 @@ from common.errors import describe
 from common.places import Place
 from inference.camera import Cameras
 from inference.inputs import InputImage
+from inference.likeness import Likeness
 from inference.options import CommandLineError, InferenceOptions
 from inference.outlet import Outlet
 from inference.outputs import FaceWriter, clear_stale
@@ -21,6 +22,7 @@ from inference.resume import Fingerprint, write_record
 from inference.setup import load_likeness
 from inference.transport_cache import CACHE_FOLDER, TransportCache
 from model.export.face_files import FaceFiles
+from model.face.morphable_model import MorphableModel
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,30 @@ class Asked:
         if refinement is not None and cameras.given:
             refinement = refinement.with_known_camera()
         return cls(cameras, refinement)
+
+
+def load_asked(options: InferenceOptions) -> Likeness:
+    """Detector and network as a command line asks for them.
+
+    Raises:
+        CommandLineError: If the checkpoint, a network beside it, the device or the backend cannot be used.
+    """
+    try:
+        return load_likeness(
+            options.checkpoint,
+            options.device,
+            min_face=options.min_face,
+            min_score=options.min_score,
+            hair=options.hair,
+            backend=options.backend,
+        )
+    except (OSError, ValueError) as error:
+        raise CommandLineError(str(error)) from error
+
+
+def files_asked(options: InferenceOptions, model: MorphableModel) -> FaceFiles:
+    """What writes faces of a head model as a command line asks for it."""
+    return FaceFiles(model, options.texture_size, lit=options.material == "lit")
 
 
 def fingerprint_of(options: InferenceOptions) -> Fingerprint:
@@ -100,14 +126,7 @@ class PhotographWork:
         """
         self._place, self._run_name = options.output, run
         asked = Asked.of(options)
-        self._likeness = load_likeness(
-            options.checkpoint,
-            options.device,
-            min_face=options.min_face,
-            min_score=options.min_score,
-            hair=options.hair,
-            backend=options.backend,
-        )
+        self._likeness = load_asked(options)
         self.fingerprint = fingerprint_of(options)
         self.outlet = open_outlet(options.output)
         try:
@@ -130,7 +149,7 @@ class PhotographWork:
                 cache=TransportCache(self.outlet.folder / CACHE_FOLDER, refinement.cache_gb),
                 tell=tell,
             )
-        files = FaceFiles(likeness.morphable_model, options.texture_size, lit=options.material == "lit")
+        files = files_asked(options, likeness.morphable_model)
         relit_px = {} if refinement is None else {"relit_px": refinement.pictures.relit_px}
         return Pipeline(
             likeness.detector,
